@@ -1,0 +1,52 @@
+# Every door of the project. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/inference-operator
+PYTHON ?= python3
+UV := $(CACHE)/tools/bin/uv
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+PACKAGES := operator/inference_operator model-server/model_server model-server/inference_client deploy/local-cluster/local_cluster
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	@echo "Installing uv $(UV_VERSION) into $(CACHE)/tools"
+	@$(PYTHON) -m venv $(CACHE)/tools
+	@$(CACHE)/tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# The stamp makes a second run free; it is older than any change of what is installed.
+.venv/.installed: requirements.lock operator/pyproject.toml model-server/pyproject.toml deploy/local-cluster/pyproject.toml pyproject.toml | $(UV)
+	@echo "Installing the locked Python packages into .venv"
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip install --quiet --no-deps --editable operator --editable model-server --editable deploy/local-cluster
+	@touch $@
+
+.PHONY: setup
+setup: .venv/.installed ## Install uv and the locked Python packages into .venv
+
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+.PHONY: lock
+lock: | $(UV) ## Resolve the dependencies again: requirements.lock and what the images install
+	$(LOCK) --output-file requirements.lock operator/pyproject.toml model-server/pyproject.toml deploy/local-cluster/pyproject.toml pyproject.toml --extra tensorflow --extra dev $(LOCKFLAGS)
+	$(LOCK) --output-file operator/requirements.lock --constraints requirements.lock operator/pyproject.toml
+	$(LOCK) --output-file model-server/requirements.lock --constraints requirements.lock model-server/pyproject.toml
+	$(LOCK) --output-file model-server/requirements-tensorflow.lock --constraints requirements.lock --extra tensorflow model-server/pyproject.toml
+
+.PHONY: lint
+lint: setup ## Check format, lint, types and layers
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: setup ## Format the code
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix

@@ -1,0 +1,1 @@
+"""The model server: answers detection and classification requests over HTTP."""

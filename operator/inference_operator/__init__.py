@@ -1,0 +1,1 @@
+"""The operator: reconciles InferenceService resources into Kubernetes workloads."""
