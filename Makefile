@@ -50,3 +50,43 @@ lint: setup ## Check format, lint, types and layers
 format: setup ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+# ---- the cluster: the user's (CONTEXT=...), kind where there is Docker, else our own local one
+
+CLUSTER := $(BIN)/local-cluster
+CLUSTER_FLAGS := $(if $(CONTEXT),--context $(CONTEXT))
+export KUBECONFIG_HINT := .cluster/kubeconfig
+
+.PHONY: cluster-up cluster-status cluster-down
+cluster-up: setup ## Start a Kubernetes cluster (first time: builds it, up to 15 minutes)
+	@$(CLUSTER) up $(CLUSTER_FLAGS)
+
+cluster-status: setup ## Say what of the cluster runs
+	@$(CLUSTER) status
+
+cluster-down: setup ## Stop the cluster and leave nothing of it behind
+	@$(CLUSTER) down
+
+.PHONY: images
+images: setup ## Build the images that changed and load them into the cluster
+	@$(CLUSTER) images $(if $(REGISTRY),--push $(REGISTRY))
+
+.PHONY: deploy
+deploy: cluster-up ## Build what changed; install or upgrade CRD and operator
+	@$(CLUSTER) images --variant litert $(if $(REGISTRY),--push $(REGISTRY))
+	@$(BIN)/python deploy/deploy.py $(CLUSTER_FLAGS)
+
+.PHONY: demo
+demo: deploy ## The main job: apply an InferenceService, send a picture, see the boxes
+	@$(BIN)/python deploy/demo.py $(if $(IMAGE),--image "$(IMAGE)") $(if $(MODEL),--model "$(MODEL)")
+
+# ---- tests
+
+.PHONY: unit
+unit: setup ## Unit tests: no cluster, no TensorFlow, seconds
+	$(BIN)/python -m pytest tests/unit
+
+.PHONY: test
+test: lint deploy ## Everything: lint, then unit, contract, functional and e2e tests
+	@$(CLUSTER) images
+	$(BIN)/python -m pytest -n 4 --dist loadgroup
