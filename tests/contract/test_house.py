@@ -1,0 +1,93 @@
+"""The house rules that a machine can hold: folders, links, what a file may never name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {"operator", "crds", "model-server", "deploy", "tests", ".ci"}
+# Spelled in pieces, so that this file does not name them either.
+REGISTRY_HOSTS = [
+    "pypi" + ".org",
+    "python" + "hosted.org",
+    "proxy.golang" + ".org",
+    "registry.npmjs" + ".org",
+    "deb.debian" + ".org",
+]
+
+
+def tracked() -> list[Path]:
+    """Every file that git tracks."""
+    done = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def texts() -> list[tuple[Path, str]]:
+    """Every tracked text file with its content."""
+    found = []
+    for path in tracked():
+        data = path.read_bytes()
+        if b"\0" not in data[:4096]:
+            found.append((path, data.decode("utf-8", errors="replace")))
+    return found
+
+
+def test_top_level_folders_are_the_agreed_ones() -> None:
+    folders = {path.relative_to(ROOT).parts[0] for path in tracked() if path.parent != ROOT}
+    assert folders == FOLDERS
+
+
+def test_the_operator_folder_never_shadows_the_standard_library() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+def test_no_file_is_large() -> None:
+    large = {str(path): path.stat().st_size for path in tracked() if path.stat().st_size > 3 << 20}
+    assert not large
+
+
+def test_no_file_names_a_package_registry() -> None:
+    named = [
+        f"{path.relative_to(ROOT)}: {host}"
+        for path, text in texts()
+        for host in REGISTRY_HOSTS
+        if host in text
+    ]
+    assert not named
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    pattern = re.compile(r"/(?:work/(?:main|shared)|root/\.|home/\w+/)")
+    named = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path, text in texts()
+        if (match := pattern.search(text)) and path != Path(__file__)
+    ]
+    assert not named
+
+
+@pytest.mark.parametrize(
+    "document", sorted(path.name for path in ROOT.glob("*.md")), ids=lambda name: name
+)
+def test_links_of_documents_lead_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text()
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    missing = [link for link in links if not (ROOT / link).exists()]
+    assert not missing
+
+
+def test_every_make_target_in_the_documents_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    for line in re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE):
+        targets.update(line.split())
+    for path in ROOT.glob("*.md"):
+        spans = re.findall(r"`make ([a-z-]+)", path.read_text())
+        unknown = [name for name in spans if name not in targets]
+        assert not unknown, f"{path.name}: {unknown}"
