@@ -1,0 +1,202 @@
+"""Makes the children of one InferenceService what they should be, with as few calls as possible.
+
+A child that was seen as it should be costs nothing. A child that is missing is created without
+force, so that an object of somebody else with the same name is noticed and never taken over; our
+own are put right with force. Decides nothing about what a child should look like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from inference_operator import names
+from inference_operator.cluster import Cluster
+from inference_operator.drift import digest, matches, project
+from inference_operator.errors import ApiError, ChildConflictError, ChildRejectedError
+from inference_operator.manifests import Desired
+from inference_operator.observed import controller_of
+from inference_operator.spec import InferenceService
+from inference_operator.store import CHILD_KINDS, Child, Key, Store
+
+Json = Mapping[str, Any]
+logger = logging.getLogger(__name__)
+
+
+class Children:
+    """Applies and prunes."""
+
+    def __init__(self, cluster: Cluster, store: Store) -> None:
+        self._cluster = cluster
+        self._store = store
+
+    async def sync(self, key: Key, service: InferenceService, wanted: Desired) -> bool:
+        """Bring all children in line; says whether anything was written.
+
+        Raises:
+            ChildConflictError: an object with a child's name is not ours.
+            ChildRejectedError: the API server refuses a child as it was asked for.
+            ApiError: anything else that the API server answered.
+        """
+        by_kind = {child["kind"]: child for child in wanted.children}
+        # First away with what is in the way: an autoscaler that should be gone would fight.
+        pruned = await self._prune(key, service, by_kind)
+        stale = [child for child in wanted.children if not self._in_sync(key, service, child)]
+        results = await asyncio.gather(
+            *(self._apply(key, service, child) for child in stale), return_exceptions=True
+        )
+        errors = [result for result in results if isinstance(result, BaseException)]
+        if errors:
+            raise errors[0]
+        return pruned or bool(stale)
+
+    async def _prune(self, key: Key, service: InferenceService, wanted: Mapping[str, Json]) -> bool:
+        """Delete our children that are no longer wanted."""
+        entry = self._store.entry(key)
+        known = entry.children if entry else {}
+        surplus = [
+            (kind, known[kind].uid)
+            for kind in CHILD_KINDS
+            if kind in known and kind not in wanted and known[kind].owner_uid == service.uid
+        ]
+        for kind, uid in surplus:
+            namespace, name = key[0], names.predictor(key[1])
+            await self._cluster.delete(kind, namespace, name, uid)
+            self._store.drop_child(key, kind, uid)
+            logger.info("%s/%s: deleted %s %s, no longer wanted", *key, kind, name)
+        return bool(surplus)
+
+    def _known(self, key: Key, kind: str) -> Child | None:
+        entry = self._store.entry(key)
+        return entry.children.get(kind) if entry else None
+
+    def _in_sync(self, key: Key, service: InferenceService, manifest: Json) -> bool:
+        """Whether the child was last seen exactly as `manifest` wants it."""
+        child = self._known(key, manifest["kind"])
+        if child is None or child.owner_uid != service.uid:
+            return False
+        mark = digest(manifest)
+        if child.body is None:
+            return child.in_sync_with == mark
+        applied = (child.body["metadata"].get("annotations") or {}).get(names.ANNOTATION_APPLIED)
+        same = applied == mark.hex() and (
+            matches(manifest, child.body)
+            or (bool(child.accepted) and child.accepted == digest(project(manifest, child.body)))
+        )
+        if same:
+            child.body, child.in_sync_with = None, mark
+        return same
+
+    async def _apply(self, key: Key, service: InferenceService, manifest: Json) -> None:
+        """Create or put right one child."""
+        kind = manifest["kind"]
+        child = self._known(key, kind)
+        if child is not None and child.owner_uid != service.uid:
+            raise await self._conflict(key, service, kind)
+        mark = digest(manifest)
+        marked = _marked(manifest, mark)
+        if child is not None and _gives_up_replicas(manifest, child):
+            await self._hand_over_replicas(key, child)
+        try:
+            answer = await self._send(key, service, marked, known=child is not None)
+        except ApiError as error:
+            raise _explained(error, manifest) from error
+        self._remember(key, manifest, mark, answer)
+        if child is not None and child.in_sync_with == mark:
+            logger.info("%s/%s: put %s right, somebody changed it", *key, kind)
+        elif child is None:
+            logger.info("%s/%s: created %s", *key, kind)
+
+    async def _send(
+        self, key: Key, service: InferenceService, manifest: Json, *, known: bool
+    ) -> dict[str, Any]:
+        try:
+            return await self._cluster.apply(manifest, names.FIELD_MANAGER, force=known)
+        except ApiError as error:
+            if known or error.status != 409:
+                raise
+        # Not known here, yet there and set differently: ours with a lost label, or another's.
+        conflict = await self._conflict(key, service, manifest["kind"])
+        if not isinstance(conflict, _OursError):
+            raise conflict
+        return await self._cluster.apply(manifest, names.FIELD_MANAGER, force=True)
+
+    async def _conflict(self, key: Key, service: InferenceService, kind: str) -> Exception:
+        """Whose is the object with the child's name?"""
+        namespace, name = key[0], names.predictor(key[1])
+        found = await self._cluster.get(kind, namespace, name)
+        owner = controller_of(found["metadata"]) if found else {}
+        if owner.get("uid") == service.uid:
+            return _OursError()
+        if found is None or (owner.get("kind") == names.KIND and owner.get("name") == service.name):
+            # Left over from a deleted InferenceService of this name; the garbage collector comes.
+            return ApiError(409, f"{kind} {name} of an earlier resource is still being deleted")
+        whose = f"{owner['kind']} {owner['name']}" if owner else "nobody"
+        return ChildConflictError(
+            f"a {kind} called {name} exists already and belongs to {whose}: delete it, or give "
+            "the InferenceService another name"
+        )
+
+    async def _hand_over_replicas(self, key: Key, child: Child) -> None:
+        """Keep the present number of replicas when the autoscaler takes over.
+
+        A field that its only owner stops applying is reset: the Deployment would fall to one pod
+        until the autoscaler raised it again. A second manager holds the number until then.
+        """
+        body = child.body or await self._cluster.get("Deployment", key[0], names.predictor(key[1]))
+        if not body:
+            return
+        replicas = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"namespace": key[0], "name": names.predictor(key[1])},
+            "spec": {"replicas": body["spec"].get("replicas", 1)},
+        }
+        await self._cluster.apply(replicas, names.HANDOVER_MANAGER, force=True)
+
+    def _remember(self, key: Key, manifest: Json, mark: bytes, answer: dict[str, Any]) -> None:
+        """Take the API server's answer as the child that is in sync."""
+        kind = manifest["kind"]
+        self._store.put_child(key, kind, answer)
+        child = self._known(key, kind)
+        if child is None:
+            return
+        child.in_sync_with, child.body = mark, None
+        child.accepted = b""
+        if not matches(manifest, answer):
+            child.accepted = digest(project(manifest, answer))
+
+
+class _OursError(Exception):
+    """The object turned out to be our own."""
+
+
+def _marked(manifest: Json, mark: bytes) -> dict[str, Any]:
+    """The manifest with the digest of itself, by which a restarted operator knows it again."""
+    metadata = dict(manifest["metadata"])
+    metadata["annotations"] = {
+        **metadata.get("annotations", {}),
+        names.ANNOTATION_APPLIED: mark.hex(),
+    }
+    return {**manifest, "metadata": metadata}
+
+
+def _gives_up_replicas(manifest: Json, child: Child) -> bool:
+    """Whether we own the number of replicas now and are about to leave it to an autoscaler."""
+    if manifest["kind"] != "Deployment" or "replicas" in manifest["spec"]:
+        return False
+    return child.owns_replicas
+
+
+def _explained(error: ApiError, manifest: Json) -> Exception:
+    """An answer that the user can do something about, as a reason for the status."""
+    what = f"{manifest['kind']} {manifest['metadata']['name']}"
+    if error.status in {400, 422}:
+        return ChildRejectedError("InvalidSpec", f"the {what} is refused: {error.message}")
+    if error.status == 403 and "being terminated" not in error.message:
+        quota = "exceeded quota" in error.message or "failed quota" in error.message
+        reason = "QuotaExceeded" if quota else "Forbidden"
+        return ChildRejectedError(reason, f"the {what} is refused: {error.message}")
+    return error

@@ -1,0 +1,121 @@
+"""Settings of the operator, from its environment.
+
+One frozen object is made at start and handed down; nothing below reads the environment. It must
+not hold anything about a single InferenceService: that is what the resource is for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from inference_operator import __version__
+from inference_operator.errors import ConfigError
+
+PREFIX = "INFERENCE_OPERATOR_"
+_IMAGE = "inference-operator.dev/model-server"
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"", "0", "false", "no", "off"}
+
+
+def _setting(default: Any, description: str) -> Any:
+    return field(default=default, metadata={"description": description})
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting, read from `INFERENCE_OPERATOR_<NAME>` in upper case."""
+
+    model_server_image: str = _setting(
+        f"{_IMAGE}:{__version__}", "Image that serves tflite models and the bundled ones."
+    )
+    model_server_tensorflow_image: str = _setting(
+        f"{_IMAGE}:{__version__}-tensorflow", "Image that serves savedmodel and keras models."
+    )
+    follow_default_image: bool = _setting(
+        False,
+        "Roll running services over to a new default image at once; otherwise each keeps its "
+        "image until its own spec changes, so that upgrading the operator restarts no pod.",
+    )
+    allow_private_addresses: bool = _setting(
+        False, "Let models be downloaded from private and cluster-internal addresses."
+    )
+    max_model_bytes: int = _setting(
+        0, "Largest model that is downloaded, in bytes; 0 leaves it to the model server."
+    )
+    cluster_domain: str = _setting("cluster.local", "DNS domain of the cluster.")
+    namespaces: tuple[str, ...] = _setting(
+        (), "Namespaces to serve, separated by commas; empty means all."
+    )
+    workers: int = _setting(16, "InferenceServices that are reconciled at the same time.")
+    resync_seconds: float = _setting(
+        600.0, "Seconds between two checks that no watch event was missed."
+    )
+    status_delay_seconds: float = _setting(
+        0.1, "Seconds that changes of pods are gathered before the status is computed again."
+    )
+    leader_elect: bool = _setting(
+        False, "Work only while holding the Lease; needed when there are several replicas."
+    )
+    lease_seconds: float = _setting(15.0, "Seconds after which a silent leader is replaced.")
+    health_port: int = _setting(8080, "Port of /healthz, /readyz and /metrics; 0 for none.")
+    own_namespace: str = _setting(
+        "inference-operator-system", "Namespace the operator runs in; the Lease lives there."
+    )
+    identity: str = _setting("", "Name of this replica in the Lease; the host name if empty.")
+    log_format: str = _setting("plain", "plain or json.")
+
+    def __post_init__(self) -> None:
+        if self.log_format not in {"plain", "json"}:
+            raise ConfigError(f"{PREFIX}LOG_FORMAT is {self.log_format!r}: set it to plain or json")
+        for name, least in (
+            ("workers", 1),
+            ("resync_seconds", 1),
+            ("lease_seconds", 3),
+            ("status_delay_seconds", 0),
+            ("max_model_bytes", 0),
+            ("health_port", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{PREFIX}{name.upper()} must be at least {least}")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Config:
+        """Read the settings.
+
+        Raises:
+            ConfigError: a variable has a value that cannot be read, or is not known.
+        """
+        environment = os.environ if environment is None else environment
+        known = {PREFIX + f.name.upper(): f for f in fields(cls)}
+        values: dict[str, Any] = {}
+        for variable, raw in environment.items():
+            if not variable.startswith(PREFIX):
+                continue
+            if variable not in known:
+                raise ConfigError(
+                    f"{variable} is not a setting of the operator: remove it, or use one of "
+                    + ", ".join(sorted(known))
+                )
+            setting = known[variable]
+            values[setting.name] = _parse(variable, raw.strip(), setting.default)
+        return cls(**values)
+
+
+def _parse(variable: str, raw: str, default: Any) -> Any:
+    """A raw value as the type of its default."""
+    if isinstance(default, bool):
+        if raw.lower() not in _TRUE | _FALSE:
+            raise ConfigError(f"{variable} is {raw!r}: set it to true or false")
+        return raw.lower() in _TRUE
+    if isinstance(default, tuple):
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    if isinstance(default, (int, float)):
+        kind = type(default)
+        try:
+            return kind(raw)
+        except ValueError:
+            raise ConfigError(f"{variable} is {raw!r}: set it to a number") from None
+    return raw

@@ -1,0 +1,75 @@
+"""Does an object still say what was applied to it?
+
+Server-side apply owns only the fields that were sent, so only those are compared: what others
+add (a sidecar, an annotation of the cluster) is theirs. The API server may also write a value in
+another form (`0.5` as `500m`); that form, once seen in its answer, is accepted as ours.
+Pure: dicts in, a digest or a verdict out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+Json = Mapping[str, Any]
+
+# What identifies an element of a list of objects, as Kubernetes' own merge keys do.
+_KEYS = ("name", "uid", "mountPath", "containerPort", "port", "ip", "topologyKey")
+_ABSENT = "<absent>"
+_SILENT = ("", 0, False, None)
+
+
+def digest(value: object) -> bytes:
+    """Sixteen bytes that change whenever the JSON value does."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def project(wanted: object, found: object) -> object:
+    """`found`, cut down to the fields that `wanted` has; absent fields show as such."""
+    if isinstance(wanted, Mapping):
+        if not isinstance(found, Mapping):
+            return _ABSENT
+        return {key: project(value, found.get(key, _ABSENT)) for key, value in wanted.items()}
+    if isinstance(wanted, (list, tuple)):
+        if not isinstance(found, list):
+            return _ABSENT
+        return _project_list(wanted, found)
+    # The API server drops empty values on writing.
+    if found == _ABSENT and wanted in _SILENT:
+        return wanted
+    return found
+
+
+def _project_list(wanted: list[Any] | tuple[Any, ...], found: list[Any]) -> object:
+    key = _merge_key(wanted)
+    if key is None:
+        # Without a key the list is replaced as a whole, so one element more is a change too.
+        if len(wanted) != len(found):
+            return _ABSENT
+        return [project(a, b) for a, b in zip(wanted, found, strict=True)]
+    by_key = {item.get(key): item for item in found if isinstance(item, Mapping)}
+    return [project(item, by_key.get(item[key], _ABSENT)) for item in wanted]
+
+
+def _merge_key(items: list[Any] | tuple[Any, ...]) -> str | None:
+    for key in _KEYS:
+        if items and all(isinstance(item, Mapping) and key in item for item in items):
+            return key
+    return None
+
+
+def matches(wanted: Json, found: Json) -> bool:
+    """Whether `found` has every field of `wanted` with the same value."""
+    return project(wanted, found) == _plain(wanted)
+
+
+def _plain(value: object) -> object:
+    """Tuples and mappings as the lists and dicts that JSON has."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

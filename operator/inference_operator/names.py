@@ -1,0 +1,71 @@
+"""Every name, label, port and annotation that the operator writes or looks for.
+
+Two modules that spell a label differently would lose an object silently, so nothing else in the
+package holds such a literal. No logic beyond joining names; no input or output.
+"""
+
+from __future__ import annotations
+
+GROUP = "inference-operator.dev"
+VERSION = "v1beta1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "InferenceService"
+PLURAL = "inferenceservices"
+
+FIELD_MANAGER = "inference-operator"
+HANDOVER_MANAGER = "inference-operator-handover"
+
+LABEL_SERVICE = f"{GROUP}/inferenceservice"
+LABEL_REVISION = f"{GROUP}/revision"
+LABEL_NAME = "app.kubernetes.io/name"
+LABEL_INSTANCE = "app.kubernetes.io/instance"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "inference-operator"
+PREDICTOR = "predictor"
+
+ANNOTATION_APPLIED = f"{GROUP}/applied"
+
+CONTAINER = "model-server"
+INIT_CONTAINER = "storage-initializer"
+PORT_NAME = "http"
+PORT = 5000
+SERVICE_PORT = 80
+MODEL_VOLUME = "model"
+MODEL_PATH = "/mnt/models"
+
+LEASE = "inference-operator"
+
+
+def predictor(name: str) -> str:
+    """Name of every child of the InferenceService `name`: Deployment, Service, HPA, PDB."""
+    return f"{name}-predictor"
+
+
+def revision(name: str, digest: str) -> str:
+    """Name of one revision of the InferenceService `name`."""
+    return f"{predictor(name)}-{digest}"
+
+
+def selector(name: str) -> dict[str, str]:
+    """Labels that select the pods of `name`.
+
+    A Deployment's selector can never change, so nothing that might ever vary belongs here.
+    """
+    return {LABEL_SERVICE: name, LABEL_COMPONENT: PREDICTOR}
+
+
+def labels(name: str) -> dict[str, str]:
+    """Labels of every child of `name`, its pods included."""
+    return {
+        LABEL_NAME: CONTAINER,
+        LABEL_INSTANCE: name,
+        LABEL_COMPONENT: PREDICTOR,
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_SERVICE: name,
+    }
+
+
+def host(name: str, namespace: str) -> str:
+    """DNS name of the service inside the cluster."""
+    return f"{predictor(name)}.{namespace}.svc.cluster.local"

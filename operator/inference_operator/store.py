@@ -1,0 +1,194 @@
+"""What the watches have told so far: every InferenceService with its children and pods.
+
+Reconciling reads from here and asks the API server nothing, which keeps a reconcile at the calls
+that change something. Bodies are kept as compact JSON (services) or only until they were judged
+(children). Not a cache of the API: whatever decisions do not need is dropped on arrival. No IO.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from inference_operator import names
+from inference_operator.observed import (
+    DeploymentState,
+    Observed,
+    PodState,
+    controller_of,
+    read_deployment,
+    read_load_balancer,
+)
+from inference_operator.pods import classify
+
+Json = Mapping[str, Any]
+Key = tuple[str, str]
+
+CHILD_KINDS = ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget")
+
+
+@dataclass(slots=True)
+class Child:
+    """One child as it was last seen.
+
+    `body` is kept only until the child was compared with what is wanted. `in_sync_with` is the
+    digest of the manifest it was found equal to, `accepted` the digest of the form that the API
+    server gave to that manifest. `owns_replicas` says that we are the manager of a Deployment's
+    number of replicas.
+    """
+
+    uid: str
+    version: int
+    owner_uid: str
+    body: Json | None = None
+    in_sync_with: bytes = b""
+    accepted: bytes = b""
+    owns_replicas: bool = False
+
+
+@dataclass(slots=True)
+class Entry:
+    """Everything known of one InferenceService, which itself may be unknown (`raw` empty)."""
+
+    raw: bytes = b""
+    uid: str = ""
+    version: int = 0
+    generation: int = 0
+    children: dict[str, Child] = field(default_factory=dict)
+    pods: dict[str, PodState] = field(default_factory=dict)
+    deployment: DeploymentState | None = None
+    load_balancer: str = ""
+
+
+class Store:
+    """All entries, by namespace and name."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, Entry] = {}
+
+    def __len__(self) -> int:
+        return sum(1 for entry in self._entries.values() if entry.raw)
+
+    def keys(self) -> Iterator[Key]:
+        """Keys of all known InferenceServices."""
+        return (key for key, entry in list(self._entries.items()) if entry.raw)
+
+    def entry(self, key: Key) -> Entry | None:
+        """The entry of `key`, if anything is known."""
+        return self._entries.get(key)
+
+    def body(self, key: Key) -> dict[str, Any] | None:
+        """The InferenceService `key`, as metadata, spec and status; None when there is none."""
+        entry = self._entries.get(key)
+        if entry is None or not entry.raw:
+            return None
+        body: dict[str, Any] = json.loads(entry.raw)
+        return body
+
+    def observed(self, key: Key) -> Observed:
+        """What is known of the children of `key`."""
+        entry = self._entries.get(key) or Entry()
+        pods = tuple(sorted(entry.pods.values(), key=lambda pod: pod.name))
+        deployment = entry.deployment if "Deployment" in entry.children else None
+        return Observed(deployment, pods, entry.load_balancer)
+
+    def put_service(self, key: Key, body: Json) -> bool:
+        """Remember an InferenceService; says whether it is news."""
+        metadata = body["metadata"]
+        entry = self._entries.setdefault(key, Entry())
+        version = version_of(metadata)
+        if entry.uid == metadata["uid"] and 0 < version <= entry.version:
+            return False
+        kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
+        slim = {
+            "metadata": {name: metadata[name] for name in kept if name in metadata},
+            "spec": body.get("spec") or {},
+            "status": body.get("status") or {},
+        }
+        entry.raw = json.dumps(slim, separators=(",", ":")).encode()
+        entry.uid, entry.version = metadata["uid"], version
+        entry.generation = metadata.get("generation", 0)
+        return True
+
+    def drop_service(self, key: Key, uid: str) -> None:
+        """Forget an InferenceService, unless another of the same name has taken its place."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.uid == uid:
+            entry.raw, entry.uid, entry.version, entry.generation = b"", "", 0, 0
+            self._tidy(key)
+
+    def put_child(self, key: Key, kind: str, body: Json) -> bool:
+        """Remember a child; says whether it is news."""
+        metadata = body["metadata"]
+        entry = self._entries.setdefault(key, Entry())
+        known = entry.children.get(kind)
+        version = version_of(metadata)
+        if known is not None and known.uid == metadata["uid"] and 0 < version <= known.version:
+            return False
+        if metadata.get("name") != names.predictor(key[1]):
+            return False
+        owner = controller_of(metadata).get("uid", "")
+        child = Child(metadata["uid"], version, owner, body)
+        child.owns_replicas = kind == "Deployment" and _owns_replicas(metadata)
+        if known is not None and known.uid == child.uid:
+            child.in_sync_with, child.accepted = known.in_sync_with, known.accepted
+        entry.children[kind] = child
+        self._note(entry, kind, body)
+        return True
+
+    def _note(self, entry: Entry, kind: str, body: Json) -> None:
+        """Keep what the status says of a child."""
+        if kind == "Deployment":
+            entry.deployment = read_deployment(body)
+        elif kind == "Service":
+            entry.load_balancer = read_load_balancer(body)
+
+    def drop_child(self, key: Key, kind: str, uid: str) -> bool:
+        """Forget a child; says whether it was known."""
+        entry = self._entries.get(key)
+        if entry is None or kind not in entry.children or entry.children[kind].uid != uid:
+            return False
+        del entry.children[kind]
+        self._tidy(key)
+        return True
+
+    def put_pod(self, key: Key, body: Json) -> bool:
+        """Remember a pod; says whether anything worth telling has changed."""
+        entry = self._entries.setdefault(key, Entry())
+        state = classify(body)
+        changed = entry.pods.get(state.name) != state
+        entry.pods[state.name] = state
+        return changed
+
+    def drop_pod(self, key: Key, name: str) -> bool:
+        """Forget a pod; says whether it was known."""
+        entry = self._entries.get(key)
+        if entry is None or entry.pods.pop(name, None) is None:
+            return False
+        self._tidy(key)
+        return True
+
+    def _tidy(self, key: Key) -> None:
+        entry = self._entries[key]
+        if not (entry.raw or entry.children or entry.pods):
+            del self._entries[key]
+
+
+def version_of(metadata: Json) -> int:
+    """The resource version as a number that grows with every change; 0 where it is none.
+
+    Kubernetes promises this order since 1.35, and etcd has always given it.
+    """
+    version = str(metadata.get("resourceVersion", "0"))
+    return int(version) if version.isdecimal() else 0
+
+
+def _owns_replicas(metadata: Json) -> bool:
+    """Whether `spec.replicas` is among the fields that the operator applied."""
+    return any(
+        "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        for entry in metadata.get("managedFields") or ()
+        if entry.get("manager") == names.FIELD_MANAGER
+    )
