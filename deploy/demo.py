@@ -155,7 +155,8 @@ How to go on
   your own model      make demo MODEL=https://example.com/detector.tflite  (zip, tar.gz, s3, pvc too)
   look around         {export.strip() or "kubectl is set up already"}
                       kubectl get inferenceservices,deployments,services,hpa
-  in the browser      kubectl port-forward service/{name}-predictor 8080:80, then http://127.0.0.1:8080
+  in the browser      kubectl port-forward service/{name}-predictor 8080:80
+                      then open http://127.0.0.1:8080
   clean up            kubectl delete inferenceservice {name}; make cluster-down"""
 
 
