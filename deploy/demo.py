@@ -148,12 +148,12 @@ def send(address: str, picture: Path, output: Path) -> None:
 
 def next_steps(name: str, kubeconfig: str | None) -> str:
     """What a person may want to do now."""
-    export = f"export KUBECONFIG={kubeconfig}\n  " if kubeconfig else ""
+    setup = f"export KUBECONFIG={kubeconfig}" if kubeconfig else "(kubectl is set up already)"
     return f"""
 How to go on
   your own picture    make demo IMAGE=path/to/picture.jpg
-  your own model      make demo MODEL=https://example.com/detector.tflite  (zip, tar.gz, s3, pvc too)
-  look around         {export.strip() or "kubectl is set up already"}
+  your own model      make demo MODEL=https://example.com/detector.zip
+  look around         {setup}
                       kubectl get inferenceservices,deployments,services,hpa
   in the browser      kubectl port-forward service/{name}-predictor 8080:80
                       then open http://127.0.0.1:8080
