@@ -1,0 +1,106 @@
+"""The `model-server` command: reads flags, chooses a subcommand, decides nothing else.
+
+Flags are made from the settings' fields, so that each has one description. Subcommands are
+imported when chosen: `--help` and `download` must not pay for the server.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from model_server.errors import InvalidSettings, StartupError
+
+_COMMANDS = {
+    "serve": "serve models over HTTP (the default)",
+    "download": "fetch a model to a folder; run by the init container",
+}
+_DESCRIPTION = "Serves TensorFlow and LiteRT vision models over HTTP."
+_EPILOG = """\
+examples:
+  model-server
+  model-server --model detect.tflite --labels labelmap.txt --name coco --port 5000
+  model-server --models-dir /mnt/models
+  curl --data-binary @photo.jpg http://localhost:5000/object_detection
+  curl -F image=@dog.png http://localhost:5000/predict
+
+Every flag has an environment variable: --max-body-bytes is MODEL_SERVER_MAX_BODY_BYTES.
+A flag wins over its variable.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        argv: Arguments without the program's name; None takes the process's own.
+
+    Returns:
+        The exit status.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = "serve"
+    if arguments and not arguments[0].startswith("-"):
+        command = arguments.pop(0)
+    if command == "download":
+        from model_server.download import main as download  # noqa: PLC0415 - see above
+
+        return int(download(arguments))
+    if command != "serve":
+        known = ", ".join(_COMMANDS)
+        print(f"model-server: there is no command {command!r}; there is {known}", file=sys.stderr)
+        return 2
+    return _serve(arguments)
+
+
+def _serve(arguments: Sequence[str]) -> int:
+    from model_server import server  # noqa: PLC0415 - see above
+    from model_server.logs import configure_logging  # noqa: PLC0415
+    from model_server.settings import load_settings  # noqa: PLC0415
+
+    flags = vars(_parser().parse_args(arguments))
+    try:
+        settings = load_settings(
+            **{name: value for name, value in flags.items() if value is not None}
+        )
+    except InvalidSettings as error:
+        server.report_failure(error)
+        return 2
+    configure_logging(settings.log_level, settings.log_format)
+    try:
+        return server.serve(settings)
+    except StartupError as error:
+        server.report_failure(error)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    from model_server.settings import Settings, flag_of  # noqa: PLC0415
+
+    commands = "\n".join(f"  {name:10} {text}" for name, text in _COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="model-server",
+        description=f"{_DESCRIPTION}\n\ncommands:\n{commands}",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for name, field in Settings.model_fields.items():
+        parser.add_argument(
+            flag_of(name),
+            dest=name,
+            metavar=_metavar(name),
+            help=_help(field.description, field.default),
+        )
+    return parser
+
+
+def _metavar(name: str) -> str:
+    return name.rpartition("_")[2].upper()
+
+
+def _help(description: str | None, default: Any) -> str:
+    text = " ".join((description or "").split()).replace("%", "%%")
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    return text if default in ("", None) else f"{text} (default: {default})"

@@ -1,0 +1,62 @@
+"""What goes with a request on its way through the data plane: its deadline and its stopwatch.
+
+Passed along explicitly, so that inference needs no web framework to know when to give up.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from model_server.errors import ClientGone, DeadlineExceeded
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class RequestContext:
+    """One request.
+
+    Attributes:
+        request_id: For logs and for the client.
+        deadline: `time.monotonic()` seconds after which the answer is of no use.
+        client_gone: Tells whether the client has closed its connection.
+        stages: Seconds spent so far, by stage.
+        model: Name of the model that answered; for logs and metrics.
+        batch_size: Requests that shared its inference.
+    """
+
+    request_id: str = ""
+    deadline: float = float("inf")
+    client_gone: Callable[[], bool] = _never
+    stages: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+    batch_size: int = 1
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measures the time spent inside under `name`; times of equal names add up."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            elapsed = time.perf_counter() - started
+            self.stages[name] = self.stages.get(name, 0.0) + elapsed
+
+    def seconds_left(self) -> float:
+        """Time until the deadline; negative once it has passed."""
+        return self.deadline - time.monotonic()
+
+    def check(self) -> None:
+        """Gives up when the answer would reach nobody.
+
+        Raises:
+            DeadlineExceeded: if the request's time is up.
+            ClientGone: if its client has hung up.
+        """
+        if self.seconds_left() <= 0:
+            raise DeadlineExceeded("the request's time was up before its inference began")
+        if self.client_gone():
+            raise ClientGone("the client closed its connection while the request was waiting")

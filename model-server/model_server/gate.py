@@ -1,0 +1,81 @@
+"""Admission: how many requests are worked on, how many may wait, and for how long.
+
+One more than may wait is turned away at once, which is worth more to a client than a slow answer.
+Knows nothing of HTTP: the routes ask to enter, and an error says why not.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from model_server.context import RequestContext
+from model_server.errors import DeadlineExceeded, Overloaded
+
+
+class Gate:
+    """A semaphore with a bounded queue, first come first served.
+
+    Attributes:
+        concurrency: Requests inside at most.
+        queue_size: Requests waiting at most.
+    """
+
+    def __init__(self, concurrency: int = 1, queue_size: int = 64) -> None:
+        self.concurrency = concurrency
+        self.queue_size = queue_size
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._waiting: deque[threading.Event] = deque()
+
+    @property
+    def inside(self) -> int:
+        """Requests being worked on."""
+        return self._inside
+
+    @property
+    def waiting(self) -> int:
+        """Requests waiting for their turn."""
+        return len(self._waiting)
+
+    @contextmanager
+    def admit(self, context: RequestContext) -> Iterator[None]:
+        """Waits for a turn; the time it takes is the context's stage `queue`.
+
+        Raises:
+            Overloaded: if the queue is full.
+            DeadlineExceeded: if the request's time is up before its turn.
+        """
+        with context.stage("queue"):
+            self._enter(context)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _enter(self, context: RequestContext) -> None:
+        with self._lock:
+            if self._inside < self.concurrency and not self._waiting:
+                self._inside += 1
+                return
+            if len(self._waiting) >= self.queue_size:
+                raise Overloaded(
+                    f"{self._inside} requests are being worked on and {len(self._waiting)} are "
+                    "waiting; try again shortly"
+                )
+            turn = threading.Event()
+            self._waiting.append(turn)
+        if turn.wait(max(0.0, min(context.seconds_left(), threading.TIMEOUT_MAX))):
+            return
+        with self._lock:
+            if turn.is_set():  # it came in the very moment that the time was up
+                return
+            self._waiting.remove(turn)
+        raise DeadlineExceeded("the request's time was up while it waited for its turn")
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._waiting:  # the place goes to the next one without becoming free
+                self._waiting.popleft().set()
+            else:
+                self._inside -= 1

@@ -1,0 +1,239 @@
+"""The data plane: encoded picture in, detections or classes out. Every protocol calls this.
+
+decode -> prepare -> run -> select, each stage timed in the request's context. It knows no web
+framework and no model format.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from model_server.classification import (
+    Classification,
+    classification_output,
+    probabilities,
+    top_classes,
+)
+from model_server.context import RequestContext
+from model_server.detection import (
+    Detection,
+    DetectionOutputs,
+    Selection,
+    detection_outputs,
+    select_detections,
+)
+from model_server.drawing import draw_detections
+from model_server.errors import (
+    InvalidModel,
+    InvalidRequest,
+    ModelServerError,
+    WarmUpFailed,
+    WrongTask,
+)
+from model_server.images import ImageLimits, decode
+from model_server.labels import Labels, classifier_names
+from model_server.models.base import Array, ImageInput, Model, Tensors, TensorSpec
+from model_server.preprocessing import picture_input, prepare
+
+TaskName = Literal["detection", "classification", "tensor"]
+# Size of the warm-up picture where the model takes any size.
+_WARM_UP_SIDE = 320
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """What was found in one picture, with the decoded picture it was found in."""
+
+    image: Image.Image
+    detections: list[Detection]
+
+    def annotated(self, context: RequestContext) -> Image.Image:
+        """The picture with boxes and names drawn over it."""
+        with context.stage("draw"):
+            return draw_detections(self.image, self.detections)
+
+
+class VisionModel:
+    """A loaded model under its name: feeds it pictures and names what it finds."""
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        labels: Labels | None,
+        *,
+        image: ImageInput | None = None,
+        task: str = "",
+        limits: ImageLimits | None = None,
+    ) -> None:
+        """Runs the model once to learn its outputs' shapes and to warm it up.
+
+        Args:
+            name: What requests call it.
+            model: Ready to run.
+            labels: From a file; None takes those in the model's metadata.
+            image: Replaces what the model's format says of its input.
+            task: detection, classification or tensor; empty detects it.
+            limits: For pictures.
+
+        Raises:
+            WarmUpFailed: if the model cannot do one inference.
+            InvalidModel: if it does not do the task that was asked for, or the labels do not fit.
+        """
+        self.name = name
+        self.info = model.info
+        self.labels = labels if labels is not None else model.info.labels
+        self.limits = limits or ImageLimits()
+        self._model = model
+        self._image = image or model.info.image
+        self._input = picture_input(model.info)
+        sample = self._warm_up()
+        self.outputs = _observed(model.info.outputs, sample)
+        self._detection: DetectionOutputs | None = None
+        self._classification: str | None = None
+        self._class_names: tuple[str, ...] = ()
+        self.task: TaskName = self._choose_task(task, sample)
+
+    def _warm_up(self) -> dict[str, Array]:
+        try:
+            sample = self._model.warm(self._sample_inputs())
+            return self._dequantize(sample)
+        except ModelServerError as error:
+            raise WarmUpFailed(f"model {self.name}: {error.message}") from error
+
+    def _sample_inputs(self) -> dict[str, Array]:
+        if self._input is None:
+            return {spec.name: _zeros(spec) for spec in self.info.inputs}
+        side = _WARM_UP_SIDE
+        noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        return {self._input.name: prepare(Image.fromarray(noise), self._input, self._image)}
+
+    def _choose_task(self, wanted: str, sample: Tensors) -> TaskName:
+        if self._input is not None and wanted in {"", "detection"}:
+            self._detection = detection_outputs(self.info.outputs, sample)
+            if self._detection:
+                return "detection"
+        if self._input is not None and wanted in {"", "classification"}:
+            self._classification = classification_output(self.outputs)
+            if self._classification:
+                classes = int(np.prod(sample[self._classification].shape[1:]))
+                self._class_names = classifier_names(self.labels, classes)
+                return "classification"
+        if wanted in {"detection", "classification"}:
+            raise InvalidModel(
+                f"model {self.name}: its outputs "
+                f"({', '.join(spec.name for spec in self.info.outputs)}) are not those of a "
+                f"{wanted} model"
+            )
+        return "tensor"
+
+    def _dequantize(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of a classifier's outputs, in order; empty for other tasks."""
+        return self._class_names
+
+    def detect(self, data: bytes, selection: Selection, context: RequestContext) -> DetectionResult:
+        """Finds objects in an encoded picture.
+
+        Raises:
+            WrongTask: if the model is no detector.
+            RequestError: if the picture is refused or the model fails.
+        """
+        if self._detection is None:
+            raise WrongTask(f"model {self.name} does {self.task}, not detection")
+        image, outputs = self._run(data, context)
+        with context.stage("postprocess"):
+            found = select_detections(
+                outputs, self._detection, selection, self.labels, self.info.first_class
+            )
+        return DetectionResult(image, found)
+
+    def classify(self, data: bytes, top_k: int, context: RequestContext) -> list[Classification]:
+        """The `top_k` most probable classes of an encoded picture, best first.
+
+        Raises:
+            WrongTask: if the model is no classifier.
+            RequestError: if the picture is refused or the model fails.
+        """
+        if self._classification is None:
+            raise WrongTask(f"model {self.name} does {self.task}, not classification")
+        _, outputs = self._run(data, context)
+        with context.stage("postprocess"):
+            values = probabilities(outputs[self._classification])
+            return top_classes(values, self._class_names, top_k)
+
+    def _run(self, data: bytes, context: RequestContext) -> tuple[Image.Image, dict[str, Array]]:
+        if self._input is None:  # only a model without a task has no picture input
+            raise WrongTask(f"model {self.name} takes tensors, not pictures")
+        context.model = self.name
+        context.check()
+        with context.stage("decode"):
+            image = decode(data, self.limits)
+        with context.stage("preprocess"):
+            batch = prepare(image, self._input, self._image)
+        context.check()
+        with context.stage("inference"):
+            outputs = self._model.run({self._input.name: batch})
+        return image, self._dequantize(outputs)
+
+    def infer(self, inputs: Tensors, context: RequestContext) -> dict[str, Array]:
+        """Raw tensors in, raw tensors out: quantized values stay as they are.
+
+        Raises:
+            InvalidRequest: if an input is missing, unknown, or of another type or shape.
+        """
+        context.model = self.name
+        context.check()
+        checked = check_inputs(inputs, self.info.inputs)
+        with context.stage("inference"):
+            return self._model.run(checked)
+
+
+def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
+    """The inputs in the model's order, each of its type and a shape that fits.
+
+    Raises:
+        InvalidRequest: naming the input, what it is and what it must be.
+    """
+    unknown = sorted(set(inputs) - {spec.name for spec in specs})
+    if unknown:
+        known = ", ".join(spec.name for spec in specs)
+        raise InvalidRequest(f"input {unknown[0]!r} is unknown; the model takes {known}")
+    checked: dict[str, Array] = {}
+    for spec in specs:
+        if spec.name not in inputs:
+            raise InvalidRequest(f"input {spec.name!r} is missing")
+        value = inputs[spec.name]
+        if value.dtype != spec.dtype:
+            raise InvalidRequest(
+                f"input {spec.name!r} has type {value.dtype}, the model takes {spec.dtype}"
+            )
+        if len(value.shape) != len(spec.shape) or any(
+            want not in (-1, have) for want, have in zip(spec.shape, value.shape, strict=True)
+        ):
+            raise InvalidRequest(
+                f"input {spec.name!r} has shape {list(value.shape)}, the model takes "
+                f"{list(spec.shape)}"
+            )
+        checked[spec.name] = value
+    return checked
+
+
+def _observed(specs: tuple[TensorSpec, ...], sample: Tensors) -> tuple[TensorSpec, ...]:
+    """Specs with the shapes that the warm-up gave, where the model itself does not tell them."""
+    return tuple(
+        spec if spec.shape else replace(spec, shape=sample[spec.name].shape) for spec in specs
+    )
+
+
+def _zeros(spec: TensorSpec) -> Array:
+    shape = [1 if size < 0 else size for size in spec.shape]
+    return (
+        np.full(shape, b"", dtype=object) if spec.dtype == object else np.zeros(shape, spec.dtype)
+    )

@@ -1,0 +1,126 @@
+"""What every model format offers to the rest of the server: named tensors in, named tensors out.
+
+Knows nothing about pictures, labels or HTTP.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_server.labels import Labels
+
+Array = NDArray[Any]
+Tensors = Mapping[str, Array]
+PixelScaling = Literal["none", "unit", "signed", "caffe", "torch"]
+ResizeMethod = Literal["nearest", "bilinear", "bicubic"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output.
+
+    Attributes:
+        name: Its name in the model's signature.
+        shape: Dimensions; -1 where any size goes. Empty when the format does not tell.
+        dtype: Type of the elements (`object` for strings).
+        scale: Quantization: real value = (element - zero_point) * scale. 0.0: not quantized.
+        zero_point: See `scale`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float = 0.0
+    zero_point: int = 0
+
+    @property
+    def quantized(self) -> bool:
+        """Whether elements stand for real values by `scale` and `zero_point`."""
+        return self.scale != 0.0 and np.issubdtype(self.dtype, np.integer)
+
+    def dequantize(self, values: Array) -> Array:
+        """Real values of an output, float32; unquantized values as they are."""
+        if not self.quantized:
+            return values
+        return (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How a picture becomes the model's input.
+
+    Attributes:
+        scaling: What pixels 0 to 255 become when the input is floating-point.
+        mean: Per-channel mean that replaces `scaling`, from the model's own metadata.
+        std: Per-channel deviation that goes with `mean`.
+        resize: How the picture is brought to the input's size.
+    """
+
+    scaling: PixelScaling = "none"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    resize: ResizeMethod = "bicubic"
+
+
+@dataclass(frozen=True)
+class Parallelism:
+    """How a model uses the CPUs.
+
+    Attributes:
+        instances: Inferences at the same time.
+        threads: CPU threads of one inference.
+    """
+
+    instances: int = 1
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a loaded model says of itself.
+
+    Attributes:
+        format: tflite, savedmodel or keras.
+        inputs: In the model's order.
+        outputs: In the model's order.
+        image: How its picture input is prepared.
+        first_class: What its detector classes count from (0 or 1).
+        labels: From its own metadata, or None.
+        description: A line for people, empty when unknown.
+    """
+
+    format: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    image: ImageInput = field(default_factory=ImageInput)
+    first_class: int = 0
+    labels: Labels | None = None
+    description: str = ""
+
+
+class Model(ABC):
+    """A loaded model. `run` may be called from many threads at the same time."""
+
+    info: ModelInfo
+
+    @abstractmethod
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """One inference.
+
+        Args:
+            inputs: An array for every input, by name, of its dtype and shape.
+
+        Returns:
+            An array for every output, by name; its own memory, safe to keep.
+
+        Raises:
+            InferenceFailed: if the model's runtime reports an error.
+        """
+
+    def warm(self, inputs: Tensors) -> dict[str, Array]:
+        """Runs every instance once, so that no request pays for a first time. See `run`."""
+        return self.run(inputs)

@@ -1,0 +1,117 @@
+"""Looks into a Keras file before Keras does, and refuses what could run code or read other files.
+
+Keras's `safe_mode` alone is no boundary: it is ignored for HDF5 files, and class references in the
+configuration have been used to call any Python function (CVE-2024-3660, CVE-2025-1550,
+CVE-2025-8747, CVE-2025-9905). So the configuration is read here as plain JSON, and only layers of
+Keras itself are let through; HDF5 links that lead out of the file are refused too.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from model_server.errors import InvalidModel
+
+_MAX_CONFIG_BYTES = 64 * 1024 * 1024
+_FORBIDDEN_CLASSES = {"Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"}
+_ALLOWED_MODULES = ("keras", "tf_keras", "builtins")
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+def check_keras_file(path: Path) -> dict[str, Any]:
+    """Checks a .keras or HDF5 file; returns the model's configuration.
+
+    Raises:
+        InvalidModel: if it is neither, is damaged, or has something that is refused.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            config = _read_archive(path)
+        else:
+            with path.open("rb") as file:
+                if file.read(len(_HDF5_MAGIC)) != _HDF5_MAGIC:
+                    raise InvalidModel(f"model: {path.name} is neither a .keras nor an HDF5 file")
+            config = _read_hdf5(path)
+    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
+        raise InvalidModel(f"model: {path.name} is damaged: {error}") from error
+    for problem in find_problems(config):
+        raise InvalidModel(f"model: {path.name} {problem}, which is refused: it could run code")
+    return config
+
+
+def _read_archive(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            parts = Path(member.filename).parts
+            if member.filename.startswith("/") or ".." in parts:
+                raise InvalidModel(f"model: {path.name} has the unsafe member {member.filename}")
+        if archive.getinfo("config.json").file_size > _MAX_CONFIG_BYTES:
+            raise InvalidModel(f"model: the configuration in {path.name} is too large")
+        config = json.loads(archive.read("config.json"))
+        for member in archive.infolist():
+            if member.filename.endswith(".h5"):
+                with archive.open(member) as weights:
+                    _refuse_links(weights, path)
+    if not isinstance(config, dict):
+        raise InvalidModel(f"model: the configuration in {path.name} is not an object")
+    return config
+
+
+def _read_hdf5(path: Path) -> dict[str, Any]:
+    import h5py  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with TensorFlow
+
+    _refuse_links(path, path)
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get("model_config")
+    if text is None:
+        raise InvalidModel(
+            f"model: {path.name} has weights but no model; save it with model.save()"
+        )
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    config = json.loads(text)
+    if not isinstance(config, dict):
+        raise InvalidModel(f"model: the configuration in {path.name} is not an object")
+    return config
+
+
+def _refuse_links(source: Any, path: Path) -> None:
+    """Refuses links to other files and datasets kept in other files."""
+    import h5py  # noqa: PLC0415 - comes with TensorFlow
+
+    with h5py.File(source, "r") as file:
+        pending: list[Any] = [file]
+        while pending:
+            group = pending.pop()
+            for name in group:
+                link = group.get(name, getlink=True)
+                if not isinstance(link, h5py.HardLink):
+                    raise InvalidModel(f"model: {path.name} has the link {name}, which is refused")
+                item = group[name]
+                if isinstance(item, h5py.Group):
+                    pending.append(item)
+                elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+                    raise InvalidModel(f"model: {path.name} keeps {name} in another file")
+
+
+def find_problems(config: object) -> Iterator[str]:
+    """Says what is refused in a configuration: forbidden layers, and classes from outside Keras.
+
+    A configuration is nested objects of `module`, `class_name`, `registered_name`, `config`.
+    """
+    pending = [config]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending.extend(item)
+        if not isinstance(item, dict):
+            continue
+        pending.extend(item.values())
+        class_name = item.get("class_name")
+        if class_name in _FORBIDDEN_CLASSES or class_name == "__lambda__":
+            yield f"has a {class_name} layer"
+        module = item.get("module")
+        if isinstance(module, str) and module.partition(".")[0] not in _ALLOWED_MODULES:
+            yield f"refers to the Python module {module!r}"

@@ -1,0 +1,127 @@
+"""TensorFlow SavedModels: detectors of the TF Object Detection API, and classifiers.
+
+The signature `serving_default` is what is served. A SavedModel is a program: the operators that
+read or write files, or call Python, are refused before anything is loaded.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from model_server.errors import InvalidModel
+from model_server.models.base import Array, ImageInput, Model, ModelInfo, Parallelism, Tensors
+from model_server.models.tensorflow_runtime import Signature, call, import_tensorflow, spec_of
+
+_SIGNATURE = "serving_default"
+# Operators that reach outside the model. SaveV2 and RestoreV2 are in every SavedModel's own saver.
+_FORBIDDEN = {
+    "ReadFile",
+    "WriteFile",
+    "MatchingFiles",
+    "PyFunc",
+    "PyFuncStateless",
+    "EagerPyFunc",
+    "PrintV2",
+    "TextLineReaderV2",
+    "WholeFileReaderV2",
+    "TFRecordReaderV2",
+    "FixedLengthRecordReaderV2",
+    "TextLineDataset",
+    "TFRecordDataset",
+    "TFRecordDatasetV2",
+    "FixedLengthRecordDatasetV2",
+    "SaveDatasetV2",
+    "LoadDataset",
+    "RpcCall",
+    "RpcClient",
+}
+
+
+class SavedModel(Model):
+    """One SavedModel folder."""
+
+    def __init__(self, path: Path, parallelism: Parallelism) -> None:
+        """Loads the folder.
+
+        Args:
+            path: The folder that has `saved_model.pb`.
+            parallelism: Inferences at the same time, and threads of each.
+
+        Raises:
+            InvalidModel: if it cannot be loaded, has no `serving_default` signature, or has an
+                operator that reaches outside the model.
+        """
+        self._tf = import_tensorflow(parallelism)
+        refuse_unsafe_operators(path)
+        try:
+            loaded = self._tf.saved_model.load(str(path))
+        except (OSError, ValueError, KeyError, self._tf.errors.OpError) as error:
+            raise InvalidModel(f"model: {path.name} cannot be loaded: {error}") from error
+        # The signature is of no use once the object it belongs to is gone.
+        self._loaded: Any = loaded
+        self._signature: Signature = _signature(loaded, path)
+        inputs = self._signature.structured_input_signature[1]  # type: ignore[attr-defined]
+        outputs = self._signature.structured_outputs  # type: ignore[attr-defined]
+        self.info = ModelInfo(
+            format="savedmodel",
+            inputs=tuple(spec_of(name, spec) for name, spec in sorted(inputs.items())),
+            outputs=tuple(spec_of(name, spec) for name, spec in sorted(outputs.items())),
+            # The convention of TensorFlow Hub's image models: 0 to 1, tf.image.resize's bilinear.
+            image=ImageInput(scaling="unit", resize="bilinear"),
+            first_class=1,
+        )
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """See `Model.run`."""
+        return call(self._tf, self._signature, inputs)
+
+
+def _signature(loaded: Any, path: Path) -> Signature:
+    signatures = loaded.signatures
+    if _SIGNATURE in signatures:
+        found: Signature = signatures[_SIGNATURE]
+        return found
+    if len(signatures) == 1:
+        only: Signature = next(iter(signatures.values()))
+        return only
+    raise InvalidModel(
+        f"model: {path.name} has no signature {_SIGNATURE!r}; it has "
+        f"{', '.join(signatures) or 'none'}"
+    )
+
+
+def refuse_unsafe_operators(path: Path) -> None:
+    """Reads the graph without loading it and refuses operators that reach outside the model.
+
+    Args:
+        path: The folder that has `saved_model.pb`.
+
+    Raises:
+        InvalidModel: naming them, or if the file is no SavedModel.
+    """
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
+    from tensorflow.core.protobuf import saved_model_pb2  # noqa: PLC0415
+
+    file = path / "saved_model.pb"
+    if not file.is_file():
+        raise InvalidModel(f"model: {path} has no saved_model.pb (the text form is not read)")
+    proto = saved_model_pb2.SavedModel()
+    try:
+        proto.ParseFromString(file.read_bytes())
+    except DecodeError as error:
+        raise InvalidModel(f"model: {file} is damaged or no SavedModel") from error
+    found = sorted(set(_operators(proto)) & _FORBIDDEN)
+    if found:
+        raise InvalidModel(
+            f"model: {path.name} uses operators that reach outside the model "
+            f"({', '.join(found)}), which is refused"
+        )
+
+
+def _operators(proto: Any) -> Iterator[str]:
+    for meta_graph in proto.meta_graphs:
+        for node in meta_graph.graph_def.node:
+            yield node.op
+        for function in meta_graph.graph_def.library.function:
+            for node in function.node_def:
+                yield node.op

@@ -1,0 +1,139 @@
+"""TensorFlow Lite models through LiteRT. Never imports TensorFlow.
+
+An interpreter holds the state of one inference, so threads take one each from a pool; all of them
+map the same file, and its pages are shared by every process of the machine.
+"""
+
+import queue
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_server.errors import InferenceFailed, InvalidModel
+from model_server.models.base import (
+    Array,
+    ImageInput,
+    Model,
+    ModelInfo,
+    Parallelism,
+    Tensors,
+    TensorSpec,
+)
+from model_server.models.tflite_metadata import read_metadata
+
+
+class TfliteModel(Model):
+    """One .tflite file with a pool of interpreters."""
+
+    def __init__(self, path: Path, parallelism: Parallelism) -> None:
+        """Loads the file.
+
+        Args:
+            path: The .tflite file.
+            parallelism: Interpreters in the pool, and CPU threads of each.
+
+        Raises:
+            InvalidModel: if LiteRT cannot read it or lacks one of its operators.
+        """
+        first = _interpreter(path, parallelism.threads)
+        self._inputs, self._outputs = _tensors(first)
+        # The best-used interpreter first: its weights are packed and in the cache.
+        self._pool: queue.LifoQueue[Any] = queue.LifoQueue()
+        for _ in range(parallelism.instances - 1):
+            self._pool.put(_interpreter(path, parallelism.threads))
+        self._pool.put(first)
+        metadata = read_metadata(path)
+        self.info = ModelInfo(
+            format="tflite",
+            inputs=tuple(spec for spec, _ in self._inputs),
+            outputs=tuple(spec for spec, _ in self._outputs),
+            # Float models of TensorFlow Lite's own tutorials take -1 to 1.
+            image=ImageInput(scaling="signed", mean=metadata.mean, std=metadata.std),
+            labels=metadata.labels,
+            description=metadata.description,
+        )
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """See `Model.run`. Python's global lock is released while LiteRT computes."""
+        interpreter = self._pool.get()
+        try:
+            return self._run(interpreter, inputs)
+        finally:
+            self._pool.put(interpreter)
+
+    def warm(self, inputs: Tensors) -> dict[str, Array]:
+        """See `Model.warm`; only for the time before requests come."""
+        interpreters = [self._pool.get() for _ in range(self._pool.qsize())]
+        try:
+            outputs = [self._run(interpreter, inputs) for interpreter in interpreters]
+            return outputs[0]
+        finally:
+            for interpreter in interpreters:
+                self._pool.put(interpreter)
+
+    def _run(self, interpreter: Any, inputs: Tensors) -> dict[str, Array]:
+        try:
+            for spec, index in self._inputs:
+                if -1 in spec.shape:
+                    interpreter.resize_tensor_input(index, inputs[spec.name].shape)
+            if any(-1 in spec.shape for spec, _ in self._inputs):
+                interpreter.allocate_tensors()
+            for spec, index in self._inputs:
+                interpreter.set_tensor(index, inputs[spec.name])
+            interpreter.invoke()
+            return {spec.name: interpreter.get_tensor(index) for spec, index in self._outputs}
+        except (RuntimeError, ValueError) as error:
+            raise InferenceFailed(f"LiteRT: {error}") from error
+
+
+def _interpreter(path: Path, threads: int) -> Any:
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - only this format pays
+
+    try:
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise InvalidModel(f"{path.name} is not a model that LiteRT can run: {error}") from error
+    return interpreter
+
+
+_Tensor = tuple[TensorSpec, int]
+
+
+def _tensors(interpreter: Any) -> tuple[list[_Tensor], list[_Tensor]]:
+    """Inputs and outputs with their indexes.
+
+    Names come from the signature where there is one: they are the ones of the model's author
+    (`detection_boxes`), while the tensors' own (`StatefulPartitionedCall:3`) say nothing.
+    """
+    inputs = {detail["index"]: detail["name"] for detail in interpreter.get_input_details()}
+    outputs = {detail["index"]: detail["name"] for detail in interpreter.get_output_details()}
+    details = [*interpreter.get_input_details(), *interpreter.get_output_details()]
+    if len(interpreter.get_signature_list()) == 1:
+        runner = interpreter.get_signature_runner()
+        for names, signature in (
+            (inputs, runner.get_input_details()),
+            (outputs, runner.get_output_details()),
+        ):
+            found = {detail["index"]: name for name, detail in signature.items()}
+            if found.keys() == names.keys():
+                names.update(found)
+    specs = {detail["index"]: detail for detail in details}
+    return (
+        [(_spec(name, specs[index]), index) for index, name in inputs.items()],
+        [(_spec(name, specs[index]), index) for index, name in outputs.items()],
+    )
+
+
+def _spec(name: str, detail: dict[str, Any]) -> TensorSpec:
+    scales = detail["quantization_parameters"]["scales"]
+    zeros = detail["quantization_parameters"]["zero_points"]
+    per_tensor = len(scales) == 1
+    return TensorSpec(
+        name=name,
+        shape=tuple(int(size) for size in detail["shape_signature"]),
+        dtype=np.dtype(detail["dtype"]),
+        scale=float(scales[0]) if per_tensor else 0.0,
+        zero_point=int(zeros[0]) if per_tensor else 0,
+    )

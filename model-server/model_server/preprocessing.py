@@ -1,0 +1,84 @@
+"""From a decoded picture to the tensor that a model takes.
+
+Which size, which type, which range. It knows tensors and pictures, not formats or protocols.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model_server.errors import InvalidModel
+from model_server.images import encode, resize
+from model_server.models.base import Array, ImageInput, ModelInfo, TensorSpec
+
+# Of the training pictures of ImageNet: the figures that `caffe` and `torch` models were trained
+# with (keras.applications.imagenet_utils). In RGB order, for pixels 0 to 255 and 0 to 1.
+_CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
+_TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_TORCH_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+def picture_input(info: ModelInfo) -> TensorSpec | None:
+    """The input that takes a picture: the only one, [N, H, W, C] or encoded pictures [N]."""
+    if len(info.inputs) != 1:
+        return None
+    spec = info.inputs[0]
+    if spec.dtype == object:
+        return spec if len(spec.shape) <= 1 else None
+    return spec if len(spec.shape) == 4 and spec.shape[3] in {1, 3, -1} else None
+
+
+def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
+    """The picture as a batch of one.
+
+    Args:
+        image: RGB with 8 bits.
+        spec: The model's input. Where its height or width is -1 the picture keeps its size, as
+            detectors of the TF Object Detection API expect.
+        how: Range and resize method.
+
+    Returns:
+        [1, H, W, C] of the input's type, or [1] of encoded PNG for an input of strings.
+    """
+    if spec.dtype == object:
+        return np.array([encode(image, "PNG")], dtype=object)
+    height, width, channels = spec.shape[1:]
+    sized = resize(
+        image,
+        width if width > 0 else image.width,
+        height if height > 0 else image.height,
+        how.resize,
+    )
+    pixels = np.asarray(sized.convert("L") if channels == 1 else sized)
+    if channels == 1:
+        pixels = pixels[:, :, np.newaxis]
+    return _to_type(pixels, spec, how)[np.newaxis]
+
+
+def _to_type(pixels: Array, spec: TensorSpec, how: ImageInput) -> Array:
+    if np.issubdtype(spec.dtype, np.floating):
+        return _scale(pixels.astype(np.float32), how).astype(spec.dtype, copy=False)
+    if spec.dtype == np.int8:
+        # A quantized input's whole range stands for pixels 0 to 255, whatever its real values.
+        return (pixels.astype(np.int16) - 128).astype(np.int8)
+    if np.issubdtype(spec.dtype, np.integer):
+        return pixels.astype(spec.dtype, copy=False)
+    raise InvalidModel(f"the input {spec.name} has type {spec.dtype}, which no picture fits")
+
+
+def _scale(pixels: NDArray[np.float32], how: ImageInput) -> NDArray[np.float32]:
+    if how.mean:
+        mean, std = np.array(how.mean, np.float32), np.array(how.std, np.float32)
+        scaled: NDArray[np.float32] = (pixels - mean) / std
+        return scaled
+    match how.scaling:
+        case "unit":
+            return pixels / np.float32(255.0)
+        case "signed":
+            return pixels / np.float32(127.5) - np.float32(1.0)
+        case "caffe":
+            return (pixels - _CAFFE_MEAN)[..., ::-1]
+        case "torch":
+            return (pixels / np.float32(255.0) - _TORCH_MEAN) / _TORCH_STD
+        case "none":
+            return pixels

@@ -1,0 +1,172 @@
+"""The models of one server: loads what the settings name, and finds a model by its name.
+
+The bridge between settings and the data plane; it knows no HTTP.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from model_server.context import RequestContext
+from model_server.cpus import available_cpus
+from model_server.detection import Selection
+from model_server.errors import (
+    GoldenImageFailed,
+    InvalidModel,
+    InvalidSettings,
+    RequestError,
+    UnknownModel,
+)
+from model_server.images import ImageLimits, load_codecs
+from model_server.inference import VisionModel
+from model_server.labels import Labels, find_label_file, read_labels
+from model_server.models.base import ImageInput, Parallelism
+from model_server.models.loading import ModelSource, find_model, load_model
+from model_server.settings import Settings
+
+
+class Registry:
+    """Models by name; the first one is the one that requests without a name go to."""
+
+    def __init__(self, models: Mapping[str, VisionModel]) -> None:
+        if not models:
+            raise InvalidModel("model: there is no model to serve")
+        self._models = dict(models)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order of loading."""
+        return tuple(self._models)
+
+    @property
+    def default(self) -> VisionModel:
+        """The model of the endpoints that name none."""
+        return next(iter(self._models.values()))
+
+    def get(self, name: str) -> VisionModel:
+        """The model of that name.
+
+        Raises:
+            UnknownModel: naming those that there are.
+        """
+        if name not in self._models:
+            raise UnknownModel(
+                f"there is no model {name!r}; this server has {', '.join(self._models)}"
+            )
+        return self._models[name]
+
+    def for_task(self, task: str) -> VisionModel:
+        """The first model that does a task; the default one if none does (it then says so)."""
+        return next((model for model in self._models.values() if model.task == task), self.default)
+
+
+def find_sources(settings: Settings) -> dict[str, ModelSource]:
+    """Name and place of every model to serve. Cheap: nothing is loaded.
+
+    Raises:
+        InvalidModel: if one cannot be found.
+        InvalidSettings: if settings contradict each other.
+    """
+    if settings.models_dir is None:
+        source = find_model(settings.model, settings.format)
+        return {settings.name or source.name: source}
+    if settings.model:
+        raise InvalidSettings("--model and --models-dir cannot be given together")
+    if not settings.models_dir.is_dir():
+        raise InvalidModel(f"models-dir: there is no folder {settings.models_dir}")
+    folders = sorted(path for path in settings.models_dir.iterdir() if path.is_dir())
+    found = {folder.name: find_model(str(folder), settings.format) for folder in folders}
+    if settings.name and settings.name in found:
+        found = {settings.name: found[settings.name], **found}
+    return found
+
+
+def parallelism(settings: Settings) -> Parallelism:
+    """How each worker's models use the CPUs: one inference per CPU, each on one thread.
+
+    Measured (see DECISIONS.md): under load several single-threaded inferences beat one that uses
+    all CPUs, and a lone request gains from more threads only what XNNPACK makes of them.
+    """
+    cpus = max(1, available_cpus() // max(1, settings.workers))
+    instances = settings.model_instances or min(cpus, 8)
+    return Parallelism(instances, settings.model_threads or max(1, cpus // instances))
+
+
+def concurrency(settings: Settings) -> int:
+    """Requests that each worker works on at the same time.
+
+    `containerConcurrency`, or one more than there are inferences: it decodes while they compute.
+    """
+    return settings.container_concurrency or parallelism(settings).instances + 1
+
+
+def load_registry(settings: Settings) -> Registry:
+    """Loads and warms up every model; checks the golden image.
+
+    Raises:
+        StartupError: if a model cannot be served as asked.
+    """
+    load_codecs(settings.image_formats)
+    registry = Registry(
+        {name: _load(name, source, settings) for name, source in find_sources(settings).items()}
+    )
+    if settings.golden_image is not None:
+        check_golden(registry.default, settings.golden_image, settings.golden_expect)
+    return registry
+
+
+def _load(name: str, source: ModelSource, settings: Settings) -> VisionModel:
+    model = load_model(source, parallelism(settings))
+    scaling = settings.preprocessing
+    image = None
+    if scaling != "auto":
+        image = ImageInput(scaling=scaling, resize=model.info.image.resize)
+    return VisionModel(
+        name,
+        model,
+        _labels(source, settings),
+        image=image,
+        task=settings.task,
+        limits=ImageLimits(
+            settings.max_image_pixels, settings.max_image_side, settings.image_formats
+        ),
+    )
+
+
+def _labels(source: ModelSource, settings: Settings) -> Labels | None:
+    path = settings.labels
+    if path is None:
+        path = find_label_file(source.folder)
+    elif not path.is_file():
+        raise InvalidModel(f"labels: there is no file {path}")
+    return read_labels(path) if path else None
+
+
+def check_golden(model: VisionModel, image: Path, expect: str) -> None:
+    """Makes sure that the model gets a known picture right.
+
+    Args:
+        model: To be checked.
+        image: The picture.
+        expect: `LABEL` or `LABEL>=SCORE`; empty accepts any answer.
+
+    Raises:
+        GoldenImageFailed: saying what was expected and what came.
+    """
+    label, _, least = expect.partition(">=")
+    try:
+        threshold = float(least) if least else 0.0
+        answers = _answers(model, image.read_bytes())
+    except (OSError, ValueError, RequestError) as error:
+        raise GoldenImageFailed(f"golden image {image}: {error}") from error
+    wanted = label.strip()
+    if wanted and not any(name == wanted and score >= threshold for name, score in answers):
+        came = ", ".join(f"{name} {score:.2f}" for name, score in answers[:5]) or "nothing"
+        raise GoldenImageFailed(f"golden image {image}: expected {expect}, the model says {came}")
+
+
+def _answers(model: VisionModel, data: bytes) -> list[tuple[str, float]]:
+    context = RequestContext(request_id="golden-image")
+    if model.task == "detection":
+        found = model.detect(data, Selection(0.05, 100), context)
+        return [(item.label, item.score) for item in found.detections]
+    return [(item.label, item.probability) for item in model.classify(data, 5, context)]

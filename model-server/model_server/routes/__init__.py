@@ -1,0 +1,11 @@
+"""HTTP only: one module per protocol, no logic. A new protocol is one line here."""
+
+from flask import Flask
+
+from model_server.routes import articles, health
+
+
+def register_routes(app: Flask) -> None:
+    """Adds every protocol's URLs to the application."""
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(articles.blueprint)

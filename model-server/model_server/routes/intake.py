@@ -1,0 +1,99 @@
+"""Takes the picture out of a request, however the client sent it.
+
+Raw bytes, a multipart upload, or base64 inside JSON. It looks at the envelope only: whether the
+bytes are a picture is for `images` to say.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+import orjson
+from flask import request
+
+from model_server.errors import InvalidRequest, MissingImage, UnsupportedMediaType
+
+# What curl --data-binary sends when it is not told otherwise.
+_CURL_DEFAULT = "application/x-www-form-urlencoded"
+_RAW = {"", "application/octet-stream", "binary/octet-stream", _CURL_DEFAULT}
+_FIELD = "image"
+
+
+def picture() -> bytes:
+    """The bytes of the request's picture.
+
+    Raises:
+        MissingImage: if there is none.
+        UnsupportedMediaType: if the content type is none that can carry one.
+        InvalidRequest: if the JSON or the base64 in it is wrong.
+    """
+    kind = request.mimetype
+    if kind == "multipart/form-data":
+        return _uploaded()
+    if kind == "application/json":
+        return _from_json(request.get_data())
+    if kind in _RAW or kind.startswith("image/"):
+        data = request.get_data()
+        if not data:
+            raise MissingImage(
+                "the request has no body; send the picture's bytes as the body, or as the "
+                f"multipart field {_FIELD!r}"
+            )
+        return data
+    raise UnsupportedMediaType(
+        f"the content type {kind} cannot carry a picture; use image/jpeg or another image type, "
+        "application/octet-stream, multipart/form-data, or application/json with base64"
+    )
+
+
+def _uploaded() -> bytes:
+    upload = request.files.get(_FIELD) or next(iter(request.files.values()), None)
+    if upload is None:
+        text = request.form.get(_FIELD)
+        if text:
+            return decode_base64(text, _FIELD)
+        raise MissingImage(f"the form has no file in its field {_FIELD!r}")
+    data: bytes = upload.read()
+    if not data:
+        raise MissingImage(f"the file in the form's field {_FIELD!r} is empty")
+    return data
+
+
+def _from_json(body: bytes) -> bytes:
+    document = parse_json(body)
+    if not isinstance(document, Mapping) or _FIELD not in document:
+        raise MissingImage(
+            f'the JSON has no {_FIELD!r}; send {{"{_FIELD}": "<base64 of the picture>"}}'
+        )
+    value = document[_FIELD]
+    if isinstance(value, Mapping):
+        value = value.get("b64")
+    if not isinstance(value, str):
+        raise InvalidRequest(f'{_FIELD!r} must be a base64 string, or {{"b64": "..."}}')
+    return decode_base64(value, _FIELD)
+
+
+def parse_json(body: bytes) -> object:
+    """Parses a JSON body.
+
+    Raises:
+        InvalidRequest: if it is not JSON, or nested too deeply.
+    """
+    try:
+        return orjson.loads(body)
+    except (orjson.JSONDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from error
+
+
+def decode_base64(text: str, field: str) -> bytes:
+    """Decodes standard or URL-safe base64, also as a data URL (`data:image/png;base64,...`).
+
+    Raises:
+        InvalidRequest: naming the field.
+    """
+    content = text.partition(",")[2] if text.startswith("data:") else text
+    content = "".join(content.split()).replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(content + "=" * (-len(content) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequest(f"{field!r} is not base64: {error}") from error

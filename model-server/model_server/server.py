@@ -1,0 +1,139 @@
+"""Runs the application under gunicorn: one master, workers that load after they are forked.
+
+Loading after the fork is not a choice: TensorFlow's threads do not survive one. A worker accepts
+connections only once its models have answered a warm-up inference; until then connections wait in
+the listening socket's backlog, so no early request is refused.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from model_server.errors import InvalidModel, StartupError
+from model_server.registry import find_sources
+from model_server.settings import Settings
+
+_log = logging.getLogger("model_server")
+TERMINATION_LOG = Path("/dev/termination-log")
+# gunicorn stops altogether, instead of trying again, when a worker exits with this while booting.
+_BOOT_ERROR = 3
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where gunicorn's heartbeat files cost no disk
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
+    """The gunicorn application for one set of settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Translates our settings to gunicorn's."""
+        for name, value in gunicorn_options(self._settings).items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Loads models and makes the application; runs in each worker after the fork."""
+        # Imported here: whatever starts threads must not be in the master.
+        from model_server.app import create_app  # noqa: PLC0415
+        from model_server.registry import load_registry  # noqa: PLC0415
+
+        try:
+            registry = load_registry(self._settings)
+        except StartupError as error:
+            report_failure(error)
+            raise SystemExit(_BOOT_ERROR) from None
+        except Exception as error:  # noqa: BLE001 - frameworks raise anything on a bad model
+            _log.exception("loading failed")
+            report_failure(InvalidModel(f"model: {type(error).__name__}: {error}"))
+            raise SystemExit(_BOOT_ERROR) from None
+        for name in registry.names:
+            model = registry.get(name)
+            _log.info("serving %s", name, extra={"format": model.info.format, "task": model.task})
+        return create_app(self._settings, registry)
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """Our settings in gunicorn's words."""
+    return {
+        "bind": f"{settings.host}:{settings.port}",
+        "worker_class": "gthread",
+        "workers": settings.workers or 1,
+        "threads": http_threads(settings),
+        "worker_connections": 2000,
+        # A worker whose main loop stands still this long is replaced. Requests run in threads and
+        # have a deadline of their own.
+        "timeout": 120,
+        "graceful_timeout": math.ceil(settings.drain_seconds),
+        "keepalive": 75,
+        "backlog": 2048,
+        "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
+        "control_socket_disable": True,
+        "accesslog": None,
+        "errorlog": "-",
+        "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
+        "limit_request_line": 8190,
+        "limit_request_fields": 100,
+        "limit_request_field_size": 8190,
+        "proc_name": "model-server",
+        "child_exit": _forget_worker,
+    }
+
+
+def http_threads(settings: Settings) -> int:
+    """Threads of each worker: one for every request inside or waiting, and some for probes.
+
+    A thread that waits costs nothing, while a probe that finds no thread gets the pod killed.
+    """
+    if settings.threads:
+        return settings.threads
+    from model_server.registry import concurrency  # noqa: PLC0415 - keeps `--help` fast
+
+    return concurrency(settings) + settings.queue_size + 8
+
+
+def _forget_worker(_server: object, worker: Any) -> None:
+    """Takes a dead worker's live gauges out of the shared metrics."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        from prometheus_client import multiprocess  # noqa: PLC0415
+
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def report_failure(error: StartupError) -> None:
+    """Tells people on stderr and Kubernetes in the termination message why nothing is served."""
+    line = f"{error.reason}: {error.message}".replace("\n", " ")
+    print(f"model-server: {line}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # only containers have it
+        if TERMINATION_LOG.exists():
+            TERMINATION_LOG.write_text(line[:4000], encoding="utf-8")
+
+
+def serve(settings: Settings) -> int:
+    """Serves until stopped.
+
+    Returns:
+        The process's exit status: 0 after SIGTERM or SIGINT, 2 if it could not start.
+    """
+    try:
+        find_sources(settings)  # a wrong path is reported before anything is started
+    except StartupError as error:
+        report_failure(error)
+        return 2
+    with contextlib.ExitStack() as cleanup:
+        if (settings.workers or 1) > 1:
+            folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="metrics-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        try:
+            Server(settings).run()
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 0
+    return 0

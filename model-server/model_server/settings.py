@@ -1,0 +1,191 @@
+"""All settings of the server: environment variables `MODEL_SERVER_*` and equal flags.
+
+The only reader of the environment. It validates values, and decides nothing: how many threads or
+which model format follow from a setting is decided where it is used. The docstring under a field
+is its description everywhere: `--help`, the documentation and error messages.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from model_server.errors import InvalidSettings
+
+ENV_PREFIX = "MODEL_SERVER_"
+
+Format = Literal["", "tflite", "savedmodel", "keras"]
+Task = Literal["", "detection", "classification", "tensor"]
+Scaling = Literal["auto", "none", "unit", "signed", "caffe", "torch"]
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """What one server process tree is told. Immutable once read."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    model: str = ""
+    """Model to serve: a file, a folder with one model in it, or bundled://detector or
+    bundled://classifier. Empty: the bundled detector."""
+
+    models_dir: Path | None = None
+    """Folder whose subfolders are models, each served under its folder's name. Replaces --model."""
+
+    name: str = Field(default="", pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)?$")
+    """Name the model is served under, as in /v1/models/NAME. Empty: taken from the file's name."""
+
+    format: Format = ""
+    """Format of the model: tflite, savedmodel or keras. Empty: detected from the files."""
+
+    labels: Path | None = None
+    """File with the class names: text, JSON or pbtxt. Empty: searched beside the model, then in
+    the model's own metadata."""
+
+    task: Task = ""
+    """What the model does: detection, classification, or tensor (V2 tensors only). Empty:
+    detected from the model's outputs."""
+
+    preprocessing: Scaling = "auto"
+    """How pixels 0 to 255 become a float input: none (as they are), unit (0 to 1), signed (-1 to
+    1), caffe (BGR minus the ImageNet mean), torch (ImageNet mean and deviation). auto: from the
+    model's metadata or architecture. Quantized inputs do not need it."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a container must answer on its pod's address
+    """Address to listen on."""
+
+    port: int = Field(default=5000, ge=0, le=65535)
+    """Port of the HTTP server. 0 lets the system choose a free one."""
+
+    workers: Count = 0
+    """Worker processes. 0: one, which shares the model's memory between its threads."""
+
+    threads: Count = 0
+    """HTTP threads of each worker. 0: enough for the queue, with some left for health checks."""
+
+    model_instances: Count = 0
+    """Copies of the model that compute at the same time in each worker. 0: chosen from the CPUs
+    that the container may use."""
+
+    model_threads: Count = 0
+    """CPU threads of each copy of the model. 0: chosen from the CPUs that the container may use."""
+
+    container_concurrency: Count = 0
+    """Requests that may be worked on at the same time. 0: chosen from the CPUs."""
+
+    queue_size: Count = 64
+    """Requests that may wait for their turn; one more is answered 503 with Retry-After."""
+
+    timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
+    """Time a request may take, waiting included; then it is answered 504."""
+
+    max_batch_size: Positive = 1
+    """Requests computed together at most. 1: no batching."""
+
+    max_latency_ms: Annotated[float, Field(ge=0, le=10_000)] = 5.0
+    """Time a request waits for others to share its batch, in milliseconds."""
+
+    drain_seconds: float = Field(default=30.0, ge=0, le=3600)
+    """Time for requests in progress to finish after SIGTERM."""
+
+    score_threshold: Fraction = 0.3
+    """Detections with a lower score are left out. A request can say otherwise."""
+
+    max_boxes: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Detections in one answer at most, the best first. A request can ask for fewer or more."""
+
+    top_k: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Classes in one classification answer. A request can say otherwise."""
+
+    max_body_bytes: Positive = 64 * 1024 * 1024
+    """Largest request body, in bytes."""
+
+    max_image_pixels: Positive = 50_000_000
+    """Largest picture, in pixels, checked before it is decoded."""
+
+    max_image_side: Positive = 16_384
+    """Longest side of a picture, in pixels, checked before it is decoded."""
+
+    max_instances: Positive = 32
+    """Pictures or tensors in one request at most."""
+
+    image_formats: Annotated[tuple[str, ...], NoDecode] = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+    """Picture formats that are read, comma-separated. TIFF can be added."""
+
+    golden_image: Path | None = None
+    """Picture that the model must get right before the server is ready."""
+
+    golden_expect: str = ""
+    """What the golden image must give, as LABEL or LABEL>=SCORE, for example person>=0.5."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity of log lines. Requests are logged at info."""
+
+    log_format: Literal["json", "text"] = "json"
+    """Form of log lines: one JSON object a line, or text for people."""
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _ignore_service_link(cls, value: Any) -> Any:
+        # Kubernetes gives every pod MODEL_SERVER_PORT=tcp://... when its namespace has a Service
+        # named model-server. That is not ours.
+        return 5000 if isinstance(value, str) and value.startswith("tcp://") else value
+
+    @field_validator("image_formats", mode="before")
+    @classmethod
+    def _split_formats(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip().upper() for part in value.split(",") if part.strip())
+
+    @field_validator("image_formats")
+    @classmethod
+    def _known_formats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"}
+        unknown = [name for name in value if name not in known]
+        if unknown or not value:
+            raise ValueError(f"formats must be some of {', '.join(sorted(known))}")
+        return value
+
+    @field_validator("labels", "models_dir", "golden_image", mode="before")
+    @classmethod
+    def _empty_path_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Reads the environment; `overrides` (from flags) win over it.
+
+    Raises:
+        InvalidSettings: naming every wrong flag and variable, and what it must be.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = [_explain(dict(problem)) for problem in error.errors()]
+        raise InvalidSettings("; ".join(problems)) from error
+
+
+def flag_of(field: str) -> str:
+    """`max_body_bytes` to `--max-body-bytes`."""
+    return "--" + field.replace("_", "-")
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    field = str(problem["loc"][0]) if problem["loc"] else "settings"
+    if problem["type"] == "extra_forbidden":
+        return f"{ENV_PREFIX}{field.upper()}: there is no such setting"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    value = problem.get("input")
+    return f"{flag_of(field)} ({ENV_PREFIX}{field.upper()}) = {value!r}: {message}"
