@@ -1,0 +1,43 @@
+"""Writes deploy/install.yaml: the resource's definition and the operator, in one file.
+
+The sources are joined as they are, so that what is applied reads like what was written. With
+`--check` nothing is written; the exit status says whether the file is up to date.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TARGET = ROOT / "deploy" / "install.yaml"
+# In the order in which they must be created.
+SOURCES = (
+    ROOT / "crds" / "inferenceservices.yaml",
+    HERE / "namespace.yaml",
+    HERE / "serviceaccount.yaml",
+    HERE / "rbac.yaml",
+    HERE / "deployment.yaml",
+)
+_HEAD = "# Generated from crds/ and deploy/operator/ by deploy/operator/build_install.py.\n"
+
+
+def build() -> str:
+    """The text of deploy/install.yaml."""
+    return _HEAD + "".join(f"---\n{source.read_text()}" for source in SOURCES)
+
+
+def main() -> int:
+    """Write the file, or check it."""
+    if "--check" not in sys.argv[1:]:
+        TARGET.write_text(build())
+        return 0
+    if TARGET.is_file() and TARGET.read_text() == build():
+        return 0
+    print(f"{TARGET.relative_to(ROOT)} is out of date: run {Path(__file__).relative_to(ROOT)}")
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
