@@ -1,0 +1,200 @@
+"""The one-time build of Kubernetes from its Go modules.
+
+The result is one binary in the cache folder, in a folder named by the hash of what it is built
+from, so every clone of the same revision finds it and a changed go.mod builds a new one. Builds
+that start at once wait for each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import queue
+import re
+import subprocess
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from local_cluster.console import Progress, elapsed, say
+from local_cluster.errors import ClusterError
+from local_cluster.layout import cache_folder, package_folder
+from local_cluster.processes import run
+from local_cluster.toolchain import find_go, required_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SOURCES = ("go.mod", "go.sum", "main.go", "pause/main.go")
+KUBERNETES_MODULE = "k8s.io/kubernetes"
+VERSION_VARIABLES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+BUILD_FLAGS = ("-trimpath", "-buildvcs=false")
+NICENESS = 5
+
+
+def source_folder() -> Path:
+    """The Go module of the cluster's programs."""
+    return package_folder() / "kubernetes"
+
+
+def build_key(folder: Path) -> str:
+    """Twelve hex digits that change whenever a source of the build does.
+
+    The version of the Go toolchain is left out on purpose: go.mod states the oldest that will do,
+    and an upgraded toolchain is no reason to spend ten minutes again.
+    """
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        content = (folder / name).read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def kubernetes_version(go_mod: str) -> str:
+    """The version of Kubernetes that the text of a go.mod pins, such as `v1.36.3`.
+
+    Raises:
+        ClusterError: the module is not required there.
+    """
+    match = re.search(rf"^\s*{re.escape(KUBERNETES_MODULE)} (v\S+)$", go_mod, re.MULTILINE)
+    if match is None:
+        message = f"{source_folder()}/go.mod does not require {KUBERNETES_MODULE}"
+        raise ClusterError(message)
+    return match[1]
+
+
+def linker_flags(version: str) -> str:
+    """Flags that strip the binary and have it report the version that it was built from."""
+    major, minor = version.removeprefix("v").split(".")[:2]
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    settings = [
+        f"-X {v}.{name}={value}" for v in VERSION_VARIABLES for name, value in values.items()
+    ]
+    return " ".join(["-s", "-w", *settings])
+
+
+def binary_path() -> Path:
+    """Where the binary of the present sources is, or will be."""
+    return cache_folder() / "kubernetes" / build_key(source_folder()) / "kubernetes"
+
+
+def pause_path() -> Path:
+    """Where the program of the pause image is, or will be: beside the binary."""
+    return binary_path().with_name("pause")
+
+
+@contextmanager
+def build_lock(folder: Path) -> Iterator[None]:
+    """Hold the one lock of a folder; say so when somebody else has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Waiting for another build that holds {folder}/.lock")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def ensure_binary() -> Path:
+    """The binary, built first if it is not in the cache.
+
+    Raises:
+        ClusterError: the build failed; the message names its log.
+    """
+    binary = binary_path()
+    if binary.exists():
+        return binary
+    with build_lock(binary.parent.parent):
+        if not binary.exists():
+            _build(binary)
+    return binary
+
+
+def _build(binary: Path) -> None:
+    folder = source_folder()
+    go_mod = (folder / "go.mod").read_text()
+    version = kubernetes_version(go_mod)
+    go = find_go(required_version(go_mod))
+    say(f"Building Kubernetes {version} from its Go modules, once for this revision of go.mod:")
+    say("  about 10 minutes on two cores, 6 GB in Go's caches, no output is lost if interrupted")
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    progress = Progress()
+    _download(go, folder, progress)
+    total = len(run([go, "list", "-deps", "."], cwd=folder, env=_environment()).splitlines())
+    _build_package(go, "./pause", pause_path(), "-s -w", progress, "")
+    counted = f"of at most {total} packages compiled"
+    _build_package(go, ".", binary, linker_flags(version), progress, counted)
+    megabytes = binary.stat().st_size // 10**6
+    say(f"Built {binary} ({megabytes} MB) in {elapsed(progress.seconds)}")
+
+
+def _build_package(
+    go: str, package: str, target: Path, ldflags: str, progress: Progress, counted: str
+) -> None:
+    """Build one program; it appears under its name only when it is complete."""
+    partial = target.with_suffix(f".{os.getpid()}")
+    command = [go, "build", "-v", *BUILD_FLAGS, "-ldflags", ldflags, "-o", str(partial), package]
+    _follow(command, target.with_suffix(".build.log"), progress, counted)
+    partial.replace(target)
+
+
+def _environment() -> dict[str, str]:
+    # GOFLAGS=-mod=mod and the like must not change what go.mod and go.sum pin.
+    return {**os.environ, "GOFLAGS": "-mod=readonly", "CGO_ENABLED": "0", "GOWORK": "off"}
+
+
+def _download(go: str, folder: Path, progress: Progress) -> None:
+    _follow([go, "mod", "download", "-x"], None, progress, "modules asked for", cwd=folder)
+
+
+def _follow(
+    command: list[str], log: Path | None, progress: Progress, counted: str, cwd: Path | None = None
+) -> None:
+    """Run a Go command and show how many lines it has printed; keep them in the log."""
+    with subprocess.Popen(
+        ["nice", "-n", str(NICENESS), *command],
+        cwd=cwd or source_folder(),
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        lines: list[str] = []
+        for line in _lines_or_ticks(process):
+            if line is not None:
+                lines.append(line)
+            progress.show(f"{len(lines)} {counted}")
+        status = process.wait()
+    progress.close()
+    if log is not None:
+        log.write_text("".join(lines))
+    if status != 0:
+        tail = "".join(lines[-15:])
+        where = f" (all of it: {log})" if log else ""
+        message = f"`{' '.join(command[:3])}` ended with status {status}{where}:\n{tail}"
+        raise ClusterError(message)
+
+
+def _lines_or_ticks(process: subprocess.Popen[str]) -> Iterator[str | None]:
+    """Each line that the process prints, and None about once a second in between."""
+    received: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            received.put(line)
+        received.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = received.get(timeout=1.0)
+        except queue.Empty:
+            yield None
+            continue
+        if line is None:
+            return
+        yield line

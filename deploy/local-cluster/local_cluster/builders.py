@@ -1,0 +1,220 @@
+"""The two tools that build images: Docker where it works, else buildah without any daemon."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from local_cluster.base_image import ensure_base
+from local_cluster.errors import ClusterError
+from local_cluster.layout import cache_folder
+from local_cluster.processes import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PUBLIC_BASE = "python:3.11-slim-bookworm"
+AUTHORITIES = Path("/etc/ssl/certs")
+BUNDLE = AUTHORITIES / "ca-certificates.crt"
+# What a person may have told pip about the machine's package index, and its place in a pip.conf.
+PIP_SETTINGS = (
+    "index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries",
+)  # fmt: skip
+
+
+class Builder(Protocol):
+    """What building images needs of a tool."""
+
+    def base(self, *, refresh: bool) -> str:
+        """The identity of the base image: it goes into every tag."""
+
+    def has(self, reference: str) -> bool:
+        """Whether the image is built already."""
+
+    def build(self, reference: str, context: Path, arguments: dict[str, str]) -> None:
+        """Build the Dockerfile of a context folder, with build arguments."""
+
+    def save(self, reference: str, archive: Path) -> None:
+        """Write an image as an archive of the `docker save` format."""
+
+    def push(self, reference: str, target: str) -> None:
+        """Push an image to a registry under another reference."""
+
+
+class DockerBuilder:
+    """Docker, with the public base image."""
+
+    def base(self, *, refresh: bool) -> str:
+        """Pull a newer base image if wanted; its identity is its name."""
+        if refresh:
+            _show(["docker", "pull", PUBLIC_BASE])
+        return PUBLIC_BASE
+
+    def has(self, reference: str) -> bool:
+        """Whether the Docker daemon has the image."""
+        try:
+            run(["docker", "image", "inspect", reference])
+        except ClusterError:
+            return False
+        return True
+
+    def build(self, reference: str, context: Path, arguments: dict[str, str]) -> None:
+        """Build with the daemon's own cache."""
+        flags = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+        _show(["docker", "build", "--tag", reference, *flags, str(context)])
+
+    def save(self, reference: str, archive: Path) -> None:
+        """Write an image as an archive."""
+        run(["docker", "save", "--output", str(archive), reference])
+
+    def push(self, reference: str, target: str) -> None:
+        """Tag and push."""
+        run(["docker", "tag", reference, target])
+        _show(["docker", "push", target])
+
+
+class BuildahBuilder:
+    """buildah as root, with a base image of our own and its own storage in the cache folder.
+
+    Every call runs in a mount namespace of its own, so that nothing it mounts outlives it.
+    """
+
+    def __init__(self, run_root: Path) -> None:
+        """Take an empty folder for what buildah keeps while it runs."""
+        self._run_root = run_root
+        self._root = cache_folder() / "containers"
+        self._base = ""
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [
+            "unshare", "--mount", "buildah", "--root", str(self._root),
+            "--runroot", str(self._run_root), "--storage-driver", "overlay", *arguments,
+        ]  # fmt: skip
+
+    def base(self, *, refresh: bool) -> str:
+        """Make sure that the base image is there, as an image; its identity is its content."""
+        archive = ensure_base(refresh=refresh)
+        self._base = f"localhost/inference-operator-base:{archive.digest[:12]}"
+        if not self.has(self._base):
+            with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+                context = Path(folder)
+                os.link(archive.path, context / "base.tar")
+                lines = ["FROM scratch", "ADD base.tar /", 'ENV LANG="C.UTF-8"', 'CMD ["python3"]']
+                (context / "Dockerfile").write_text("\n".join(lines) + "\n")
+                flags = ("--isolation", "chroot", "--quiet", "--tag", self._base)
+                run(self._command("bud", *flags, str(context)))
+        return archive.digest
+
+    def has(self, reference: str) -> bool:
+        """Whether the storage has the image."""
+        try:
+            run(self._command("inspect", "--type", "image", reference))
+        except ClusterError:
+            return False
+        return True
+
+    def build(self, reference: str, context: Path, arguments: dict[str, str]) -> None:
+        """Build with cached layers; package managers inside see the machine's settings."""
+        with _machine_settings() as volumes:
+            settings = {"BASE_IMAGE": self._base, **arguments}
+            flags = [f"--build-arg={name}={value}" for name, value in settings.items()]
+            flags += [f"--volume={volume}" for volume in volumes]
+            _show(
+                self._command(
+                    "bud", "--isolation", "chroot", "--network", "host", "--layers",
+                    "--tag", reference, *flags, str(context),
+                )
+            )  # fmt: skip
+
+    def save(self, reference: str, archive: Path) -> None:
+        """Write an image as an archive, uncompressed: it only travels within the machine."""
+        run(self._command("push", "--quiet", reference, f"docker-archive:{archive}:{reference}"))
+
+    def push(self, reference: str, target: str) -> None:
+        """Push under the other reference."""
+        _show(self._command("push", reference, f"docker://{target}"))
+
+    def prune(self, repository: str, keep: int) -> None:
+        """Delete all but the newest images of a repository, and layers that nothing uses."""
+        listed = run(self._command("images", "--format", "{{.Name}}:{{.Tag}}", "--no-trunc"))
+        references = [line for line in listed.split() if line.rpartition(":")[0] == repository]
+        for reference in references[keep:]:
+            run(self._command("rmi", reference))
+
+
+def pip_configuration(environment: dict[str, str], files: list[Path]) -> str:
+    """A pip.conf with the machine's own package index settings, environment over files.
+
+    Paths of certificates are replaced by the one that the build sees.
+    """
+    merged: dict[str, str] = {}
+    for file in files:
+        parser = configparser.RawConfigParser()
+        parser.read(file)
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                merged |= dict(parser.items(section))
+    for name in PIP_SETTINGS:
+        value = environment.get(f"PIP_{name.upper().replace('-', '_')}")
+        if value:
+            merged[name] = value
+    settings = {name: merged[name] for name in PIP_SETTINGS if name in merged}
+    if "cert" in merged or "PIP_CERT" in environment:
+        settings["cert"] = str(BUNDLE)
+    lines = [f"{name} = {value}" for name, value in settings.items()]
+    return "\n".join(["[global]", *lines]) + "\n"
+
+
+def _pip_files() -> list[Path]:
+    """Where pip looks for its configuration, the weakest first."""
+    home = Path.home()
+    configured = os.environ.get("PIP_CONFIG_FILE")
+    files = [Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
+    return files + ([Path(configured)] if configured else [])
+
+
+@contextmanager
+def _machine_settings() -> Iterator[list[str]]:
+    """Volumes that let pip inside a build trust and find what the machine does."""
+    with tempfile.TemporaryDirectory() as folder:
+        configuration = Path(folder) / "pip.conf"
+        configuration.write_text(pip_configuration(dict(os.environ), _pip_files()))
+        volumes = [f"{configuration}:/etc/pip.conf:ro"]
+        if BUNDLE.exists():
+            volumes.append(f"{AUTHORITIES}:{AUTHORITIES}:ro")
+        yield volumes
+
+
+def _show(command: list[str]) -> None:
+    """Run a long command and let the person see what it prints.
+
+    Raises:
+        ClusterError: it failed; what it printed says why.
+    """
+    result = subprocess.run(command, check=False)
+    if result.returncode != 0:
+        message = f"`{' '.join(command)}` ended with status {result.returncode}; see above"
+        raise ClusterError(message)
+
+
+def docker_works() -> bool:
+    """Whether there is a Docker daemon that answers."""
+    if shutil.which("docker") is None:
+        return False
+    try:
+        result = subprocess.run(
+            ["docker", "info", "--format", "{{.ServerVersion}}"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return result.returncode == 0 and bool(result.stdout.strip())

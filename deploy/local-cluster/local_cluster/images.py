@@ -1,0 +1,201 @@
+"""The project's images: built only when their content changed, and brought to the cluster.
+
+Ours gets them by import, kind by `kind load`, any other cluster through a registry that the person
+names. What was built is written to `images.json` in the cluster's folder: `{"operator":
+"REFERENCE", "model-server": ..., "model-server-tensorflow": ...}`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_cluster.build import build_lock
+from local_cluster.builders import BuildahBuilder, Builder, DockerBuilder, docker_works
+from local_cluster.console import Progress, elapsed, say
+from local_cluster.context import content_digest, context_files, package_version, stage
+from local_cluster.errors import ClusterError
+from local_cluster.layout import cache_folder, project_folder
+from local_cluster.packages import IMAGE_REQUIREMENTS, ensure
+from local_cluster.processes import is_running, run
+from local_cluster.runtime import import_image, present_images
+from local_cluster.state import Mode, Profile, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local_cluster.layout import Layout
+
+REPOSITORY = "inference-operator.dev"
+KEPT_BUILDS = 6
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of the project.
+
+    Attributes:
+        name: what it is called in `images.json`.
+        repository: its name in a reference, without registry and tag.
+        folder: the package that it is built from, relative to the project.
+        suffix: what its tag ends with.
+        arguments: build arguments of its Dockerfile.
+    """
+
+    name: str
+    repository: str
+    folder: str
+    suffix: str = ""
+    arguments: tuple[tuple[str, str], ...] = ()
+
+
+OPERATOR = Image("operator", "operator", "operator")
+LITERT = Image("model-server", "model-server", "model-server", "", (("VARIANT", "litert"),))
+TENSORFLOW = Image(
+    "model-server-tensorflow",
+    "model-server",
+    "model-server",
+    "-tensorflow",
+    (("VARIANT", "tensorflow"),),
+)
+VARIANTS: dict[str, tuple[Image, ...]] = {
+    "litert": (OPERATOR, LITERT),
+    "tensorflow": (TENSORFLOW,),
+    "all": (OPERATOR, LITERT, TENSORFLOW),
+}
+
+
+def reference_of(image: Image, version: str, digest: str, registry: str = REPOSITORY) -> str:
+    """The reference of an image: `REGISTRY/NAME:VERSION-DIGEST[-SUFFIX]`."""
+    return f"{registry}/{image.repository}:{version}-{digest}{image.suffix}"
+
+
+@contextmanager
+def builder_of_machine() -> Iterator[Builder]:
+    """Docker where it works; else buildah, installed if need be.
+
+    Raises:
+        UnsuitableMachineError: there is no Docker, and buildah is missing and not installable.
+    """
+    if docker_works():
+        yield DockerBuilder()
+        return
+    ensure(IMAGE_REQUIREMENTS)
+    with build_lock(cache_folder() / "containers"), tempfile.TemporaryDirectory() as folder:
+        yield BuildahBuilder(Path(folder))
+
+
+def build_images(images: tuple[Image, ...], builder: Builder, *, refresh: bool) -> dict[str, str]:
+    """Build what is not built yet; returns the reference of each image by its name.
+
+    Raises:
+        ClusterError: a folder has no Dockerfile, or a build failed.
+    """
+    base = builder.base(refresh=refresh)
+    return {image.name: _build(image, base, builder) for image in images}
+
+
+def _build(image: Image, base: str, builder: Builder) -> str:
+    folder = project_folder() / image.folder
+    if not (folder / "Dockerfile").is_file():
+        message = f"{folder}/Dockerfile is missing: the image {image.name} is built from it"
+        raise ClusterError(message)
+    names = context_files(folder)
+    # Both variants of a package share the digest, so that one tag follows from the other.
+    digest = content_digest(folder, names, base)
+    reference = reference_of(image, package_version(folder), digest)
+    if builder.has(reference):
+        return reference
+    say(f"Building {reference}")
+    progress = Progress()
+    with tempfile.TemporaryDirectory() as target:
+        stage(folder, names, Path(target))
+        builder.build(reference, Path(target), dict(image.arguments))
+    say(f"Built {reference} in {elapsed(progress.seconds)}")
+    return reference
+
+
+def load_into_own(state: State, references: list[str], builder: Builder) -> None:
+    """Import into our own node the images that it does not have yet."""
+    supervisor = state.supervisor
+    if supervisor is None or not is_running(supervisor) or state.profile != Profile.FULL:
+        message = "there is no running cluster with a node to load the images into: run `up` first"
+        raise ClusterError(message)
+    present = present_images(supervisor)
+    for reference in references:
+        if reference not in present:
+            _transfer(
+                reference, builder, lambda path: import_image(supervisor, path, state.snapshotter)
+            )
+
+
+def load_into_kind(cluster: str, references: list[str], builder: Builder) -> None:
+    """Load images into a kind cluster; kind itself skips what its nodes have."""
+    command = ["kind", "load", "image-archive", "--name", cluster]
+    for reference in references:
+        _transfer(reference, builder, lambda path: run([*command, str(path)]))
+
+
+def _transfer(reference: str, builder: Builder, load: Callable[[Path], object]) -> None:
+    say(f"Loading {reference} into the cluster")
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+        archive = Path(folder) / "image.tar"
+        builder.save(reference, archive)
+        load(archive)
+
+
+def push_images(references: dict[str, str], registry: str, builder: Builder) -> dict[str, str]:
+    """Push images to a registry; returns the references that they have there."""
+    pushed = {}
+    for name, reference in references.items():
+        pushed[name] = f"{registry.rstrip('/')}/{reference.partition('/')[2]}"
+        say(f"Pushing {pushed[name]}")
+        builder.push(reference, pushed[name])
+    return pushed
+
+
+def provide_images(
+    layout: Layout, state: State | None, variant: str, *, registry: str, refresh: bool
+) -> dict[str, str]:
+    """Build a set of images and bring them to where the cluster finds them.
+
+    Args:
+        layout: the cluster's files.
+        state: the recorded cluster; None to build only.
+        variant: a key of `VARIANTS`.
+        registry: where to push to, such as `registry.example/team`; empty not to push.
+        refresh: whether to make or pull the base image anew.
+
+    Returns:
+        The reference of each image, by its name.
+    """
+    with builder_of_machine() as builder:
+        references = build_images(VARIANTS[variant], builder, refresh=refresh)
+        if registry:
+            references = push_images(references, registry, builder)
+        elif state is None:
+            say("No cluster runs here: the images are built and not loaded anywhere")
+        elif state.mode == Mode.OWN:
+            load_into_own(state, list(references.values()), builder)
+        elif state.mode == Mode.KIND:
+            load_into_kind(state.context.removeprefix("kind-"), list(references.values()), builder)
+        else:
+            say("A cluster of yours pulls its images: give --push REGISTRY to push them")
+        if isinstance(builder, BuildahBuilder):
+            for repository in sorted({image.repository for image in VARIANTS[variant]}):
+                builder.prune(f"{REPOSITORY}/{repository}", KEPT_BUILDS)
+    _record(layout, references)
+    return references
+
+
+def _record(layout: Layout, references: dict[str, str]) -> None:
+    """Add to `images.json`; an image that was not asked for this time stays as it was."""
+    known: dict[str, str] = {}
+    if layout.images.exists():
+        known = json.loads(layout.images.read_text())
+    layout.root.mkdir(parents=True, exist_ok=True)
+    layout.images.write_text(json.dumps({**known, **references}, indent=2) + "\n")

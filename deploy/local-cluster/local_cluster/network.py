@@ -1,0 +1,201 @@
+"""The cable between the machine and the cluster's network namespace, and the way out of it.
+
+Everything on the machine's side carries the cluster's own name: one virtual ethernet device (its
+routes go with it) and one firewall table. Nothing else of the machine is touched, but for IPv4
+forwarding, which is switched on if it was off, said, fenced, and switched off by the last `down`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_cluster.console import say
+from local_cluster.errors import ClusterError, CommandError
+from local_cluster.processes import run
+
+DEVICE_PREFIX = "iop-"
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+FORWARDING_TABLE = "iop-forwarding"
+# 10.64.0.0/10 is rarely used: home routers and clouds take 10.0/16, 172.16/12 and 192.168/16.
+POOL = ipaddress.IPv4Network("10.64.0.0/10")
+BLOCK_PREFIX = 22
+
+
+@dataclass(frozen=True)
+class Network:
+    """The addresses of one cluster: one block of 1024, cut into four.
+
+    Attributes:
+        block: the whole of it.
+    """
+
+    block: ipaddress.IPv4Network
+
+    def _quarter(self, index: int) -> ipaddress.IPv4Network:
+        return list(self.block.subnets(new_prefix=BLOCK_PREFIX + 2))[index]
+
+    @property
+    def pods(self) -> ipaddress.IPv4Network:
+        """Range of the pods."""
+        return self._quarter(0)
+
+    @property
+    def services(self) -> ipaddress.IPv4Network:
+        """Range of the Services."""
+        return self._quarter(1)
+
+    @property
+    def load_balancers(self) -> ipaddress.IPv4Network:
+        """Range of the addresses of Services of type LoadBalancer."""
+        return self._quarter(2)
+
+    @property
+    def link(self) -> ipaddress.IPv4Network:
+        """The two ends of the cable."""
+        return next(self._quarter(3).subnets(new_prefix=30))
+
+    @property
+    def machine(self) -> str:
+        """Address of the machine's end."""
+        return str(self.link[1])
+
+    @property
+    def node(self) -> str:
+        """Address of the cluster's end: the node, and the API server."""
+        return str(self.link[2])
+
+    @property
+    def api_service(self) -> str:
+        """Address of the Service `kubernetes`."""
+        return str(self.services[1])
+
+    @property
+    def dns_service(self) -> str:
+        """Address of the Service `kube-dns`."""
+        return str(self.services[10])
+
+
+def routed(text: str) -> list[ipaddress.IPv4Network]:
+    """The IPv4 networks in the output of `ip -json route show table all`.
+
+    Default routes are left out: they cover everything and reserve nothing.
+    """
+    found = []
+    for route in json.loads(text or "[]"):
+        destination = route.get("dst", "default")
+        if destination != "default" and ":" not in destination:
+            found.append(ipaddress.IPv4Network(destination, strict=False))
+    return found
+
+
+def choose_block(cluster_id: str, taken: list[ipaddress.IPv4Network]) -> Network:
+    """The first free block of the pool, from a start that follows from the cluster's id.
+
+    Different clusters start at different places, so two that are started at once hardly ever try
+    the same block, and the same cluster tends to get the same addresses again.
+
+    Raises:
+        ClusterError: all blocks overlap something.
+    """
+    blocks = list(POOL.subnets(new_prefix=BLOCK_PREFIX))
+    start = int(cluster_id, 16) % len(blocks)
+    for block in blocks[start:] + blocks[:start]:
+        if not any(block.overlaps(other) for other in taken):
+            return Network(block)
+    message = f"no free block of addresses in {POOL}: see `ip route show table all`"
+    raise ClusterError(message)
+
+
+def find_block(cluster_id: str) -> Network:
+    """A block of addresses that nothing on this machine uses now."""
+    taken = routed(run(["ip", "-4", "-json", "route", "show", "table", "all"]))
+    return choose_block(cluster_id, taken)
+
+
+def firewall_rules(device: str, network: Network) -> str:
+    """The machine's firewall table of one cluster, for `nft -f -`.
+
+    Pods reach what the machine reaches, under the machine's address; nobody from outside reaches
+    the pods through the machine.
+    """
+    sources = f"{{ {network.pods}, {network.link} }}"
+    return f"""table ip {device}
+delete table ip {device}
+table ip {device} {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat;
+    ip saddr {sources} oifname != "{DEVICE_PREFIX}*" masquerade
+  }}
+  chain forward {{
+    type filter hook forward priority filter;
+    oifname "{device}" ct state established,related accept
+    oifname "{device}" drop
+  }}
+}}
+"""
+
+
+def forwarding_fence() -> str:
+    """A table that lets only clusters make use of forwarding, where it was off before us."""
+    return f"""table ip {FORWARDING_TABLE} {{
+  chain forward {{
+    type filter hook forward priority filter;
+    iifname != "{DEVICE_PREFIX}*" oifname != "{DEVICE_PREFIX}*" drop
+  }}
+}}
+"""
+
+
+def connect(device: str, network: Network, pid: int) -> None:
+    """Lay the cable into the network namespace of a process, and route to it.
+
+    Raises:
+        ClusterError: a device or route could not be made.
+    """
+    run(["ip", "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", str(pid)])
+    run(["ip", "address", "add", f"{network.machine}/30", "dev", device])
+    run(["ip", "link", "set", device, "up"])
+    for destination in (network.pods, network.services, network.load_balancers):
+        run(["ip", "route", "add", str(destination), "via", network.node, "dev", device])
+    run(["nft", "-f", "-"], stdin=firewall_rules(device, network))
+    if FORWARDING.read_text().strip() == "0":
+        say("Switching on IPv4 forwarding, for the pods only, until the last `down`")
+        run(["nft", "-f", "-"], stdin=forwarding_fence())
+        FORWARDING.write_text("1")
+
+
+def set_up_inside(network: Network) -> None:
+    """Give the cluster's end of the cable its address; called in the namespace."""
+    run(["ip", "link", "set", "lo", "up"])
+    run(["ip", "address", "add", f"{network.node}/30", "dev", "eth0"])
+    run(["ip", "link", "set", "eth0", "up"])
+    run(["ip", "route", "add", "default", "via", network.machine])
+    FORWARDING.write_text("1")
+
+
+def _has_table(name: str) -> bool:
+    return f"table ip {name}\n" in run(["nft", "list", "tables", "ip"]) + "\n"
+
+
+def remove(device: str) -> None:
+    """Remove the machine's side: device, routes, table; forwarding, if nobody else needs it."""
+    if os.geteuid() != 0 or shutil.which("nft") is None:
+        return
+    if (Path("/sys/class/net") / device).exists():
+        try:
+            run(["ip", "link", "delete", device])
+        except CommandError:
+            # It goes by itself with the namespace of its other end, perhaps just now.
+            if (Path("/sys/class/net") / device).exists():
+                raise
+    if _has_table(device):
+        run(["nft", "delete", "table", "ip", device])
+    others = [p.name for p in Path("/sys/class/net").iterdir() if p.name.startswith(DEVICE_PREFIX)]
+    if not others and _has_table(FORWARDING_TABLE):
+        FORWARDING.write_text("0")
+        run(["nft", "delete", "table", "ip", FORWARDING_TABLE])

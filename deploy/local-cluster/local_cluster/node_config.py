@@ -1,0 +1,213 @@
+"""The configuration files of the node's programs, as text. Pure.
+
+Each setting that differs from what a production node has says why.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from local_cluster.node import CONTAINERD_ROOT, CONTAINERD_SOCKET, CONTAINERD_STATE
+from local_cluster.programs import CLUSTER_DOMAIN, NODE_NAME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local_cluster.network import Network
+
+PAUSE_IMAGE = "inference-operator.dev/pause:1"
+STUB_RESOLVER_FILE = "/run/systemd/resolve/resolv.conf"
+
+
+@dataclass(frozen=True)
+class NodeSite:
+    """What the node's configuration depends on.
+
+    Attributes:
+        pki: folder of certificates.
+        config: folder the rendered files are in.
+        network: the cluster's addresses.
+        mtu: largest packet that leaves the machine, bytes.
+        cgroup: the control group that all pods are below.
+        cgroup_v1: whether the machine's controllers are in version 1 hierarchies.
+        cni_binaries: folder of the CNI plugins.
+        snapshotter: containerd's way to stack layers: `overlayfs`, or `native` where the data's
+            file system cannot carry overlays.
+        may_raise_oom_score: whether this root may protect processes from the OOM killer.
+    """
+
+    pki: Path
+    config: Path
+    network: Network
+    mtu: int
+    cgroup: str
+    cgroup_v1: bool
+    cni_binaries: Path
+    snapshotter: str
+    may_raise_oom_score: bool
+
+
+def kubelet_configuration(site: NodeSite) -> str:
+    """The KubeletConfiguration (kubelet.config.k8s.io/v1beta1)."""
+    configuration: dict[str, Any] = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": "0.0.0.0",  # noqa: S104 - in a network namespace of its own
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(site.pki / "ca.crt")},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(site.pki / "kubelet.crt"),
+        "tlsPrivateKeyFile": str(site.pki / "kubelet.key"),
+        "clusterDomain": CLUSTER_DOMAIN,
+        "clusterDNS": [site.network.dns_service],
+        "resolvConf": str(site.config / "resolv.conf"),
+        "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{site.cgroup}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "seccompDefault": True,
+        "oomScoreAdj": -999 if site.may_raise_oom_score else 0,
+        "enforceNodeAllocatable": ["pods"],
+        "maxPods": 200,
+        # The machine has iptables rules of its own or none; kube-proxy works with nftables.
+        "makeIPTablesUtilChains": False,
+        # Images are imported, never pulled, and the disk is the machine's: delete nothing.
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "evictionHard": dict.fromkeys(
+            ("memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available"), "0%"
+        ),
+        "containerLogMaxSize": "10Mi",
+        "containerLogMaxFiles": 2,
+        "podLogsDir": "/var/log/pods",
+        "volumePluginDir": "/run/kubelet-volume-plugins",
+        "shutdownGracePeriod": "0s",
+        "nodeStatusUpdateFrequency": "10s",
+    }
+    return yaml.safe_dump(configuration, sort_keys=False)
+
+
+def kube_proxy_configuration(site: NodeSite, kubeconfig: Path) -> str:
+    """The KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)."""
+    untouched = {
+        # The connection table's size and time-outs belong to the machine.
+        "maxPerCore": 0,
+        "min": 0,
+        "tcpEstablishedTimeout": "0s",
+        "tcpCloseWaitTimeout": "0s",
+    }
+    configuration: dict[str, Any] = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clientConnection": {"kubeconfig": str(kubeconfig)},
+        "hostnameOverride": NODE_NAME,
+        "mode": "nftables",
+        "detectLocalMode": "ClusterCIDR",
+        "clusterCIDR": str(site.network.pods),
+        "conntrack": untouched,
+        "oomScoreAdj": None if site.may_raise_oom_score else 0,
+        "metricsBindAddress": "127.0.0.1:10249",
+        "healthzBindAddress": "127.0.0.1:10256",
+    }
+    return yaml.safe_dump(
+        {k: v for k, v in configuration.items() if v is not None}, sort_keys=False
+    )
+
+
+def containerd_configuration(site: NodeSite) -> str:
+    """The configuration of containerd, version 2 of its format (containerd 1.6 and 1.7).
+
+    AppArmor is off because its profiles would be loaded into the machine's kernel and stay.
+    """
+    cri = 'plugins."io.containerd.grpc.v1.cri"'
+    return f"""version = 2
+root = "{CONTAINERD_ROOT}"
+state = "{CONTAINERD_STATE}"
+[grpc]
+  address = "{CONTAINERD_SOCKET}"
+[{cri}]
+  sandbox_image = "{PAUSE_IMAGE}"
+  restrict_oom_score_adj = {str(not site.may_raise_oom_score).lower()}
+  disable_apparmor = true
+  [{cri}.cni]
+    bin_dir = "{site.cni_binaries}"
+    conf_dir = "{site.config / "cni"}"
+  [{cri}.containerd]
+    snapshotter = "{site.snapshotter}"
+    default_runtime_name = "runc"
+  [{cri}.containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [{cri}.containerd.runtimes.runc.options]
+      SystemdCgroup = false
+"""
+
+
+def cni_configuration(site: NodeSite) -> str:
+    """The pod network: a routed cable per pod.
+
+    No bridge: traffic between pods of one bridge passes the firewall's connection tracking only
+    where br_netfilter is loaded, and Services break where it is not.
+    """
+    point_to_point = {
+        "type": "ptp",
+        "ipMasq": False,
+        "mtu": site.mtu,
+        "ipam": {
+            "type": "host-local",
+            "dataDir": "/var/lib/cni/networks",
+            "ranges": [[{"subnet": str(site.network.pods)}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        },
+    }
+    host_ports = {"type": "portmap", "capabilities": {"portMappings": True}}
+    configuration = {
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [point_to_point, host_ports],
+    }
+    return json.dumps(configuration, indent=2) + "\n"
+
+
+def upstream_resolvers(resolv_conf: str) -> list[str]:
+    """The name servers of a resolv.conf that a network namespace of its own can reach.
+
+    A resolver on loopback (systemd-resolved, dnsmasq) is the machine's alone.
+    """
+    servers = []
+    for line in resolv_conf.splitlines():
+        words = line.split()
+        if len(words) < 2 or words[0] != "nameserver":
+            continue
+        try:
+            address = ipaddress.ip_address(words[1].partition("%")[0])
+        except ValueError:
+            continue
+        if not address.is_loopback and not address.is_link_local and address.version == 4:
+            servers.append(str(address))
+    return servers
+
+
+def corefile(kubeconfig: Path, upstream: list[str]) -> str:
+    """CoreDNS' configuration: the cluster's names, and the machine's resolvers for the rest."""
+    forward = f"  forward . {' '.join(upstream)}\n" if upstream else ""
+    return f""".:53 {{
+  errors
+  health 127.0.0.1:8080
+  ready 127.0.0.1:8181
+  kubernetes {CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {{
+    kubeconfig {kubeconfig}
+    pods insecure
+    fallthrough in-addr.arpa ip6.arpa
+  }}
+{forward}  cache 30
+}}
+"""

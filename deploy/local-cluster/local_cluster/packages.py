@@ -1,0 +1,161 @@
+"""What the machine must have, and installing what is missing on Debian and Ubuntu.
+
+The packages are the distribution's own. containerd's package brings a system service, which is
+neither started nor left enabled: each cluster starts its own.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_cluster.console import say
+from local_cluster.errors import ClusterError, CommandError, UnsuitableMachineError
+from local_cluster.processes import run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Debian's folder of CNI plugins, then the one of their own releases.
+CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A Debian package, and the files that show that its content is there already.
+
+    Attributes:
+        package: name of the package.
+        commands: commands that must be on PATH.
+        plugins: CNI plugins that must be in one of their folders.
+    """
+
+    package: str
+    commands: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+
+    def is_met(self) -> bool:
+        """Whether all of it is there."""
+        if any(shutil.which(command) is None for command in self.commands):
+            return False
+        return not self.plugins or cni_folder(self.plugins) is not None
+
+
+NODE_REQUIREMENTS = (
+    Requirement("containerd", ("containerd", "ctr", "containerd-shim-runc-v2")),
+    Requirement("runc", ("runc",)),
+    Requirement(
+        "containernetworking-plugins", plugins=("ptp", "host-local", "portmap", "loopback")
+    ),
+    Requirement("iptables", ("iptables",)),
+    Requirement("nftables", ("nft",)),
+    Requirement("iproute2", ("ip",)),
+    Requirement("util-linux", ("unshare", "nsenter")),
+    Requirement("mount", ("mount",)),
+)
+IMAGE_REQUIREMENTS = (
+    Requirement("buildah", ("buildah",)),
+    Requirement("mmdebstrap", ("mmdebstrap",)),
+)
+
+
+def cni_folder(plugins: tuple[str, ...]) -> Path | None:
+    """The folder that holds all these CNI plugins, if any does."""
+    for folder in CNI_FOLDERS:
+        if all((folder / plugin).exists() for plugin in plugins):
+            return folder
+    return None
+
+
+def check_machine() -> None:
+    """Make sure that this machine can run a node of our own.
+
+    Raises:
+        UnsuitableMachineError: it cannot; the message says what would do.
+    """
+    alternatives = (
+        "Other ways: install Docker and kind, and run the same command again; or name a cluster "
+        "of yours with CONTEXT=<kubeconfig context>. For the Kubernetes API alone, without pods, "
+        "`local-cluster up --control-plane-only` needs no root"
+    )
+    if platform.system() != "Linux":
+        message = f"the local cluster needs Linux; this is {platform.system()}. {alternatives}"
+        raise UnsuitableMachineError(message)
+    if os.geteuid() != 0:
+        packages = " ".join(requirement.package for requirement in NODE_REQUIREMENTS)
+        message = (
+            f"the local cluster needs root, for namespaces, mounts and network devices. "
+            f"Run the command as root. Debian packages it uses: {packages}. {alternatives}"
+        )
+        raise UnsuitableMachineError(message)
+
+
+def ensure(requirements: tuple[Requirement, ...]) -> None:
+    """Install the packages that are missing.
+
+    Raises:
+        UnsuitableMachineError: they are missing and cannot be installed here.
+    """
+    missing = [r.package for r in requirements if not r.is_met()]
+    if not missing:
+        return
+    names = " ".join(missing)
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        message = f"these must be installed first (names of the Debian packages): {names}"
+        raise UnsuitableMachineError(message)
+    say(f"Installing Debian packages: {names}")
+    with _no_services():
+        _install(missing)
+    still = [r.package for r in requirements if not r.is_met()]
+    if still:
+        message = f"installed, and yet their commands are not there: {' '.join(still)}"
+        raise UnsuitableMachineError(message)
+
+
+def _install(packages: list[str]) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", "--quiet", *packages]
+    refused = ""
+    try:
+        run(["apt-get", "update", "--quiet"], env=environment)
+    except CommandError as error:
+        # One broken source among several is common and need not matter for these packages.
+        refused = str(error)
+    try:
+        run(install, env=environment)
+    except CommandError as error:
+        message = "\n".join(
+            filter(None, ("the packages could not be installed", refused, str(error)))
+        )
+        raise UnsuitableMachineError(message) from error
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Keep packages from starting services (policy-rc.d), and from leaving them enabled."""
+    had_containerd = shutil.which("containerd") is not None
+    created = False
+    if not POLICY.exists():
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+        created = True
+    try:
+        yield
+    finally:
+        if created:
+            POLICY.unlink(missing_ok=True)
+        if not had_containerd and Path("/run/systemd/system").is_dir():
+            _disable("containerd.service")
+
+
+def _disable(unit: str) -> None:
+    try:
+        run(["systemctl", "disable", "--quiet", unit])
+    except ClusterError as error:
+        say(f"Note: {unit} came with its package and could not be disabled: {error}")

@@ -1,0 +1,243 @@
+"""The one process that all programs of a cluster are below.
+
+Started as `python -m local_cluster.supervisor PLAN.json`. With a node it is the first process of
+the cluster's own pid namespace, so that its end is the end of everything in the cluster. It starts
+each program once what it needs answers, writes one log per program, reaps what has ended and says
+so in programs.json. It restarts nothing: a program that died is a finding, not a nuisance.
+
+Only the standard library is imported: this process lives as long as the cluster does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from local_cluster.node import prepare
+
+PR_SET_PDEATHSIG = 1
+GO = "go\n"
+WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+PROBE_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program to run.
+
+    Attributes:
+        name: also the name of its log.
+        command: its arguments, the executable's path first.
+        after: names of the programs that must answer before it is started.
+        probe: where it answers: `HOST:PORT`, the path of a unix socket, or an https URL that must
+            be answered with status 200; empty if nowhere.
+        gate: path of a file that must exist before it is started; empty if it waits for none.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    probe: str = ""
+    gate: str = ""
+
+    def as_record(self) -> dict[str, Any]:
+        """The program as the plan's JSON has it."""
+        return {
+            "name": self.name,
+            "command": list(self.command),
+            "after": list(self.after),
+            "probe": self.probe,
+            "gate": self.gate,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Program:
+        """Read a program back from the plan's JSON."""
+        return cls(
+            record["name"],
+            tuple(record["command"]),
+            tuple(record["after"]),
+            record["probe"],
+            record["gate"],
+        )
+
+
+def answers(probe: str, pki: Path | None = None) -> bool:
+    """Whether somebody answers there; an empty probe always holds.
+
+    Args:
+        probe: see `Program`.
+        pki: folder of the administrator's certificates, for https URLs.
+    """
+    try:
+        if not probe:
+            return True
+        if probe.startswith("https://"):
+            return pki is not None and _answers_https(probe, pki)
+        return _accepts_connections(probe)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _accepts_connections(probe: str) -> bool:
+    host, _, port = probe.rpartition(":")
+    family = socket.AF_UNIX if probe.startswith("/") else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        connection.connect(probe if family == socket.AF_UNIX else (host, int(port)))
+    return True
+
+
+def _answers_https(url: str, pki: Path) -> bool:
+    address = urlsplit(url)
+    tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+    tls.load_cert_chain(str(pki / "admin.crt"), str(pki / "admin.key"))
+    connection = http.client.HTTPSConnection(
+        address.hostname or "", address.port, context=tls, timeout=2.0
+    )
+    try:
+        connection.request("GET", address.path)
+        return connection.getresponse().status == 200
+    finally:
+        connection.close()
+
+
+class Supervisor:
+    """Starts the programs of a plan, in order, and watches over them."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        """Take a plan as `launch.write_plan` writes it."""
+        self._waiting = [Program.from_record(record) for record in plan["programs"]]
+        self._logs = Path(plan["logs"])
+        self._record = Path(plan["record"])
+        self._pki = Path(plan["pki"])
+        self._pids: dict[int, Program] = {}
+        self._answering: set[str] = set()
+        self._ended: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Work until told to end; then end every program that was started."""
+        self._write()
+        while True:
+            self._start_what_can()
+            caught = signal.sigtimedwait(WATCHED, self._patience())
+            if caught is not None and caught.si_signo != signal.SIGCHLD:
+                self._say(f"ending on {signal.Signals(caught.si_signo).name}")
+                break
+            self._reap()
+        self._end_all()
+
+    def _patience(self) -> float:
+        return PROBE_SECONDS if self._waiting else 60.0
+
+    def _start_what_can(self) -> None:
+        for program in self._pids.values():
+            if program.name not in self._answering and answers(program.probe, self._pki):
+                self._answering.add(program.name)
+        ready = [p for p in self._waiting if self._may_start(p)]
+        for program in ready:
+            self._waiting.remove(program)
+            self._pids[self._spawn(program)] = program
+        if ready:
+            self._write()
+
+    def _may_start(self, program: Program) -> bool:
+        if not set(program.after) <= self._answering:
+            return False
+        return not program.gate or Path(program.gate).exists()
+
+    def _spawn(self, program: Program) -> int:
+        self._say(f"starting {program.name}: {' '.join(program.command)}")
+        parent = os.getpid()
+        pid = os.fork()
+        if pid != 0:
+            return pid
+        try:
+            self._become(program, parent)
+        except BaseException as error:  # noqa: BLE001 - the child must never return from here
+            os.write(2, f"cannot start {program.name}: {error}\n".encode())
+        os._exit(127)
+
+    def _become(self, program: Program, parent: int) -> None:
+        """In the child: turn into the program."""
+        log = os.open(
+            self._logs / f"{program.name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
+        )
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        # Without a pid namespace this is what ends the programs when the supervisor is killed.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            return
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        os.setsid()
+        os.execvp(program.command[0], program.command)  # noqa: S606 - no shell is wanted
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            program = self._pids.pop(pid, None)
+            if program is not None:
+                self._ended[program.name] = _describe(status)
+                self._answering.discard(program.name)
+                self._say(f"{program.name} ended: {self._ended[program.name]}")
+                self._write()
+
+    def _end_all(self) -> None:
+        """By force: all that they would still write is about to be deleted."""
+        for pid in self._pids:
+            os.kill(pid, signal.SIGKILL)
+        while self._pids:
+            signal.sigtimedwait({signal.SIGCHLD}, 0.1)
+            self._reap()
+
+    def _write(self) -> None:
+        record = {program.name: "waiting" for program in self._waiting}
+        record |= {program.name: "running" for program in self._pids.values()}
+        record |= self._ended
+        temporary = self._record.with_suffix(".tmp")
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+        temporary.replace(self._record)
+
+    def _say(self, text: str) -> None:
+        sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+        sys.stdout.flush()
+
+
+def _describe(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exited with status {os.WEXITSTATUS(status)}"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the plan whose path is the one argument; start only when told to on standard input."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    plan = json.loads(Path(arguments[0]).read_text())
+    # The command that started us first records our pid. If it dies before, nothing must start.
+    if sys.stdin.readline() != GO:
+        return 1
+    if plan["node"] is not None:
+        prepare(plan["node"])
+    Supervisor(plan).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

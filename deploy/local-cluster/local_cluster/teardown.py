@@ -1,0 +1,56 @@
+"""Taking a cluster away without a trace, whatever state it is in.
+
+Each step works from names that follow from the cluster's folder, so it also clears what an
+interrupted run, a crash of the machine or a lost state file left. Steps are safe to repeat.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from local_cluster import cgroups, network
+from local_cluster.errors import ClusterError
+from local_cluster.processes import boot_id, stop, wait_until
+
+if TYPE_CHECKING:
+    from local_cluster.layout import Layout
+    from local_cluster.state import State
+
+
+def stop_programs(state: State) -> None:
+    """End the supervisor, and with it every program and container of the cluster."""
+    if state.supervisor is not None and state.supervisor.boot_id == boot_id():
+        stop(state.supervisor)
+
+
+def remove_own_cluster(layout: Layout, state: State | None) -> None:
+    """Remove a cluster of our own: processes, devices, firewall, control groups, files.
+
+    The logs stay, for whoever wants to know why; the next `up` clears them.
+
+    Raises:
+        ClusterError: something could not be removed; the message says what.
+    """
+    if state is not None:
+        stop_programs(state)
+    network.remove(layout.device)
+    if not wait_until(lambda: cgroups.remove(layout.cgroup), 10.0):
+        left = ", ".join(str(path) for path in cgroups.folders(layout.cgroup))
+        message = f"processes of the cluster still run below {left}; try `down` again"
+        raise ClusterError(message)
+    remove_files(layout)
+
+
+def remove_files(layout: Layout) -> None:
+    """Delete what is in the cluster's folder, except its logs and its lock."""
+    for folder in (layout.data, layout.pki, layout.config):
+        shutil.rmtree(folder, ignore_errors=False, onerror=_unless_missing)
+    for file in (layout.kubeconfig, layout.plan, layout.programs, layout.images, layout.state):
+        file.unlink(missing_ok=True)
+
+
+def _unless_missing(_function: object, path: str, info: tuple[type, BaseException, object]) -> None:
+    if not isinstance(info[1], FileNotFoundError):
+        message = f"{path} could not be deleted: {info[1]}"
+        raise ClusterError(message) from info[1]
