@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,20 +47,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(_: argparse.Namespace) -> int:
     """Run until stopped."""
-    import kopf  # noqa: PLC0415 - `render` and `version` must not wait for it
-
-    from inference_operator import handlers  # noqa: PLC0415
+    # Imported here, because `render` and `version` must not wait for kopf.
     from inference_operator.config import Config  # noqa: PLC0415
+    from inference_operator.logs import configure_logging  # noqa: PLC0415
+    from inference_operator.server import run_operator  # noqa: PLC0415
 
     config = Config.from_environment()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(
-        kopf.operator(
-            clusterwide=not config.namespaces,
-            namespaces=config.namespaces,
-            memo=handlers.Context(config),
-        )
-    )
+    configure_logging(config.log_format)
+    asyncio.run(run_operator(config))
     return 0
 
 

@@ -43,7 +43,7 @@ class Children:
         by_kind = {child["kind"]: child for child in wanted.children}
         # First away with what is in the way: an autoscaler that should be gone would fight.
         pruned = await self._prune(key, service, by_kind)
-        stale = [child for child in wanted.children if not self._in_sync(key, service, child)]
+        stale = self.stale(key, service, wanted)
         results = await asyncio.gather(
             *(self._apply(key, service, child) for child in stale), return_exceptions=True
         )
@@ -51,6 +51,10 @@ class Children:
         if errors:
             raise errors[0]
         return pruned or bool(stale)
+
+    def stale(self, key: Key, service: InferenceService, wanted: Desired) -> list[Json]:
+        """Children that are missing or not as they should be."""
+        return [child for child in wanted.children if not self._in_sync(key, service, child)]
 
     async def _prune(self, key: Key, service: InferenceService, wanted: Mapping[str, Json]) -> bool:
         """Delete our children that are no longer wanted."""

@@ -17,6 +17,18 @@ Json = Mapping[str, Any]
 
 # What identifies an element of a list of objects, as Kubernetes' own merge keys do.
 _KEYS = ("name", "uid", "mountPath", "containerPort", "port", "ip", "topologyKey")
+# Objects that server-side apply owns as a whole: one key more is a change too.
+_ATOMIC = frozenset(
+    {
+        "selector",
+        "nodeSelector",
+        "labelSelector",
+        "namespaceSelector",
+        "secretKeyRef",
+        "configMapKeyRef",
+        "fieldRef",
+    }
+)
 _ABSENT = "<absent>"
 _SILENT = ("", 0, False, None)
 
@@ -32,7 +44,12 @@ def project(wanted: object, found: object) -> object:
     if isinstance(wanted, Mapping):
         if not isinstance(found, Mapping):
             return _ABSENT
-        return {key: project(value, found.get(key, _ABSENT)) for key, value in wanted.items()}
+        return {
+            key: found.get(key, _ABSENT)
+            if key in _ATOMIC
+            else project(value, found.get(key, _ABSENT))
+            for key, value in wanted.items()
+        }
     if isinstance(wanted, (list, tuple)):
         if not isinstance(found, list):
             return _ABSENT

@@ -7,16 +7,14 @@ deletion that would hang while the operator is down.
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Self
+from typing import Any
 
 import kopf
 
 from inference_operator import names
-from inference_operator.cluster import PATHS, Cluster
-from inference_operator.config import Config
+from inference_operator.cluster import PATHS
 from inference_operator.connection import login
-from inference_operator.reconcile import Reconciler
+from inference_operator.context import Context
 from inference_operator.store import CHILD_KINDS
 
 _OWNED = {names.LABEL_MANAGED_BY: names.MANAGED_BY}
@@ -37,30 +35,6 @@ class NoDiffBase(kopf.DiffBaseStorage):
         """Nothing is stored."""
 
 
-class Context:
-    """What the handlers share; the operator's one `memo`.
-
-    kopf copies the memo for every object that it sees. All of them mean the same reconciler, so a
-    copy is the thing itself.
-    """
-
-    def __init__(self, config: Config | None = None) -> None:
-        self.config = config or Config.from_environment()
-        self.cluster: Cluster | None = None
-        self.reconciler: Reconciler | None = None
-        self.tasks: list[asyncio.Task[None]] = []
-
-    def __copy__(self) -> Self:
-        return self
-
-    @property
-    def running(self) -> Reconciler:
-        """The reconciler, which exists from `start` on."""
-        if self.reconciler is None:
-            raise RuntimeError("an event came before the operator was started")
-        return self.reconciler
-
-
 @kopf.on.login()
 def authenticate(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo:
     """The same credentials for kopf's watches as for our own calls."""
@@ -68,25 +42,25 @@ def authenticate(settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionIn
 
 
 @kopf.on.startup()
-async def start(settings: kopf.OperatorSettings, memo: Context, **_: Any) -> None:
-    """Quiet kopf down, open the connection and start the workers."""
-    config = memo.config
+async def start(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
+    """Quiet kopf down; the command has started the operator's own tasks already."""
     configure(settings)
-    memo.cluster = cluster = Cluster(lambda: login(settings), connections=config.workers * 2)
-    await cluster.open()
-    memo.reconciler = reconciler = Reconciler(cluster, config)
-    memo.tasks = [asyncio.create_task(reconciler.work()) for _ in range(config.workers)]
-    reconciler.active.set()
+    if not isinstance(memo, Context):
+        # Started as `kopf run -m inference_operator.handlers`.
+        memo.context = Context()
+        await memo.context.start(lambda: login(settings))
 
 
 @kopf.on.cleanup()
-async def stop(memo: Context, **_: Any) -> None:
-    """Let go of the workers and of the connection."""
-    for task in memo.tasks:
-        task.cancel()
-    await asyncio.gather(*memo.tasks, return_exceptions=True)
-    if memo.cluster is not None:
-        await memo.cluster.close()
+async def stop(memo: Any, **_: Any) -> None:
+    """Let go of everything."""
+    await context_of(memo).stop()
+
+
+def context_of(memo: Any) -> Context:
+    """The operator behind kopf's memo, whichever way it was started."""
+    context: Context = memo if isinstance(memo, Context) else memo.context
+    return context
 
 
 def configure(settings: kopf.OperatorSettings) -> None:
@@ -115,23 +89,21 @@ def configure(settings: kopf.OperatorSettings) -> None:
 
 
 @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL)
-async def service_event(event: kopf.RawEvent, memo: Context, **_: Any) -> None:
+async def service_event(event: kopf.RawEvent, memo: Any, **_: Any) -> None:
     """An InferenceService came, changed or went."""
-    memo.running.service_seen(event["type"], event["object"])
+    context_of(memo).reconciler.service_seen(event["type"], event["object"])
 
 
 @kopf.on.event("apps", "v1", "deployments", labels=_OWNED)
 @kopf.on.event("", "v1", "services", labels=_OWNED)
 @kopf.on.event("autoscaling", "v2", "horizontalpodautoscalers", labels=_OWNED)
 @kopf.on.event("policy", "v1", "poddisruptionbudgets", labels=_OWNED)
-async def child_event(
-    event: kopf.RawEvent, resource: kopf.Resource, memo: Context, **_: Any
-) -> None:
+async def child_event(event: kopf.RawEvent, resource: kopf.Resource, memo: Any, **_: Any) -> None:
     """A child came, changed or went."""
-    memo.running.child_seen(event["type"], resource.kind or "", event["object"])
+    context_of(memo).reconciler.child_seen(event["type"], resource.kind or "", event["object"])
 
 
 @kopf.on.event("", "v1", "pods", labels=_OWNED)
-async def pod_event(event: kopf.RawEvent, memo: Context, **_: Any) -> None:
+async def pod_event(event: kopf.RawEvent, memo: Any, **_: Any) -> None:
     """A pod came, changed or went."""
-    memo.running.pod_seen(event["type"], event["object"])
+    context_of(memo).reconciler.pod_seen(event["type"], event["object"])

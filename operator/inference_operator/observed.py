@@ -37,6 +37,7 @@ class PodState:
 
     name: str
     revision: str
+    uid: str = ""
     ready: bool = False
     stage: str = "Pending"
     problem: Problem | None = None

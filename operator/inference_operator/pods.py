@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from inference_operator import names
@@ -28,7 +29,7 @@ def classify(pod: Json) -> PodState:
     """Boil a pod down to what a user wants to know of it."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     revision = (metadata.get("labels") or {}).get(names.LABEL_REVISION, "")
-    state = PodState(name=metadata["name"], revision=revision)
+    state = PodState(metadata["name"], revision, metadata.get("uid", ""))
     ready = _condition(status, "Ready").get("status") == "True"
     if "deletionTimestamp" in metadata:
         return _with(state, stage="Terminating")
@@ -44,8 +45,7 @@ def classify(pod: Json) -> PodState:
 
 
 def _with(state: PodState, **changes: Any) -> PodState:
-    values = {"name": state.name, "revision": state.revision, **changes}
-    return PodState(**values)
+    return replace(state, **changes)
 
 
 def _condition(status: Json, kind: str) -> Json:

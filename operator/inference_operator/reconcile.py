@@ -9,6 +9,7 @@ of the API server in `cluster`; this module only puts them in order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -86,13 +87,24 @@ class Reconciler:
         if news:
             self.queue.add(key, Priority.STATUS, self.config.status_delay_seconds)
 
+    def lead(self, leads: bool = True) -> None:
+        """Start or stop writing."""
+        if not leads:
+            self.active.clear()
+            return
+        self.active.set()
+        for key in self.store.services():
+            self.queue.add(key, Priority.RESYNC)
+
     async def work(self) -> None:
         """Reconcile what the queue brings, for ever."""
         while True:
-            await self.active.wait()
             key = await self.queue.take()
             try:
-                await self.run_once(key)
+                if self.active.is_set():
+                    await self.run_once(key)
+                else:
+                    self.look_at(key)
             except ApiError as error:
                 self._put_off(key, error)
             except Exception:
@@ -100,6 +112,15 @@ class Reconciler:
                 logger.exception("%s/%s: reconciling failed unexpectedly", *key)
                 self.failed += 1
                 self.queue.failed(key)
+
+    def look_at(self, key: Key) -> None:
+        """Only compare, so that a replica that does not lead keeps no bodies in memory."""
+        body = self.store.body(key)
+        with contextlib.suppress(StatusError):
+            if body is not None:
+                service = parse(body)
+                self.children.stale(key, service, desired(service, self.config, _running(body)))
+        self.queue.done(key)
 
     def _put_off(self, key: Key, error: ApiError) -> None:
         self.failed += 1

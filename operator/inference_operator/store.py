@@ -71,9 +71,22 @@ class Store:
     def __len__(self) -> int:
         return sum(1 for entry in self._entries.values() if entry.raw)
 
-    def keys(self) -> Iterator[Key]:
+    def services(self) -> Iterator[Key]:
         """Keys of all known InferenceServices."""
         return (key for key, entry in list(self._entries.items()) if entry.raw)
+
+    def all_keys(self) -> list[Key]:
+        """Keys of everything known, children without their InferenceService included."""
+        return list(self._entries)
+
+    def uids(self, key: Key) -> set[tuple[str, str, str]]:
+        """Kind, name and uid of everything known of `key`."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return set()
+        known = {(kind, names.predictor(key[1]), c.uid) for kind, c in entry.children.items()}
+        known |= {("Pod", pod.name, pod.uid) for pod in entry.pods.values()}
+        return known | ({("InferenceService", key[1], entry.uid)} if entry.raw else set())
 
     def entry(self, key: Key) -> Entry | None:
         """The entry of `key`, if anything is known."""

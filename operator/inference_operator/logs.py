@@ -1,0 +1,26 @@
+"""How the operator logs: its own words about changes of state, and kopf only when it matters.
+
+Called once, by the command. kopf would write a line for every watch event that was noted.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from pythonjsonlogger.json import JsonFormatter
+
+_PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
+_FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+def configure_logging(log_format: str) -> None:
+    """Log to standard error as `plain` lines or one `json` object a line."""
+    handler = logging.StreamHandler()
+    renamed = {"asctime": "time", "levelname": "level", "name": "logger"}
+    plain = logging.Formatter(_PLAIN)
+    handler.setFormatter(
+        JsonFormatter(_FIELDS, rename_fields=renamed) if log_format == "json" else plain
+    )
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in ("kopf.objects", "kopf.activities", "kopf._core", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,34 @@
+"""Runs kopf around the operator, so that what is wrong at the start is said in one line.
+
+Left to kopf, an operator that cannot start tries again for ever or ends in a traceback.
+"""
+
+from __future__ import annotations
+
+import kopf
+
+from inference_operator import handlers
+from inference_operator.config import Config
+from inference_operator.connection import login
+from inference_operator.context import Context
+
+
+async def run_operator(config: Config) -> None:
+    """Run until a signal comes.
+
+    Raises:
+        ConfigError: the operator cannot start; the message says why and what to do.
+    """
+    settings = kopf.OperatorSettings()
+    handlers.configure(settings)
+    context = Context(config)
+    try:
+        await context.start(lambda: login(settings))
+        await kopf.operator(
+            clusterwide=not config.namespaces,
+            namespaces=config.namespaces,
+            settings=settings,
+            memo=context,
+        )
+    finally:
+        await context.stop()
