@@ -78,9 +78,9 @@ def ready_condition(name: str) -> tuple[bool, str]:
     ready: dict[str, Any] = next(
         (c for c in status.get("conditions", []) if c["type"] == "Ready"), {}
     )
-    current = status.get("observedGeneration") == service["metadata"]["generation"]
-    state = ready.get("reason", "waiting for the operator") if current else "reconciling"
-    message = ready.get("message", "") if current else ""
+    current = ready.get("observedGeneration") == service["metadata"]["generation"]
+    state = ready.get("reason", "waiting for the operator")
+    message = ready.get("message", "")
     done = current and ready.get("status") == "True"
     return done, f"{state}: {message}" if message else state
 

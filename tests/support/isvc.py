@@ -36,12 +36,12 @@ def condition(service: Manifest, kind: str) -> Manifest:
 
 
 def is_ready(service: Manifest | None) -> bool:
-    """Ready for the generation that was applied last."""
+    """Ready for the generation that was applied last, as `kubectl wait` understands it."""
     if service is None:
         return False
-    seen = service.get("status", {}).get("observedGeneration")
-    generation = service["metadata"]["generation"]
-    return bool(seen == generation and condition(service, "Ready").get("status") == "True")
+    ready = condition(service, "Ready")
+    seen = ready.get("observedGeneration", 0)
+    return bool(seen == service["metadata"]["generation"] and ready.get("status") == "True")
 
 
 def wait_ready(kubectl: Kubectl, name: str, timeout_s: float = 120) -> Manifest:
