@@ -55,7 +55,8 @@ format: setup ## Format the code
 
 CLUSTER := $(BIN)/local-cluster
 CLUSTER_FLAGS := $(if $(CONTEXT),--context $(CONTEXT))
-export KUBECONFIG_HINT := .cluster/kubeconfig
+# Points kubectl at the cluster that cluster-up made or found.
+USE_CLUSTER := eval "$$($(CLUSTER) env)" &&
 
 .PHONY: cluster-up cluster-status cluster-down
 cluster-up: setup ## Start a Kubernetes cluster (first time: builds it, up to 15 minutes)
@@ -74,11 +75,11 @@ images: setup ## Build the images that changed and load them into the cluster
 .PHONY: deploy
 deploy: cluster-up ## Build what changed; install or upgrade CRD and operator
 	@$(CLUSTER) images --variant litert $(if $(REGISTRY),--push $(REGISTRY))
-	@$(BIN)/python deploy/deploy.py $(CLUSTER_FLAGS)
+	@$(USE_CLUSTER) $(BIN)/python deploy/deploy.py --set FOLLOW_DEFAULT_IMAGE=true $(addprefix --set ,$(SETTINGS))
 
 .PHONY: demo
 demo: deploy ## The main job: apply an InferenceService, send a picture, see the boxes
-	@$(BIN)/python deploy/demo.py $(if $(IMAGE),--image "$(IMAGE)") $(if $(MODEL),--model "$(MODEL)")
+	@$(USE_CLUSTER) $(BIN)/python deploy/demo.py $(if $(IMAGE),--image "$(IMAGE)") $(if $(MODEL),--model "$(MODEL)")
 
 # ---- tests
 

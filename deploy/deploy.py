@@ -45,7 +45,7 @@ def kubectl(arguments: list[str], stdin: str | None = None) -> None:
 
 
 def built_images() -> dict[str, str]:
-    """Image by name: operator, model-server, model-server-tensorflow.
+    """Image by name: at least operator and model-server.
 
     Raises:
         DeployError: no images were built yet.
@@ -78,9 +78,11 @@ def render(text: str, images: dict[str, str], settings: dict[str, str]) -> str:
         DeployError: the manifest holds no operator Deployment.
     """
     documents: list[dict[str, Any]] = [d for d in yaml.safe_load_all(text) if d]
+    small = images["model-server"]
     environment = {
-        f"{PREFIX}MODEL_SERVER_IMAGE": images["model-server"],
-        f"{PREFIX}MODEL_SERVER_TENSORFLOW_IMAGE": images["model-server-tensorflow"],
+        f"{PREFIX}MODEL_SERVER_IMAGE": small,
+        # Built from the same content, and only when asked for: its tag is known all the same.
+        f"{PREFIX}MODEL_SERVER_TENSORFLOW_IMAGE": f"{small}-tensorflow",
         **settings,
     }
     for document in documents:
