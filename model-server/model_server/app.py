@@ -27,9 +27,13 @@ def create_app(settings: Settings, registry: Registry) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
+    metrics = Metrics()
     app.extensions["model_server"] = State(
-        settings, registry, Metrics(), Gate(concurrency(settings), settings.queue_size)
+        settings, registry, metrics, Gate(concurrency(settings), settings.queue_size)
     )
+    for name in registry.names:
+        model = registry.get(name)
+        metrics.model_info.labels(name, model.info.format, model.task).set(1)
     register_error_handlers(app)
     register_lifecycle(app)
     register_routes(app)

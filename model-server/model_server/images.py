@@ -10,6 +10,7 @@ on the way that matters here (see DECISIONS.md).
 """
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -56,6 +57,8 @@ class ImageLimits:
 
 def load_codecs(formats: Sequence[str]) -> None:
     """Imports the codecs ahead of the first request; Pillow itself would import all 40."""
+    # What is wrong with a stranger's picture is told to the stranger, not to the log.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     for name in formats:
         for module in _PLUGINS[name]:
             import_module(module)

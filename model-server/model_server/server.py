@@ -16,10 +16,23 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from model_server.errors import InvalidModel, StartupError
 from model_server.registry import find_sources
 from model_server.settings import Settings
+
+
+class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
+    """Hands gunicorn's own messages to our log handlers, so that every line has one form."""
+
+    def setup(self, cfg: Any) -> None:
+        """Replaces gunicorn's handlers by propagation to the root logger."""
+        self.cfg = cfg
+        self.error_log.propagate = True
+        self.error_log.handlers = []
+        self.error_log.setLevel(cfg.loglevel.upper())
+
 
 _log = logging.getLogger("model_server")
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -78,7 +91,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "worker_tmp_dir": str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None,
         "control_socket_disable": True,
         "accesslog": None,
-        "errorlog": "-",
+        "logger_class": GunicornLogger,
         "loglevel": "warning" if settings.log_level == "info" else settings.log_level,
         "limit_request_line": 8190,
         "limit_request_fields": 100,

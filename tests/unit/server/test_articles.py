@@ -1,0 +1,113 @@
+"""The two articles' endpoints: their JSON to the byte, and typed errors for everything else."""
+
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model_server.schemas import DetectionAnswer, ErrorAnswer, PredictionAnswer
+
+from .conftest import Client
+
+
+def test_detection_answers_as_the_article_says(client: Client, picture: bytes) -> None:
+    response = client().post("/object_detection", data=picture, content_type="image/jpeg")
+    assert response.status_code == 200
+    answer = json.loads(response.data)
+    assert list(answer) == ["detections", "image size", "image data"]
+    assert answer["detections"] == [{"red light": "79%"}]
+    assert answer["image size"] == "size=200x100"
+    pixels = np.asarray(answer["image data"])
+    assert pixels.shape == (100, 200, 3)
+    # BGR: the red light's third channel is the bright one.
+    assert pixels[30, 40].tolist() == [0, 0, 255]
+    DetectionAnswer.model_validate(answer)
+
+
+def test_prediction_answers_as_the_article_says(client: Client, picture: bytes) -> None:
+    upload = {"image": (io.BytesIO(picture), "dog.png")}
+    response = client().post("/predict", data=upload, content_type="multipart/form-data")
+    assert response.status_code == 200
+    answer = json.loads(response.data)
+    assert list(answer) == ["predictions", "success"]
+    assert answer["success"] is True
+    assert [list(item) for item in answer["predictions"]] == [["label", "probability"]] * 3
+    assert answer["predictions"][0]["label"] == "red"
+    PredictionAnswer.model_validate(answer)
+
+
+@pytest.mark.parametrize("url", ["/object_detection", "/predict"])
+def test_every_way_to_send_a_picture(client: Client, picture: bytes, url: str) -> None:
+    text = base64.b64encode(picture).decode()
+    ways: list[dict[str, Any]] = [
+        {"data": picture},
+        {"data": picture, "content_type": "image/png"},
+        {"data": picture, "content_type": "application/octet-stream"},
+        {"data": picture, "content_type": "application/x-www-form-urlencoded"},
+        {"data": {"image": (io.BytesIO(picture), "a.png")}},
+        {"data": {"file": (io.BytesIO(picture), "a.png")}},
+        {"json": {"image": text}},
+        {"json": {"image": {"b64": text}}},
+        {"json": {"image": f"data:image/png;base64,{text}"}},
+    ]
+    server = client()
+    answers = [server.post(url, **way) for way in ways]
+    assert [answer.status_code for answer in answers] == [200] * len(ways)
+    assert len({answer.data for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("url", ["/object_detection", "/predict"])
+@pytest.mark.parametrize(
+    ("request_arguments", "status", "code"),
+    [
+        ({}, 400, "MissingImage"),
+        ({"data": {"other": "text"}, "content_type": "multipart/form-data"}, 400, "MissingImage"),
+        ({"data": {"other": "text"}}, 415, "UnsupportedMediaType"),
+        ({"data": b"hello"}, 415, "UnsupportedMediaType"),
+        ({"data": b"x", "content_type": "text/plain"}, 415, "UnsupportedMediaType"),
+        ({"data": b"{", "content_type": "application/json"}, 400, "InvalidRequest"),
+        ({"data": b"[" * 90_000, "content_type": "application/json"}, 400, "InvalidRequest"),
+        ({"json": []}, 400, "MissingImage"),
+        ({"json": {"image": 5}}, 400, "InvalidRequest"),
+        ({"json": {"image": "%%%"}}, 400, "InvalidRequest"),
+        ({"data": b"x" * 200_000}, 413, "PayloadTooLarge"),
+        ({"data": b"x", "content_type": "multipart/form-data"}, 400, "MissingImage"),
+    ],
+)
+def test_bad_input_is_a_typed_error(
+    client: Client, url: str, request_arguments: Any, status: int, code: str
+) -> None:
+    response = client(max_body_bytes=100_000).post(url, **request_arguments)
+    answer = response.get_json()
+    assert (response.status_code, answer["error"]["code"]) == (status, code)
+    assert answer["success"] is False
+    assert "Traceback" not in response.text
+    ErrorAnswer.model_validate(answer)
+
+
+def test_an_empty_upload_is_a_missing_image(client: Client) -> None:
+    response = client().post("/predict", data={"image": (io.BytesIO(b""), "a.png")})
+    assert response.get_json()["error"]["code"] == "MissingImage"
+
+
+def test_unknown_paths_and_wrong_methods_are_typed_errors(client: Client) -> None:
+    server = client()
+    missing = server.get("/nothing")
+    assert (missing.status_code, missing.get_json()["error"]["code"]) == (404, "UnknownPath")
+    wrong = server.get("/predict")
+    assert (wrong.status_code, wrong.get_json()["error"]["code"]) == (405, "MethodNotAllowed")
+    assert wrong.headers["Allow"] == "OPTIONS, POST"
+
+
+def test_a_failure_inside_says_nothing_about_it(client: Client, monkeypatch: Any) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("model_server.routes.articles.picture", broken)
+    response = client().post("/predict", data=b"x")
+    assert response.status_code == 500
+    assert response.get_json()["error"]["code"] == "InferenceFailed"
+    assert "secret" not in response.text

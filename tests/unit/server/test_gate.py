@@ -1,0 +1,98 @@
+"""Admission: how many are in, how many wait, who is turned away."""
+
+import threading
+import time
+from functools import partial
+from typing import Any
+
+import pytest
+
+from model_server.context import RequestContext
+from model_server.errors import ClientGone, DeadlineExceeded, Overloaded
+from model_server.gate import Gate
+from support.poll import eventually
+
+
+def _waits(gate: Gate, count: int) -> bool:
+    return gate.waiting == count
+
+
+def context(seconds: float = 30.0) -> Any:
+    return RequestContext(deadline=time.monotonic() + seconds)
+
+
+def test_no_more_inside_than_allowed() -> None:
+    gate = Gate(concurrency=3, queue_size=100)
+    seen = []
+
+    def work() -> None:
+        with gate.admit(context()):
+            seen.append(gate.inside)
+            time.sleep(0.002)
+
+    threads = [threading.Thread(target=work) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 40
+    assert max(seen) <= 3
+    assert (gate.inside, gate.waiting) == (0, 0)
+
+
+def test_first_come_first_served_and_the_wait_is_measured() -> None:
+    gate = Gate(concurrency=1, queue_size=10)
+    order, contexts = [], [context() for _ in range(4)]
+
+    def work(index: Any) -> None:
+        with gate.admit(contexts[index]):
+            order.append(index)
+
+    with gate.admit(context()):
+        threads = []
+        for index in range(4):
+            threads.append(threading.Thread(target=work, args=(index,)))
+            threads[-1].start()
+            eventually(partial(_waits, gate, index + 1), "the thread waits", interval_s=0.001)
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3]
+    assert all(item.stages["queue"] > 0 for item in contexts)
+
+
+def test_one_more_than_may_wait_is_turned_away_at_once() -> None:
+    gate = Gate(concurrency=1, queue_size=0)
+    with (
+        gate.admit(context()),
+        pytest.raises(Overloaded) as caught,
+        gate.admit(context()),
+    ):
+        pass
+    assert caught.value.status == 503
+    assert caught.value.headers == {"Retry-After": "1"}
+
+
+def test_whoever_waits_too_long_gives_up_and_leaves_the_queue() -> None:
+    gate = Gate(concurrency=1, queue_size=5)
+    with gate.admit(context()):
+        with pytest.raises(DeadlineExceeded), gate.admit(context(0.01)):
+            pass
+        assert gate.waiting == 0
+    with gate.admit(context()):
+        assert gate.inside == 1
+
+
+def test_an_error_inside_gives_the_place_back() -> None:
+    gate = Gate(concurrency=1, queue_size=0)
+    with pytest.raises(RuntimeError), gate.admit(context()):
+        raise RuntimeError
+    assert gate.inside == 0
+
+
+def test_a_request_nobody_waits_for_is_not_computed() -> None:
+    gone = context()
+    gone.client_gone = lambda: True
+    with pytest.raises(ClientGone):
+        gone.check()
+    with pytest.raises(DeadlineExceeded):
+        context(-1).check()

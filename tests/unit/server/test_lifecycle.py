@@ -1,0 +1,98 @@
+"""What surrounds a request: ids, log lines, metrics, probes, deadlines."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+import orjson
+import pytest
+
+from model_server.inference import VisionModel
+from model_server.logs import JsonFormatter, TextFormatter
+from model_server.registry import Registry
+from support.tiny_models import BrightBoxDetector
+
+from .conftest import Client
+
+
+def test_the_clients_request_id_comes_back(client: Client) -> None:
+    response = client().get("/healthz", headers={"X-Request-Id": "abc-1"})
+    assert response.headers["X-Request-Id"] == "abc-1"
+
+
+@pytest.mark.parametrize("wanted", ["", "x" * 200, "with space", "<script>"])
+def test_an_unsafe_request_id_is_replaced(client: Client, wanted: str) -> None:
+    response = client().get("/healthz", headers={"X-Request-Id": wanted})
+    assert len(response.headers["X-Request-Id"]) == 32
+
+
+def test_probes_answer(client: Client) -> None:
+    assert client().get("/healthz").get_json() == {"status": "alive"}
+    ready = client().get("/readyz").get_json()
+    assert ready == {"status": "ready", "models": ["lights", "colours"]}
+
+
+def test_a_request_is_one_log_line(
+    client: Client, picture: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server = client()
+    server.get("/healthz")
+    server.post("/predict", data=picture, headers={"X-Request-Id": "r1"})
+    (record,) = caplog.records
+    line = orjson.loads(JsonFormatter().format(record))
+    assert line["message"] == "POST /predict 200"
+    assert line["request_id"] == "r1"
+    assert line["model"] == "colours"
+    assert {"queue", "decode", "preprocess", "inference", "postprocess"} <= set(line["stages_ms"])
+    assert "request_id=r1" in TextFormatter().format(record)
+
+
+def test_metrics_count_requests_stages_and_errors(client: Client, picture: bytes) -> None:
+    server = client()
+    server.post("/predict", data=picture)
+    server.post("/predict", data=b"")
+    server.get("/made/up/by/the/client")
+    page = server.get("/metrics").text
+    for line in (
+        'model_server_requests_total{endpoint="/predict",model="colours",status="200"} 1.0',
+        'model_server_errors_total{code="MissingImage",endpoint="/predict"} 1.0',
+        'model_server_errors_total{code="UnknownPath",endpoint="unmatched"} 1.0',
+        'model_server_stage_seconds_count{model="colours",stage="inference"} 1.0',
+        'model_server_model_info{format="tflite",model="lights",task="detection"} 1.0',
+    ):
+        assert line in page
+    assert "made" not in page
+
+
+def test_a_full_queue_is_503_and_probes_still_answer(client: Client, picture: bytes) -> None:
+    model = BrightBoxDetector()
+    registry = Registry({"m": VisionModel("m", model, None)})
+    server = client(registry, container_concurrency=1, queue_size=0)
+    model.busy.acquire()  # the warm-up
+    model.hold.clear()
+    first: list[Any] = []
+    thread = threading.Thread(target=lambda: first.append(_detect(server, picture)))
+    thread.start()
+    assert model.busy.acquire(timeout=10)
+    refused = _detect(server, picture)
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "1"
+    assert refused.get_json()["error"]["code"] == "Overloaded"
+    assert server.get("/readyz").status_code == 200
+    model.hold.set()
+    thread.join(10)
+    assert first[0].status_code == 200
+
+
+def _detect(server: Any, picture: bytes) -> Any:
+    return server.application.test_client().post("/object_detection", data=picture)
+
+
+def test_a_request_whose_time_is_up_is_504(client: Client, picture: bytes) -> None:
+    server = client(timeout_seconds=0.0001)
+    time.sleep(0.001)
+    response = server.post("/predict", data=picture)
+    assert response.status_code == 504
+    assert response.get_json()["error"]["code"] == "DeadlineExceeded"

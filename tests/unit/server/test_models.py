@@ -1,0 +1,258 @@
+"""Finding models, choosing tasks, preparing tensors, and checking the golden image."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model_server.context import RequestContext
+from model_server.detection import Selection
+from model_server.errors import (
+    GoldenImageFailed,
+    InvalidModel,
+    InvalidRequest,
+    InvalidSettings,
+    UnknownModel,
+    WrongTask,
+)
+from model_server.inference import VisionModel, check_inputs
+from model_server.labels import Labels
+from model_server.models.base import ImageInput, TensorSpec
+from model_server.models.keras import scaling_of
+from model_server.models.keras_safety import find_problems
+from model_server.models.loading import digest, find_model
+from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
+from model_server.preprocessing import prepare
+from model_server.registry import Registry, check_golden, find_sources
+from model_server.settings import load_settings
+from support.tiny_models import BrightBoxDetector, MeanColourClassifier
+
+
+def touch(path: Path, content: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("files", "form", "found"),
+    [
+        (["m.tflite", "labels.txt"], "tflite", "m.tflite"),
+        (["m.keras"], "keras", "m.keras"),
+        (["m.h5"], "keras", "m.h5"),
+        (["saved_model.pb", "variables/v.index"], "savedmodel", "."),
+        (["inner/m.tflite"], "tflite", "inner/m.tflite"),
+        (["1/saved_model.pb", "12/saved_model.pb", "2/saved_model.pb"], "savedmodel", "12"),
+    ],
+)
+def test_the_one_model_of_a_folder_is_found(
+    files: list[str], form: str, found: str, tmp_path: Path
+) -> None:
+    for file in files:
+        touch(tmp_path / file)
+    source = find_model(str(tmp_path))
+    assert (source.format, source.path) == (form, tmp_path / found)
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted", "said"),
+    [
+        ([], "", "no model in it"),
+        (["labels.txt"], "", "no model in it"),
+        (["a.tflite", "b.tflite"], "", "more than one model"),
+        (["a.tflite", "b.keras"], "", "more than one model"),
+        (["a.tflite"], "keras", "holds a tflite model"),
+    ],
+)
+def test_none_or_several_models_are_refused(
+    files: list[str], wanted: str, said: str, tmp_path: Path
+) -> None:
+    for file in files:
+        touch(tmp_path / file)
+    with pytest.raises(InvalidModel, match=said):
+        find_model(str(tmp_path), wanted)
+
+
+def test_the_format_chooses_between_two(tmp_path: Path) -> None:
+    touch(tmp_path / "a.tflite")
+    touch(tmp_path / "b.keras")
+    assert find_model(str(tmp_path), "keras").path.name == "b.keras"
+
+
+def test_a_file_without_suffix_is_known_by_its_content(tmp_path: Path) -> None:
+    assert find_model(str(touch(tmp_path / "m", b"\x1c\0\0\0TFL3..."))).format == "tflite"
+    assert find_model(str(touch(tmp_path / "n", b"\x89HDF\r\n\x1a\n"))).format == "keras"
+    with pytest.raises(InvalidModel, match="cannot tell the format"):
+        find_model(str(touch(tmp_path / "o", b"whatever")))
+
+
+@pytest.mark.parametrize("name", ["bundled://nothing", "bundled://../../etc", "bundled://"])
+def test_only_what_is_bundled_is_bundled(name: str) -> None:
+    with pytest.raises(InvalidModel, match="no bundled model"):
+        find_model(name)
+
+
+def test_the_digest_changes_with_content_and_names(tmp_path: Path) -> None:
+    one = find_model(str(touch(tmp_path / "a" / "m.tflite", b"1")))
+    assert digest(one) == "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+    seen = set()
+    for file in ("variables/a", "variables/b"):
+        folder = tmp_path / file.replace("/", "-")
+        touch(folder / "saved_model.pb", b"1")
+        touch(folder / file, b"2")
+        seen.add(digest(find_model(str(folder))))
+    assert len(seen) == 2
+
+
+def test_models_of_a_folder_are_served_under_their_folders_names(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        touch(tmp_path / name / "m.tflite")
+    assert list(find_sources(load_settings(models_dir=tmp_path))) == ["a", "b"]
+    assert list(find_sources(load_settings(models_dir=tmp_path, name="b"))) == ["b", "a"]
+    with pytest.raises(InvalidSettings, match="together"):
+        find_sources(load_settings(models_dir=tmp_path, model="x"))
+
+
+def test_the_task_follows_from_the_outputs() -> None:
+    assert VisionModel("m", BrightBoxDetector(), None).task == "detection"
+    assert VisionModel("m", MeanColourClassifier(), None).task == "classification"
+    assert VisionModel("m", MeanColourClassifier(), None, task="tensor").task == "tensor"
+    with pytest.raises(InvalidModel, match="not those of a detection model"):
+        VisionModel("m", MeanColourClassifier(), None, task="detection")
+    with pytest.raises(InvalidModel, match="1 names but the model has 3"):
+        VisionModel("m", MeanColourClassifier(), Labels({0: "a"}))
+
+
+def test_a_model_does_only_its_own_task(picture: bytes) -> None:
+    model = VisionModel("colours", MeanColourClassifier(), None)
+    with pytest.raises(WrongTask, match="colours does classification"):
+        model.detect(picture, Selection(0.5, 10), RequestContext())
+
+
+def test_an_unknown_model_is_named() -> None:
+    registry = Registry({"a": VisionModel("a", BrightBoxDetector(), None)})
+    with pytest.raises(UnknownModel, match="'b'; this server has a"):
+        registry.get("b")
+
+
+@pytest.mark.parametrize(
+    ("expect", "accepted"),
+    [
+        ("", True),
+        ("red light", True),
+        ("red light>=0.5", True),
+        ("red light>=0.9", False),
+        ("person", False),
+        ("red light>=x", False),
+    ],
+)
+def test_the_golden_image_must_be_right(
+    expect: str, accepted: bool, tmp_path: Path, picture: bytes
+) -> None:
+    model = VisionModel("m", BrightBoxDetector(), None)
+    image = touch(tmp_path / "golden.png", picture)
+    if accepted:
+        check_golden(model, image, expect)
+        return
+    with pytest.raises(GoldenImageFailed):
+        check_golden(model, image, expect)
+
+
+RED = Image.new("RGB", (4, 2), (255, 128, 0))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "how", "expected"),
+    [
+        (np.uint8, ImageInput(), (255, 128, 0)),
+        (np.int8, ImageInput(), (127, 0, -128)),
+        (np.float32, ImageInput("none"), (255, 128, 0)),
+        (np.float32, ImageInput("unit"), (1, 128 / 255, 0)),
+        (np.float32, ImageInput("signed"), (1, 128 / 127.5 - 1, -1)),
+        (np.float32, ImageInput("caffe"), (-103.939, 128 - 116.779, 255 - 123.68)),
+        (np.float32, ImageInput("torch"), ((1 - 0.485) / 0.229, 0.20535, -0.406 / 0.225)),
+        (np.float32, ImageInput(mean=(127.5,), std=(255.0,)), (0.5, 0.5 / 255, -0.5)),
+        (np.float32, ImageInput(mean=(255, 128, 0), std=(1, 1, 1)), (0, 0, 0)),
+    ],
+)
+def test_pixels_get_the_range_that_the_model_wants(
+    dtype: Any, how: ImageInput, expected: tuple[float, ...]
+) -> None:
+    tensor = prepare(RED, TensorSpec("x", (1, 3, 5, 3), np.dtype(dtype)), how)
+    assert tensor.shape == (1, 3, 5, 3)
+    assert tensor.dtype == dtype
+    assert tensor[0, 1, 2].tolist() == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_model_of_any_size_gets_the_picture_as_it_is() -> None:
+    tensor = prepare(RED, TensorSpec("x", (1, -1, -1, 3), np.dtype(np.uint8)), ImageInput())
+    assert tensor.shape == (1, 2, 4, 3)
+
+
+def test_gray_models_get_one_channel_and_string_models_an_encoded_picture() -> None:
+    gray = prepare(RED, TensorSpec("x", (1, 2, 4, 1), np.dtype(np.uint8)), ImageInput())
+    assert gray.shape == (1, 2, 4, 1)
+    encoded = prepare(RED, TensorSpec("x", (-1,), np.dtype(object)), ImageInput())
+    assert encoded[0].startswith(b"\x89PNG")
+
+
+SPECS = (TensorSpec("x", (1, -1, 3), np.dtype(np.float32)),)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({}, "'x' is missing"),
+        ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "'y' is unknown"),
+        ({"x": np.zeros((1, 2, 3), np.uint8)}, "has type uint8"),
+        ({"x": np.zeros((2, 2, 3), np.float32)}, r"has shape \[2, 2, 3\]"),
+        ({"x": np.zeros((1, 3), np.float32)}, r"takes \[1, -1, 3\]"),
+    ],
+)
+def test_wrong_tensors_are_explained(inputs: Any, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        check_inputs(inputs, SPECS)
+
+
+def test_a_file_without_metadata_is_no_problem(tmp_path: Path) -> None:
+    for content in (b"x", b"\xff" * 500, bytes(64), b"\x1c\0\0\0TFL3" + bytes(60)):
+        assert read_metadata(touch(tmp_path / "m.tflite", content)) == TfliteMetadata()
+
+
+def layer(class_name: str, **config: object) -> dict[str, object]:
+    return {"class_name": class_name, "module": "keras.layers", "config": config}
+
+
+@pytest.mark.parametrize(
+    ("config", "scaling"),
+    [
+        (layer("Functional", name="resnet50", layers=[]), "caffe"),
+        (layer("Functional", name="resnet50v2", layers=[]), "signed"),
+        (layer("Functional", name="densenet121", layers=[]), "torch"),
+        (layer("Functional", name="MobilenetV3small", layers=[layer("Rescaling")]), "none"),
+        (layer("Sequential", name="mine", layers=[layer("Functional", name="vgg16")]), "caffe"),
+        (layer("Sequential", name="mine", layers=[layer("Conv2D", name="conv")]), "unit"),
+    ],
+)
+def test_architectures_bring_their_own_preprocessing(config: Any, scaling: str) -> None:
+    assert scaling_of(config) == scaling
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (layer("Sequential", layers=[layer("Lambda")]), "Lambda"),
+        ({"class_name": "__lambda__", "config": {"value": "..."}}, "__lambda__"),
+        ({"class_name": "run", "module": "os", "config": {}}, "module 'os'"),
+        (layer("Sequential", layers=[{"module": "kerasx.layers", "class_name": "A"}]), "kerasx"),
+        (layer("TFSMLayer", filepath="/x"), "TFSMLayer"),
+    ],
+)
+def test_what_could_run_code_is_found(config: Any, said: str) -> None:
+    assert any(said in problem for problem in find_problems(config))
+
+
+def test_plain_keras_layers_are_no_problem() -> None:
+    assert not list(find_problems(layer("Sequential", layers=[layer("Conv2D", name="c")])))
