@@ -5,6 +5,9 @@ Left to kopf, an operator that cannot start tries again for ever or ends in a tr
 
 from __future__ import annotations
 
+import socket
+from typing import Any
+
 import kopf
 
 from inference_operator import handlers
@@ -22,6 +25,8 @@ async def run_operator(config: Config) -> None:
     settings = kopf.OperatorSettings()
     handlers.configure(settings)
     context = Context(config)
+    # kopf's type for it is a private alias of str.
+    identity: Any = config.identity or socket.gethostname()
     try:
         await context.start(lambda: login(settings))
         await kopf.operator(
@@ -29,6 +34,8 @@ async def run_operator(config: Config) -> None:
             namespaces=config.namespaces,
             settings=settings,
             memo=context,
+            # Left to itself kopf asks for the user's name, which the image's numeric user has not.
+            identity=identity,
         )
     finally:
         await context.stop()
