@@ -1,0 +1,145 @@
+"""Which addresses a model may be fetched from.
+
+A storageUri is written by whoever may create an InferenceService; the download runs inside the
+cluster. Without a guard it would read the cloud's metadata service, the node, or another team's
+Service for them. So only addresses of the public internet are allowed, unless the platform's
+owner allows more. The lists are IANA's special-purpose registries (RFC 6890 and successors) and
+what clouds put beside them. `ipaddress.is_global` is not used: what it says has changed between
+Python's patch releases.
+
+Pure: names are looked up elsewhere, and every address that a name leads to is judged here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_FORBIDDEN_V4: tuple[tuple[str, str], ...] = (
+    ("0.0.0.0/8", "this network"),
+    ("10.0.0.0/8", "private"),
+    ("100.64.0.0/10", "shared, carrier-grade NAT"),
+    ("127.0.0.0/8", "loopback"),
+    ("168.63.129.16/32", "Azure's platform service"),
+    ("169.254.0.0/16", "link-local, cloud metadata"),
+    ("172.16.0.0/12", "private"),
+    ("192.0.0.0/24", "special-purpose"),
+    ("192.0.2.0/24", "documentation"),
+    ("192.88.99.0/24", "6to4 relay"),
+    ("192.168.0.0/16", "private"),
+    ("198.18.0.0/15", "benchmarking"),
+    ("198.51.100.0/24", "documentation"),
+    ("203.0.113.0/24", "documentation"),
+    ("224.0.0.0/4", "multicast"),
+    ("240.0.0.0/4", "reserved"),
+)
+# Of IPv6 only 2000::/3 is the public internet; these parts of it are not.
+_FORBIDDEN_V6: tuple[tuple[str, str], ...] = (
+    ("2001::/23", "special-purpose, with Teredo"),
+    ("2001:db8::/32", "documentation"),
+    ("2002::/16", "6to4"),
+    ("3fff::/20", "documentation"),
+)
+_NAMED_V6: tuple[tuple[str, str], ...] = (
+    ("::/128", "unspecified"),
+    ("::1/128", "loopback"),
+    ("fc00::/7", "private"),
+    ("fe80::/10", "link-local"),
+    ("ff00::/8", "multicast"),
+)
+_PUBLIC_V6 = IPv6Network("2000::/3")
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+# Names that lead inside wherever they resolve. Addresses are judged as well; this tells sooner.
+_INNER_NAMES = re.compile(
+    r"(^|\.)(localhost|svc|cluster\.local|internal|local|localdomain|home\.arpa)$"
+    r"|^(metadata|instance-data|kubernetes)(\.|$)"
+)
+
+
+@dataclass(frozen=True)
+class AddressPolicy:
+    """What the platform's owner allows beyond the public internet.
+
+    Attributes:
+        allow_private: Everything but multicast and unspecified addresses.
+        allowed: Networks that are allowed besides.
+    """
+
+    allow_private: bool = False
+    allowed: tuple[Network, ...] = ()
+
+    def refusal(self, address: Address) -> str:
+        """Why an address is not allowed; empty if it is."""
+        inner = unwrap(address)
+        if any(inner in network or address in network for network in self.allowed):
+            return ""
+        kind = special_kind(inner)
+        if self.allow_private and kind not in {"multicast", "unspecified", "this network"}:
+            return ""
+        return kind
+
+    def name_refusal(self, host: str) -> str:
+        """Why a host's name is not allowed whatever it resolves to; empty if it is.
+
+        Names are not judged once any inner network is allowed: inner hosts have inner names.
+        """
+        if self.allow_private or self.allowed:
+            return ""
+        name = host.lower().rstrip(".")
+        return "a name inside the cluster or the cloud" if _INNER_NAMES.search(name) else ""
+
+
+def unwrap(address: Address) -> Address:
+    """The IPv4 address inside an IPv4-mapped or NAT64 IPv6 address; others as they are.
+
+    NAT64's own prefix is how an IPv6-only cluster reaches any IPv4 host, so it must be judged by
+    what is inside it.
+    """
+    if isinstance(address, IPv6Address) and (address in _MAPPED or address in _NAT64):
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
+
+
+def special_kind(address: Address) -> str:
+    """What a non-public address is for, such as "loopback"; empty for a public one."""
+    if isinstance(address, IPv4Address):
+        table = _FORBIDDEN_V4
+    elif address in _PUBLIC_V6:
+        table = _FORBIDDEN_V6
+    else:
+        table = (*_NAMED_V6, ("::/0", "not public"))
+    for network, kind in table:
+        if address in ip_network(network):
+            return kind
+    return ""
+
+
+def parse_network(text: str) -> Network:
+    """`10.0.0.0/8`, or a single address.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return ip_network(text.strip(), strict=False)
+
+
+def parse_address(text: str) -> Address:
+    """An address as the resolver gives it; an IPv6 zone (`%eth0`) is dropped.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return ip_address(text.partition("%")[0])

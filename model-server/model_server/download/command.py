@@ -1,0 +1,178 @@
+"""The command `model-server download`: from flags to a model in its folder, or one line why not.
+
+The line goes to stderr and to the container's termination message, from where the operator shows
+it to the user. No error that a storageUri can cause shows a traceback.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from model_server.download.assembly import Pair, assemble, check_model
+from model_server.download.connections import Connections, Timeouts
+from model_server.download.destination import Destination
+from model_server.download.errors import ChecksumMismatch, DownloadError, DownloadFailed
+from model_server.download.fetch import Patience, fetch
+from model_server.download.http_source import http_item
+from model_server.download.options import Options, parse_options
+from model_server.download.progress import amount, duration
+from model_server.download.sources import Item
+from model_server.download.uri import (
+    BucketUri,
+    HttpUri,
+    MountedUri,
+    OciUri,
+    StorageUri,
+    parse_sha256,
+    parse_uri,
+)
+
+_LOG = logging.getLogger("model_server.download")
+_MAX_MESSAGE = 2000  # Kubernetes keeps 4096 bytes of all containers' messages together
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    options = parse_options(argv)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    # They log headers and whole URLs at debug, and retries that we log ourselves.
+    for name in ("urllib3", "botocore", "google"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        run(options)
+    except DownloadError as error:
+        return _fail(f"{error.reason}: {error}", options.termination_log)
+    except KeyboardInterrupt:
+        return _fail("DownloadFailed: interrupted", options.termination_log)
+    return 0
+
+
+def run(options: Options) -> None:
+    """Fetches the model.
+
+    Raises:
+        DownloadError: it could not be; the type is the reason.
+    """
+    uri = parse_uri(options.uri)
+    if isinstance(uri, MountedUri):
+        _LOG.info("%s is already there: nothing to download", uri.shown)
+        return
+    expected = _expected_digest(options, uri)
+    destination = Destination(options.dest)
+    published = destination.published()
+    if expected and (published.get("uri"), published.get("sha256")) == (uri.shown, expected):
+        _LOG.info("%s with the SHA-256 %s is already there", uri.shown, expected)
+        return
+    destination.prepare()
+    _Download(options, uri, destination).run(expected)
+
+
+class _Download:
+    """One download: its connections, its time, its folder."""
+
+    def __init__(self, options: Options, uri: StorageUri, destination: Destination) -> None:
+        self._options, self._uri, self._destination = options, uri, destination
+        timeouts = Timeouts(options.connect_timeout, options.read_timeout)
+        self._connections = Connections(options.policy, timeouts)
+        self._patience = Patience(options.timeout, options.attempts, options.retry_delay)
+        self._digest = ""
+
+    def run(self, expected: str) -> None:
+        start = time.monotonic()
+        items = self._items()
+        pairs = self._fetch(items)
+        size = sum(fetched.size for _, fetched in pairs)
+        digest = self._digest or _digest(pairs)
+        if expected and digest != expected:
+            raise ChecksumMismatch(
+                f"{self._uri.shown} has the SHA-256 {digest}, but {expected} was asked for; what "
+                "is there is another model, or the checksum is wrong"
+            )
+        seconds = time.monotonic() - start
+        _LOG.info(
+            "%s: %s in %s, SHA-256 %s", self._uri.shown, amount(size), duration(seconds), digest
+        )
+        assemble(pairs, self._destination.content, self._options.max_bytes)
+        check_model(self._destination.content, self._uri.shown)
+        self._destination.publish(
+            {
+                "uri": self._uri.shown,
+                "sha256": digest,
+                "bytes": size,
+                "seconds": round(seconds, 3),
+                "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            }
+        )
+        _LOG.info("%s is in %s", self._uri.shown, self._options.dest)
+
+    def _items(self) -> list[Item]:
+        uri, options = self._uri, self._options
+        if isinstance(uri, HttpUri):
+            return [http_item(uri, self._connections)]
+        if isinstance(uri, OciUri):
+            from model_server.download.oci_source import oci_items  # noqa: PLC0415 - few need it
+
+            items, self._digest = oci_items(
+                uri, self._connections, self._patience, os.environ, plain_http=options.plain_http
+            )
+            return items
+        assert isinstance(uri, BucketUri)  # noqa: S101 - MountedUri never comes here
+        if uri.scheme == "s3":
+            from model_server.download.s3_source import s3_items as items_of  # noqa: PLC0415
+        else:
+            from model_server.download.gs_source import gs_items as items_of  # noqa: PLC0415
+        return items_of(
+            uri,
+            self._connections,
+            self._patience,
+            os.environ,
+            instance_credentials=options.instance_credentials,
+        )
+
+    def _fetch(self, items: Sequence[Item]) -> list[Pair]:
+        pairs: list[Pair] = []
+        left = self._options.max_bytes
+        for item in items:
+            # A name that stays the same between runs, so that a run can go on with a part.
+            name = hashlib.sha256(item.shown.encode()).hexdigest()[:24]
+            fetched = fetch(item, self._destination.parts / name, left, self._patience)
+            left -= fetched.size
+            pairs.append((item, fetched))
+        return pairs
+
+
+def _expected_digest(options: Options, uri: HttpUri | BucketUri | OciUri) -> str:
+    flag = parse_sha256(options.sha256, "--sha256") if options.sha256 else ""
+    if flag and uri.sha256 and flag != uri.sha256:
+        raise DownloadFailed("--sha256 and the #sha256= of storageUri are not the same")
+    return flag or uri.sha256
+
+
+def _digest(pairs: Sequence[Pair]) -> str:
+    """The digest of the one file; of several, that of the list that `sha256sum` prints of them."""
+    if len(pairs) == 1:
+        return pairs[0][1].sha256
+    lines = sorted((f"./{item.path}".encode(), fetched.sha256) for item, fetched in pairs)
+    digest = hashlib.sha256()
+    for path, sha256 in lines:
+        digest.update(f"{sha256}  ".encode() + path + b"\n")
+    return digest.hexdigest()
+
+
+def _fail(message: str, termination_log: Path) -> int:
+    line = " ".join(message.split())[:_MAX_MESSAGE]
+    print(f"model-server download: {line}", file=sys.stderr)
+    try:
+        # Kubernetes mounts the file; elsewhere there is none, and none is made.
+        if termination_log.exists():
+            termination_log.write_text(line + "\n")
+    except OSError as error:
+        print(f"cannot write {termination_log}: {error.strerror}", file=sys.stderr)
+    return 1

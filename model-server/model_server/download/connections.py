@@ -1,0 +1,272 @@
+"""The only door to the network: HTTP requests to addresses that have been checked.
+
+A name is looked up once, its addresses are judged, and the connection goes to an address that
+passed: a second look-up, which could answer differently (DNS rebinding), never happens. TLS still
+verifies the name. Redirects are not followed here.
+
+Behind a forward proxy (HTTPS_PROXY, NO_PROXY) the proxy looks names up and connects; then literal
+addresses and names that resolve here are judged, and the rest is the proxy's to decide.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from urllib.parse import SplitResult
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.util.retry import Retry
+from urllib3.util.timeout import Timeout
+
+from model_server.download.addresses import AddressPolicy, parse_address
+from model_server.download.errors import AddressNotAllowed, DownloadFailed, Transient
+from model_server.download.network_errors import describe
+from model_server.download.uri import safe_url, split_url
+
+USER_AGENT = "inference-operator-model-download"
+_PORTS = {"http": 80, "https": 443}
+_HOW_TO_ALLOW = (
+    "models come from the public internet unless the platform's owner allows an inner network "
+    "(--allow-address CIDR, or --allow-private-addresses)"
+)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds for one connection attempt, and for one wait for bytes."""
+
+    connect: float = 10.0
+    read: float = 30.0
+
+
+class Response:
+    """An answer whose body is still to be read; use it in a `with` block.
+
+    Attributes:
+        status: HTTP status.
+        headers: Names are case-insensitive.
+        url: The URL asked for.
+    """
+
+    def __init__(
+        self, raw: urllib3.BaseHTTPResponse, url: str, close_pool: Callable[[], None]
+    ) -> None:
+        self.raw = raw
+        self.status = raw.status
+        self.headers = raw.headers
+        self.url = url
+        self._close_pool = close_pool
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection, whatever is left unread."""
+        self.raw.close()
+        self._close_pool()
+
+    def chunks(self, size: int = 1 << 18) -> Iterator[bytes]:
+        """The body as it arrives, at most `size` bytes at a time, not decompressed.
+
+        Raises:
+            Transient: the connection broke, stalled, or ended before its time.
+        """
+        try:
+            while data := self.raw.read1(size):
+                yield data
+        except urllib3.exceptions.HTTPError as error:
+            raise Transient(describe(error)) from error
+        except OSError as error:
+            raise Transient(error.strerror or str(error)) from error
+
+    def content(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            DownloadFailed: it has more than `limit` bytes.
+            Transient: as for `chunks`.
+        """
+        parts = bytearray()
+        for chunk in self.chunks():
+            parts += chunk
+            if len(parts) > limit:
+                raise DownloadFailed(f"{safe_url(self.url)} answered with more than {limit} bytes")
+        return bytes(parts)
+
+
+class Connections:
+    """Makes requests under an address policy."""
+
+    def __init__(self, policy: AddressPolicy, timeouts: Timeouts) -> None:
+        self._policy = policy
+        self._timeout = Timeout(connect=timeouts.connect, read=timeouts.read)
+        # The operating system's certificates, or those of SSL_CERT_FILE.
+        self._tls = ssl.create_default_context()
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Response:
+        """Sends one request; any status is an answer, a redirect too.
+
+        Raises:
+            AddressNotAllowed: the host leads to no address that is allowed.
+            DownloadFailed: there is no such host, or its certificate is not trusted.
+            Transient: no connection, or it broke.
+        """
+        parts = split_url(url, "the address")
+        host, port = str(parts.hostname), parts.port or _PORTS[parts.scheme]
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        sent["Host"] = parts.netloc.rpartition("@")[2]
+        try:
+            if proxy := self._proxy(parts.scheme, host):
+                self._judge_behind_proxy(host, port)
+                return self._through_proxy(proxy, method, url, sent, body)
+            return self._direct(method, parts, self.resolve(host, port), sent, body)
+        except urllib3.exceptions.SSLError as error:
+            raise DownloadFailed(
+                f"no secure connection to {host}: {describe(error)}; for a private certificate "
+                "authority set SSL_CERT_FILE"
+            ) from error
+        except urllib3.exceptions.LocationParseError as error:
+            raise DownloadFailed(f"{host!r} is not a host's name") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise Transient(f"{host}: {describe(error)}") from error
+
+    def resolve(self, host: str, port: int) -> list[str]:
+        """The allowed addresses of a host, as text, in the resolver's order.
+
+        Raises:
+            AddressNotAllowed: it has none, and what the others are for.
+            DownloadFailed: there is no such host.
+            Transient: the resolver does not answer.
+        """
+        if why := self._policy.name_refusal(host):
+            raise AddressNotAllowed(f"{host} is {why}; {_HOW_TO_ALLOW}")
+        allowed, refused = [], []
+        for address in _look_up(host, port):
+            if why := self._policy.refusal(parse_address(address)):
+                refused.append(f"{address} ({why})")
+            else:
+                allowed.append(address)
+        if allowed:
+            return allowed
+        found = ", ".join(dict.fromkeys(refused))
+        what = found if found.startswith(f"{host} (") else f"{host} leads to {found}, which"
+        raise AddressNotAllowed(f"{what} is not allowed; {_HOW_TO_ALLOW}")
+
+    def _direct(
+        self,
+        method: str,
+        parts: SplitResult,
+        addresses: list[str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Response:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        failure: Exception | None = None
+        for address in addresses:
+            pool = self._pool(parts, address)
+            try:
+                raw = pool.urlopen(
+                    method,
+                    target,
+                    body=body,
+                    headers=dict(headers),
+                    redirect=False,
+                    retries=False,
+                    preload_content=False,
+                    decode_content=False,
+                )
+            except urllib3.exceptions.HTTPError as error:
+                pool.close()
+                if not isinstance(error, urllib3.exceptions.ConnectTimeoutError):
+                    raise  # the host was reached; its other addresses would say the same
+                failure = error
+            else:
+                return Response(raw, parts.geturl(), pool.close)
+        assert failure is not None  # noqa: S101 - `resolve` never gives an empty list
+        raise failure
+
+    def _pool(self, parts: SplitResult, address: str) -> urllib3.HTTPConnectionPool:
+        host, port = str(parts.hostname), parts.port or _PORTS[parts.scheme]
+        numeric = f"[{address}]" if ":" in address else address
+        if parts.scheme == "http":
+            return urllib3.HTTPConnectionPool(numeric, port, timeout=self._timeout)
+        return urllib3.HTTPSConnectionPool(
+            numeric,
+            port,
+            timeout=self._timeout,
+            ssl_context=self._tls,
+            server_hostname=host,
+            assert_hostname=host,
+        )
+
+    def _proxy(self, scheme: str, host: str) -> str:
+        if proxy_bypass(host):
+            return ""
+        proxies = getproxies()
+        return proxies.get(scheme) or proxies.get("all") or ""
+
+    def _judge_behind_proxy(self, host: str, port: int) -> None:
+        try:
+            self.resolve(host, port)
+        except (DownloadFailed, Transient):
+            return  # a name that only the proxy knows
+
+    def _through_proxy(
+        self, proxy: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Response:
+        given = split_url(proxy if "://" in proxy else f"http://{proxy}", "the proxy's address")
+        userinfo, _, netloc = given.netloc.rpartition("@")
+        manager = urllib3.ProxyManager(
+            f"{given.scheme}://{netloc}",
+            timeout=self._timeout,
+            ssl_context=self._tls,
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=userinfo) if userinfo else None,
+        )
+        raw = manager.urlopen(
+            method,
+            url,
+            body=body,
+            headers=dict(headers),
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        return Response(raw, url, manager.clear)
+
+
+def _look_up(host: str, port: int) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        code = error.errno if isinstance(error, socket.gaierror) else socket.EAI_NONAME
+        if code == socket.EAI_AGAIN:
+            raise Transient(f"the name {host} could not be looked up") from error
+        raise DownloadFailed(f"there is no host named {host}") from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a Retry-After header asks to wait, at most an hour; None without one."""
+    value = headers.get("Retry-After")
+    if not value:
+        return None
+    try:
+        return min(3600.0, Retry().parse_retry_after(value))
+    except urllib3.exceptions.InvalidHeader:
+        return None

@@ -1,0 +1,160 @@
+"""Objects of Google Cloud Storage, through its JSON API.
+
+The API is two plain GET requests, so they go through our `Connections` as they are; google-auth
+finds credentials: GOOGLE_APPLICATION_CREDENTIALS (a service account's key, or workload identity
+federation), or the node's metadata service if that is allowed. Without them objects must be public.
+STORAGE_EMULATOR_HOST names another endpoint, as it does for Google's own libraries.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from model_server.download.buckets import StoredObject, folder_items, folder_of
+from model_server.download.connections import Connections
+from model_server.download.errors import DownloadFailed, ModelNotFound, Transient
+from model_server.download.fetch import Patience
+from model_server.download.http_source import check_status, follow, open_url
+from model_server.download.sources import Body, Item, Opener
+from model_server.download.uri import BucketUri
+
+_ENDPOINT = "https://storage.googleapis.com"
+_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
+_MAX_LISTING_BYTES = 32 << 20
+Tokens = Callable[[], str]
+
+
+def gs_items(
+    uri: BucketUri,
+    connections: Connections,
+    patience: Patience,
+    environment: Mapping[str, str],
+    *,
+    instance_credentials: bool = False,
+) -> list[Item]:
+    """The object that a storageUri names, or those below it.
+
+    Args:
+        uri: gs://BUCKET/KEY.
+        connections: Makes the requests.
+        patience: For listing.
+        environment: Variables as described above.
+        instance_credentials: May ask the node's metadata service for credentials.
+
+    Raises:
+        DownloadError: the reason why not.
+    """
+    wanted = instance_credentials or bool(environment.get("GOOGLE_APPLICATION_CREDENTIALS"))
+    tokens = _tokens() if wanted else lambda: ""
+    store = _Store(uri, connections, environment.get("STORAGE_EMULATOR_HOST", ""), tokens)
+    if uri.key and not uri.key.endswith("/"):
+        stored = patience.insist(store.find, uri.shown)
+        if stored is not None:
+            path = uri.key.rpartition("/")[2]
+            return [Item(path, uri.shown, store.opener(stored), uri.sha256, stored.size)]
+    return patience.insist(lambda: folder_items(uri, store.list(), store.opener), uri.shown)
+
+
+class _Store:
+    """One bucket."""
+
+    def __init__(
+        self, uri: BucketUri, connections: Connections, endpoint: str, tokens: Tokens
+    ) -> None:
+        self._uri, self._connections, self._tokens = uri, connections, tokens
+        base = (endpoint or _ENDPOINT).rstrip("/")
+        base = base if "://" in base else f"http://{base}"
+        self._objects = f"{base}/storage/v1/b/{quote(uri.bucket, safe='')}/o"
+
+    def find(self) -> StoredObject | None:
+        """The object of exactly the key, or None."""
+        try:
+            return _stored(self._get(self._url(self._uri.key)))
+        except ModelNotFound:
+            return None
+
+    def list(self) -> Iterator[StoredObject]:
+        """All objects below the folder."""
+        query = {
+            "prefix": folder_of(self._uri),
+            "fields": "nextPageToken,items(name,size,generation)",
+        }
+        while True:
+            page = self._get(f"{self._objects}?{urlencode(query)}")
+            for entry in page.get("items", ()):
+                yield _stored(entry)
+            if not page.get("nextPageToken"):
+                return
+            query["pageToken"] = str(page["nextPageToken"])
+
+    def opener(self, stored: StoredObject) -> Opener:
+        """Opens one object; a later part is asked for of the same generation."""
+
+        def open_at(offset: int, _validator: str) -> Body:
+            query = {"alt": "media", "generation": stored.version}
+            url = f"{self._url(stored.key)}?{urlencode(query)}"
+            # The address names one generation, so that a part needs no condition to fit.
+            body = open_url(self._connections, url, self._headers(), offset)
+            return dataclasses.replace(body, validator=stored.version, filename="")
+
+        return open_at
+
+    def _url(self, key: str) -> str:
+        return f"{self._objects}/{quote(key, safe='')}"
+
+    def _headers(self) -> dict[str, str]:
+        token = self._tokens()
+        return {"authorization": f"Bearer {token}"} if token else {}
+
+    def _get(self, url: str) -> Mapping[str, Any]:
+        with follow(self._connections, url, self._headers()) as response:
+            check_status(response)
+            try:
+                document = json.loads(response.content(_MAX_LISTING_BYTES))
+            except ValueError as error:
+                raise Transient(f"{self._uri.shown}: the store's answer is not JSON") from error
+        if not isinstance(document, dict):
+            raise Transient(f"{self._uri.shown}: the store's answer is not a JSON object")
+        return document
+
+
+def _stored(entry: Mapping[str, Any]) -> StoredObject:
+    try:
+        return StoredObject(str(entry["name"]), int(entry["size"]), str(entry["generation"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise DownloadFailed("the store's listing is not one of Google Cloud Storage") from error
+
+
+def _tokens() -> Tokens:
+    """Gives access tokens, fresh ones as the old ones expire.
+
+    Raises:
+        DownloadFailed: there are no usable credentials.
+    """
+    import google.auth  # noqa: PLC0415 - slow to import, and needed by few
+    import google.auth.transport.urllib3  # noqa: PLC0415
+    import urllib3  # noqa: PLC0415
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+
+    # google-auth's own type hints are incomplete.
+    request: Any = google.auth.transport.urllib3.Request(  # type: ignore[no-untyped-call]
+        urllib3.PoolManager()
+    )
+    try:
+        credentials, _ = google.auth.default(scopes=[_SCOPE], request=request)
+    except GoogleAuthError as error:
+        raise DownloadFailed(f"no Google credentials can be used: {error}") from error
+
+    def token() -> str:
+        try:
+            if not credentials.valid:
+                credentials.refresh(request)  # type: ignore[no-untyped-call]
+        except GoogleAuthError as error:
+            raise DownloadFailed(f"Google gave no access token: {error}") from error
+        return str(credentials.token)
+
+    return token

@@ -1,0 +1,128 @@
+"""Reads tar files that were perhaps made to hurt. Only this module uses `tarfile`.
+
+Its own filter can be bypassed on the Python versions we run on (CVE-2025-4517, -4330) and its
+parser can be driven in circles (CVE-2025-8194), so nothing is left to either.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from typing import IO, BinaryIO, Self, cast
+
+from model_server.download.errors import UnsafeArchive
+from model_server.download.member_names import show
+from model_server.download.progress import amount
+from model_server.download.unpacking import CHUNK, Writer
+
+MAX_HEADER_BYTES = 1 << 20
+
+
+class _Header(tarfile.TarInfo):
+    """A tar header that is checked before `tarfile` acts on it."""
+
+    _EXTENDED = (
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    )
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Reads the 512 bytes of a header.
+
+        Raises:
+            UnsafeArchive: it is damaged (`tarfile` would take that for the archive's end), its
+                size is negative, which would lead the parser back, or it is of an extended header
+                that would be read into memory whole.
+        """
+        try:
+            header = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if buf.count(0) == len(buf):  # nothing, or zeros: this is the end
+                raise
+            raise UnsafeArchive(f"it is damaged or not an archive ({error})") from error
+        if header.size < 0:
+            raise UnsafeArchive("a member has a negative size")
+        if header.type in cls._EXTENDED and header.size > MAX_HEADER_BYTES:
+            raise UnsafeArchive(f"a member's header is larger than {amount(MAX_HEADER_BYTES)}")
+        return header
+
+
+class _Metered(io.RawIOBase):
+    """Gives no more bytes than the parser needs for what it is at.
+
+    A header that claims to be endless is cut off here, before it fills the memory.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._allowance = 0
+
+    def allow(self, count: int) -> None:
+        """So many bytes, and what headers and buffers need, may be read from now on."""
+        self._allowance = count + 4 * MAX_HEADER_BYTES
+
+    def readable(self) -> bool:
+        """Required by the base class."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes.
+
+        Raises:
+            UnsafeArchive: more than was allowed.
+        """
+        data = self._stream.read(size if size >= 0 else CHUNK)
+        self._allowance -= len(data)
+        if self._allowance < 0:
+            raise UnsafeArchive("it has more in it than its files")
+        return data
+
+
+def unpack_tar(file: BinaryIO, writer: Writer, *, compressed: bool) -> None:
+    """Hands every member to the writer; reads to the end, where gzip has its checksum.
+
+    Raises:
+        UnsafeArchive: a member is no plain file or folder, or its header is absurd.
+    """
+    metered = _Metered(cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if compressed else file)
+    metered.allow(0)
+    stream = cast("IO[bytes]", metered)
+    # "r|": a stream, in which the parser cannot go back.
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, errorlevel=1) as archive:
+        while (member := archive.next()) is not None:
+            writer.budget.count_member()
+            metered.allow(member.size)
+            if writer.wants(member.name):
+                _add_tar_member(archive, member, writer)
+            else:
+                writer.budget.count_bytes(member.size)
+    metered.allow(0)
+    while metered.read(CHUNK):  # the checksum is at the end
+        pass
+
+
+def _add_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, writer: Writer) -> None:
+    if member.isdir():
+        writer.folder(member.name)
+        return
+    if not member.isreg() or member.issparse():
+        raise UnsafeArchive(f"{show(member.name)} is {_kind(member)}")
+    content = archive.extractfile(member)
+    if content is None:
+        raise UnsafeArchive(f"{show(member.name)} cannot be read")
+    with content:
+        writer.file(member.name, content, member.size)
+
+
+def _kind(member: tarfile.TarInfo) -> str:
+    if member.issym() or member.islnk():
+        return "a link; pack the files themselves (tar --dereference --hard-dereference)"
+    if member.issparse():
+        return "a sparse file; pack it without --sparse"
+    return "neither a file nor a folder"

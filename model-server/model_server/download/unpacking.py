@@ -1,0 +1,127 @@
+"""What unpacking any archive may write: the names, the sizes, the files.
+
+Every file is created by us, exclusively, below a fresh folder in which there are no links. Sizes
+are counted as bytes come out, never believed. Nothing is repaired or renamed. The formats' parsers
+are elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+from model_server.download.errors import ModelTooLarge, UnsafeArchive
+from model_server.download.fetch import no_space
+from model_server.download.member_names import Names, check_name, is_resource_fork, show
+from model_server.download.progress import amount
+
+MAX_MEMBERS = 20_000
+# Weights hardly compress; what does better than this is no model. Small archives are let be.
+MAX_RATIO = 100
+RATIO_FREE_BYTES = 64 << 20
+CHUNK = 1 << 18
+
+
+@dataclass
+class Budget:
+    """What may still come out of one archive.
+
+    Attributes:
+        archive_bytes: Size of the archive itself.
+        max_bytes: Most bytes in all of its files together.
+    """
+
+    archive_bytes: int
+    max_bytes: int
+    members: int = 0
+    bytes: int = 0
+
+    def count_member(self) -> None:
+        """One more file or folder.
+
+        Raises:
+            UnsafeArchive: that is too many.
+        """
+        self.members += 1
+        if self.members > MAX_MEMBERS:
+            raise UnsafeArchive(f"it has more than {MAX_MEMBERS} files and folders")
+
+    def count_bytes(self, count: int) -> None:
+        """So many more bytes have come out.
+
+        Raises:
+            ModelTooLarge: more than allowed.
+            UnsafeArchive: more than any model would unpack to.
+        """
+        self.bytes += count
+        if self.bytes > self.max_bytes:
+            raise ModelTooLarge(
+                f"the archive unpacks to more than the {amount(self.max_bytes)} that are allowed "
+                "(--max-bytes)"
+            )
+        if self.bytes > max(RATIO_FREE_BYTES, MAX_RATIO * self.archive_bytes):
+            raise UnsafeArchive(
+                f"it unpacks to more than {MAX_RATIO} times its size, as a decompression bomb does"
+            )
+
+
+class Writer:
+    """Creates the files and folders of one archive below one folder."""
+
+    def __init__(self, folder: Path, budget: Budget, keep: str) -> None:
+        self.budget = budget
+        self._folder = folder
+        self._names = Names()
+        self._keep = tuple(part for part in keep.split("/") if part)
+        with no_space(folder):
+            folder.mkdir(mode=0o755)
+
+    def wants(self, name: str) -> bool:
+        """Whether a member is below `keep`; what is not is passed over, whatever it is."""
+        parts = tuple(part for part in name.split("/") if part not in {"", "."})
+        return parts[: len(self._keep)] == self._keep
+
+    def folder(self, name: str) -> None:
+        """Creates a folder, or does nothing if it is there."""
+        parts = check_name(name)[len(self._keep) :]
+        if not parts or is_resource_fork(parts):
+            return
+        self._names.add_folder(parts)
+        path = self._folder.joinpath(*parts)
+        with no_space(path):
+            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+
+    def file(self, name: str, content: IO[bytes], size: int) -> None:
+        """Creates a file; `size` is what the archive tells, and must be true.
+
+        Raises:
+            UnsafeArchive: the name is unsafe or taken, or the size was a lie.
+        """
+        parts = check_name(name)[len(self._keep) :]
+        if not parts:
+            raise UnsafeArchive(f"{show(name)} should be a folder")
+        if is_resource_fork(parts):
+            return
+        self._names.add_file(parts)
+        path = self._folder.joinpath(*parts)
+        with no_space(path):
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with _create(path) as target:
+                self._copy(name, content, target, size)
+
+    def _copy(self, name: str, content: IO[bytes], target: BinaryIO, size: int) -> None:
+        written = 0
+        while chunk := content.read(CHUNK):
+            written += len(chunk)
+            self.budget.count_bytes(len(chunk))
+            target.write(chunk)
+        if written != size:
+            raise UnsafeArchive(f"{show(name)} has {written} bytes, but the archive says {size}")
+
+
+def _create(path: Path) -> BinaryIO:
+    """A new file: fails if anything of that name is there, a dangling link too."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    return cast("BinaryIO", os.fdopen(descriptor, "wb"))
