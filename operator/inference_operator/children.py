@@ -198,9 +198,12 @@ def _explained(error: ApiError, manifest: Json) -> Exception:
     """An answer that the user can do something about, as a reason for the status."""
     what = f"{manifest['kind']} {manifest['metadata']['name']}"
     if error.status in {400, 422}:
-        return ChildRejectedError("InvalidSpec", f"the {what} is refused: {error.message}")
+        return ChildRejectedError(
+            "InvalidSpec", f"the {what} is refused: {error.message}", may_pass=False
+        )
     if error.status == 403 and "being terminated" not in error.message:
         quota = "exceeded quota" in error.message or "failed quota" in error.message
         reason = "QuotaExceeded" if quota else "Forbidden"
-        return ChildRejectedError(reason, f"the {what} is refused: {error.message}")
+        message = f"the {what} is refused: {error.message}"
+        return ChildRejectedError(reason, message, may_pass=True)
     return error

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Self
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 logger = logging.getLogger(__name__)
+_PATIENCE_SECONDS = 60
 
 
 class Context:
@@ -83,16 +85,25 @@ class Context:
         )
 
     async def _check(self, cluster: Cluster) -> None:
-        """Say in one line what kopf would only warn about: the resource is not installed."""
-        try:
-            for namespace in self.config.namespaces or ("",):
-                await cluster.list_metadata(names.KIND, namespace)
-        except ApiError as error:
-            advice = {
-                403: "give the operator its ClusterRole (deploy/install.yaml)",
-                404: "install the resource (kubectl apply -f deploy/install.yaml)",
-            }.get(error.status, "check the connection to the API server")
-            raise ConfigError(f"{names.PLURAL} cannot be listed: {error}: {advice}") from error
+        """Wait until the resource can be listed; kopf would only warn and serve nothing."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                for namespace in self.config.namespaces or ("",):
+                    await cluster.list_metadata(names.KIND, namespace)
+            except ApiError as error:
+                advice = {
+                    403: "give the operator its ClusterRole (deploy/install.yaml)",
+                    404: "install the resource (kubectl apply -f deploy/install.yaml)",
+                }.get(error.status, "check the connection to the API server")
+                message = f"{names.PLURAL} cannot be listed: {error}: {advice}"
+                # A cluster that is just being set up gets there by itself.
+                if time.monotonic() > deadline:
+                    raise ConfigError(message) from error
+                logger.warning("%s; trying again", message)
+                await asyncio.sleep(2)
+            else:
+                return
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(work))

@@ -23,9 +23,14 @@ class ConfigError(OperatorError):
 
 
 class StatusError(OperatorError):
-    """An error that is shown to the user in the status of the InferenceService."""
+    """An error that is shown to the user in the status of the InferenceService.
+
+    `may_pass` says that the cause lies outside of the resource (a quota, a name that is taken), so
+    that trying again makes sense without any change of the resource.
+    """
 
     reason = "ReconcileFailed"
+    may_pass = False
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -51,14 +56,16 @@ class ChildConflictError(StatusError):
     """An object with the name of a child exists and belongs to somebody else."""
 
     reason = "NameTaken"
+    may_pass = True
 
 
 class ChildRejectedError(StatusError):
-    """The API server refused a child as invalid or forbidden: the spec has to change."""
+    """The API server refused a child: as invalid, or because of a quota or a policy."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, may_pass: bool) -> None:
         super().__init__(message)
         self.reason = reason
+        self.may_pass = may_pass
 
 
 class ApiError(OperatorError):

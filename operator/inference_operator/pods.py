@@ -24,6 +24,9 @@ _LONGEST_MESSAGE = 400
 # A container's own line of cause: `Reason: message`.
 _OWN_WORDS = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
 
+# What preemption tried changes from attempt to attempt; the cause stands before it.
+_PREEMPTION = re.compile(r"(,? no new claims to deallocate)?,? preemption:.*", re.DOTALL)
+
 
 def classify(pod: Json) -> PodState:
     """Boil a pod down to what a user wants to know of it."""
@@ -68,8 +71,7 @@ def _problems(status: Json) -> Iterator[Problem]:
         yield Problem(reason, status.get("message") or "the pod failed", rank=5)
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
-        # What preemption tried changes from attempt to attempt; the cause stands before it.
-        message = str(scheduled.get("message", "")).split(" preemption:")[0]
+        message = _PREEMPTION.sub("", str(scheduled.get("message", "")))
         yield Problem(scheduled.get("reason") or "Unschedulable", message, rank=4)
     for container in status.get("initContainerStatuses") or ():
         yield from _container_problems(container, initializer=True)

@@ -153,8 +153,7 @@ class Reconciler:
         except StatusError as refused:
             error, wanted = refused, None
         await self._report(key, body, service, wanted, error)
-        if error is not None and service is not None:
-            # The cause may lie outside of the resource (a quota, a name): look again.
+        if error is not None and error.may_pass:
             self.queue.failed(key)
         else:
             self.queue.done(key)

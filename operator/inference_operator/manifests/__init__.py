@@ -102,4 +102,5 @@ def _with_owner(manifest: Manifest, service: InferenceService) -> Manifest:
             }
         ],
     }
-    return {**manifest, "metadata": metadata}
+    head = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": metadata}
+    return {**head, "spec": manifest["spec"]}

@@ -66,8 +66,7 @@ def build_server(service: InferenceService, image: str) -> Manifest:
     """The container that answers requests."""
     model = service.model
     container: Manifest = {
-        **_common(model, image),
-        "name": names.CONTAINER,
+        **_common(model, image, names.CONTAINER),
         "env": build_environment(service),
         "ports": [{"name": names.PORT_NAME, "containerPort": names.PORT, "protocol": "TCP"}],
         "resources": build_resources(model),
@@ -96,8 +95,7 @@ def build_initializer(model: Model, config: Config, image: str) -> Manifest:
         arguments.append("--allow-private-addresses")
     # Its resources are the server's without devices: the pod asks for the larger of the two.
     container: Manifest = {
-        **_common(model, image),
-        "name": names.INIT_CONTAINER,
+        **_common(model, image, names.INIT_CONTAINER),
         "args": arguments,
         "resources": {
             kind: {k: v for k, v in amounts.items() if k in {"cpu", "memory", "ephemeral-storage"}}
@@ -166,9 +164,10 @@ def build_volumes(model: Model) -> list[Manifest]:
     return volumes
 
 
-def _common(model: Model, image: str) -> Manifest:
+def _common(model: Model, image: str, name: str) -> Manifest:
     """What the server and the download share."""
     common: Manifest = {
+        "name": name,
         "image": image,
         "imagePullPolicy": model.image_pull_policy,
         "securityContext": {
