@@ -6,6 +6,7 @@ not hold anything about a single InferenceService: that is what the resource is 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -40,7 +41,15 @@ class Config:
         "image until its own spec changes, so that upgrading the operator restarts no pod.",
     )
     allow_private_addresses: bool = _setting(
-        False, "Let models be downloaded from private and cluster-internal addresses."
+        False,
+        "Let models be downloaded from any address inside the cluster and the node, metadata "
+        "services included; better name the networks in ALLOWED_ADDRESSES.",
+    )
+    allowed_addresses: tuple[str, ...] = _setting(
+        (), "Inner networks that models may be downloaded from, as CIDRs separated by commas."
+    )
+    instance_credentials: bool = _setting(
+        False, "Let downloads from s3 and gs use the identity that the node's metadata gives."
     )
     max_model_bytes: int = _setting(
         0, "Largest model that is downloaded, in bytes; 0 leaves it to the model server."
@@ -70,6 +79,13 @@ class Config:
     def __post_init__(self) -> None:
         if self.log_format not in {"plain", "json"}:
             raise ConfigError(f"{PREFIX}LOG_FORMAT is {self.log_format!r}: set it to plain or json")
+        for network in self.allowed_addresses:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ConfigError(
+                    f"{PREFIX}ALLOWED_ADDRESSES has {network!r}: write networks like 10.0.0.0/8"
+                ) from None
         for name, least in (
             ("workers", 1),
             ("resync_seconds", 1),

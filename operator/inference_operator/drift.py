@@ -67,15 +67,22 @@ def _project_list(wanted: list[Any] | tuple[Any, ...], found: list[Any]) -> obje
         if len(wanted) != len(found):
             return _ABSENT
         return [project(a, b) for a, b in zip(wanted, found, strict=True)]
-    by_key = {item.get(key): item for item in found if isinstance(item, Mapping)}
+    by_key = {_key_of(item, key): item for item in found}
     return [project(item, by_key.get(item[key], _ABSENT)) for item in wanted]
 
 
 def _merge_key(items: list[Any] | tuple[Any, ...]) -> str | None:
+    """The key by which the elements are told apart, None when they are known by position only."""
     for key in _KEYS:
-        if items and all(isinstance(item, Mapping) and key in item for item in items):
+        values = {_key_of(item, key) for item in items}
+        if items and None not in values and len(values) == len(items):
             return key
     return None
+
+
+def _key_of(item: object, key: str) -> str | int | None:
+    value = item.get(key) if isinstance(item, Mapping) else None
+    return value if isinstance(value, (str, int)) else None
 
 
 def matches(wanted: Json, found: Json) -> bool:

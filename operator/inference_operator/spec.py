@@ -355,7 +355,7 @@ def _parse_limits(predictor: Reader) -> Limits:
         concurrency=predictor.number("containerConcurrency", 0, 1000) or None,
         timeout_s=predictor.number("timeout", 1, 3600),
         max_batch_size=batcher.number("maxBatchSize", 1, 1024),
-        max_latency_ms=batcher.number("maxLatency", 0, 60000),
+        max_latency_ms=batcher.number("maxLatency", 0, 10000),
     )
     batcher.finish()
     return limits

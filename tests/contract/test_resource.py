@@ -83,6 +83,23 @@ WITHOUT_EFFECT = {"predictor.model.protocolVersion", "predictor.tensorflow.proto
 WITHOUT_EFFECT |= {"predictor.model.modelFormat.version"}
 
 
+def strict(schema: Any) -> Any:
+    """The schema, refusing fields it does not know, as `kubectl apply` does."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: strict(value) for key, value in schema.items()}
+    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "properties" not in schema
+    if schema.get("type") == "object" and not open_ended:
+        closed["additionalProperties"] = False
+    return closed
+
+
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+STRICT = jsonschema.Draft202012Validator(strict(SCHEMA))
+
+
 def is_refused(schema: dict[str, Any]) -> bool:
     return any(rule["rule"] == "false" for rule in schema.get("x-kubernetes-validations", []))
 
@@ -133,7 +150,7 @@ def test_every_supported_field_has_a_sample() -> None:
 def test_a_supported_field_has_an_effect(path: str) -> None:
     value, beside = sample(path)
     body = resource(path, value, beside)
-    jsonschema.validate(body, SCHEMA)
+    VALIDATOR.validate(body)
     without = resource(path, None, beside)
     if path.endswith("modelFormat.name"):
         without["spec"]["predictor"]["model"] = {}
@@ -196,7 +213,7 @@ def test_examples_are_valid(file: Path) -> None:
         if body["kind"] != names.KIND:
             continue
         assert body["apiVersion"] == names.API_VERSION
-        jsonschema.validate(body, strict(SCHEMA))
+        STRICT.validate(body)
         assert desired(parse(body), Config()).children
 
 
@@ -204,16 +221,3 @@ def test_there_are_examples() -> None:
     assert {file.stem for file in EXAMPLES} >= {"detector", "classifier", "coco"}
     lines = (ROOT / "deploy" / "examples" / "detector.yaml").read_text().splitlines()
     assert len(lines) <= 10
-
-
-def strict(schema: Any) -> Any:
-    """The schema, refusing fields it does not know, as `kubectl apply` does."""
-    if isinstance(schema, list):
-        return [strict(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {key: strict(value) for key, value in schema.items()}
-    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "properties" not in schema
-    if schema.get("type") == "object" and not open_ended:
-        closed["additionalProperties"] = False
-    return closed

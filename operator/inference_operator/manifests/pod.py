@@ -17,7 +17,10 @@ Manifest = dict[str, Any]
 
 # A pod that is going away keeps answering this long, until every proxy has heard of it.
 PRE_STOP_SECONDS = 5
-DEFAULT_TIMEOUT_SECONDS = 30
+# Work in progress may take this long to finish, and at least as long as one request may take.
+LEAST_DRAIN_SECONDS = 30
+DRAIN_MARGIN_SECONDS = 5
+DOWNLOAD_ATTEMPTS = 4
 # A model may take this long from container start to its first answer.
 START_SECONDS = 600
 _SMALL = {"cpu": "250m", "memory": "256Mi"}
@@ -56,10 +59,16 @@ def build_pod_template(service: InferenceService, config: Config, image: str) ->
 
 
 def grace_period(service: InferenceService) -> int:
-    """Seconds until SIGKILL: for the proxies to hear of it, one request, and a margin."""
+    """Seconds until SIGKILL: for the proxies to hear of it, the requests, and a margin."""
     if service.pod.grace_period_s is not None:
         return service.pod.grace_period_s
-    return PRE_STOP_SECONDS + (service.limits.timeout_s or DEFAULT_TIMEOUT_SECONDS) + 5
+    longest = max(service.limits.timeout_s or 0, LEAST_DRAIN_SECONDS)
+    return PRE_STOP_SECONDS + longest + DRAIN_MARGIN_SECONDS
+
+
+def drain_seconds(service: InferenceService) -> int:
+    """Seconds that the server waits for its requests, so that it ends before it is killed."""
+    return max(grace_period(service) - PRE_STOP_SECONDS - DRAIN_MARGIN_SECONDS, 1)
 
 
 def build_server(service: InferenceService, image: str) -> Manifest:
@@ -87,12 +96,18 @@ def build_server(service: InferenceService, image: str) -> Manifest:
 def build_initializer(model: Model, config: Config, image: str) -> Manifest:
     """The container that downloads the model and checks it, before the server starts."""
     arguments = ["download", "--uri", model.source.uri, "--dest", names.MODEL_PATH]
+    # kubelet starts a failed download again; until it fails nobody learns the reason.
+    arguments += ["--attempts", str(DOWNLOAD_ATTEMPTS)]
     if model.source.sha256:
         arguments += ["--sha256", model.source.sha256]
     if config.max_model_bytes:
         arguments += ["--max-bytes", str(config.max_model_bytes)]
     if config.allow_private_addresses:
         arguments.append("--allow-private-addresses")
+    for network in config.allowed_addresses:
+        arguments += ["--allow-address", network]
+    if config.instance_credentials:
+        arguments.append("--instance-credentials")
     # Its resources are the server's without devices: the pod asks for the larger of the two.
     container: Manifest = {
         **_common(model, image, names.INIT_CONTAINER),
@@ -127,6 +142,7 @@ def build_environment(service: InferenceService) -> list[Manifest]:
         "TIMEOUT_SECONDS": limits.timeout_s,
         "MAX_BATCH_SIZE": limits.max_batch_size,
         "MAX_LATENCY_MS": limits.max_latency_ms,
+        "DRAIN_SECONDS": drain_seconds(service),
     }
     given = {entry["name"] for entry in model.env}
     own = [

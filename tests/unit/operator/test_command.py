@@ -32,8 +32,12 @@ def test_render_prints_what_would_be_applied(capsys: pytest.CaptureFixture[str])
         ("kind: Pod\n", "has no InferenceService"),
         ("kind: InferenceService\napiVersion: serving.kserve.io/v1beta1\n", "write inference-op"),
         (
-            "kind: InferenceService\napiVersion: inference-operator.dev/v1beta1\n"
-            "metadata: {name: a}\nspec: {predictor: {minReplicas: -1}}\n",
+            """
+            kind: InferenceService
+            apiVersion: inference-operator.dev/v1beta1
+            metadata: {name: a}
+            spec: {predictor: {minReplicas: -1}}
+            """,
             "spec.predictor.minReplicas",
         ),
     ],

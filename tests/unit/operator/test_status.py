@@ -1,9 +1,10 @@
-"""The status tells the truth, stays still while nothing changes, and is patched as little as can be."""
+"""The status tells the truth, stays still while nothing changes, and is patched sparingly."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -290,9 +291,8 @@ def test_whatever_is_seen(
 
     def named(many: list[PodState]) -> list[PodState]:
         return [
-            PodState(p.name, new if p.revision == "new" else p.revision, "", p.ready, p.stage, p.problem)
-            for p in many
-        ]  # fmt: skip
+            replace(pod, revision=new if pod.revision == "new" else pod.revision) for pod in many
+        ]
 
     error = SpecError("spec", "is wrong") if failed else None
     resource["status"] = look(resource, *named(earlier), wanted=wanted)
