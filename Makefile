@@ -88,6 +88,7 @@ unit: setup ## Unit tests: no cluster, no TensorFlow, seconds
 	$(BIN)/python -m pytest tests/unit
 
 .PHONY: test
-test: lint deploy ## Everything: lint, then unit, contract, functional and e2e tests
-	@$(CLUSTER) images
+test: lint ## Everything: lint, then unit, contract, functional and e2e tests
+	@$(MAKE) --no-print-directory deploy SETTINGS=ALLOW_PRIVATE_ADDRESSES=true
+	@$(CLUSTER) images --variant tensorflow
 	$(BIN)/python -m pytest -n 4 --dist loadgroup
