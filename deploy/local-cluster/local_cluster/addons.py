@@ -102,6 +102,16 @@ def dns_objects(network: Network) -> list[Manifest]:
     ]
 
 
+def load_balancer_rights() -> list[Manifest]:
+    """What the program that gives LoadBalancer Services their addresses may do."""
+    name = "system:load-balancer"
+    rules = [
+        _rule("", ["services"], ["list", "watch"]),
+        _rule("", ["services/status"], ["patch"]),
+    ]
+    return [_role(name, rules), _binding(name, name, user(name))]
+
+
 def metrics_rights(subject: dict[str, str]) -> list[Manifest]:
     """What metrics-server may read, and what users may read of it.
 

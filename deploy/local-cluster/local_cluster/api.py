@@ -15,8 +15,11 @@ from urllib.parse import urlsplit
 from local_cluster.errors import ClusterError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+REQUEST_SECONDS = 10
+WATCH_SECONDS = 600
 FIELD_MANAGER = "local-cluster"
 Manifest = dict[str, Any]
 
@@ -38,12 +41,17 @@ def path_of(manifest: Manifest) -> str:
 
 
 class ApiServer:
-    """One API server, spoken to as the cluster's administrator."""
+    """One API server, spoken to as the cluster's administrator, or as a program of the node."""
 
-    def __init__(self, server: str, pki: Path) -> None:
+    def __init__(self, server: str, pki: Path, stem: str = "admin") -> None:
+        """Take the server's URL, the folder of certificates, and the name of the client's."""
         self._address = urlsplit(server)
         self._tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        self._tls.load_cert_chain(str(pki / "admin.crt"), str(pki / "admin.key"))
+        self._tls.load_cert_chain(str(pki / f"{stem}.crt"), str(pki / f"{stem}.key"))
+
+    def _connect(self, timeout: float) -> http.client.HTTPSConnection:
+        host, port = self._address.hostname or "", self._address.port
+        return http.client.HTTPSConnection(host, port, context=self._tls, timeout=timeout)
 
     def request(
         self, method: str, path: str, body: str = "", content_type: str = "application/json"
@@ -53,8 +61,7 @@ class ApiServer:
         Raises:
             OSError: no answer.
         """
-        host, port = self._address.hostname or "", self._address.port
-        connection = http.client.HTTPSConnection(host, port, context=self._tls, timeout=10)
+        connection = self._connect(REQUEST_SECONDS)
         try:
             headers = {"Content-Type": content_type} if body else {}
             connection.request(method, path, body or None, headers)
@@ -79,6 +86,23 @@ class ApiServer:
         except OSError:
             return None
         return json.loads(text) if status == 200 else None
+
+    def watch(self, path: str, version: str) -> Iterator[Manifest]:
+        """The events of a collection after a resource version, until the server ends the watch.
+
+        Raises:
+            OSError: the connection broke, or the server was silent for too long.
+        """
+        connection = self._connect(WATCH_SECONDS + REQUEST_SECONDS)
+        query = f"watch=1&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
+        try:
+            connection.request("GET", f"{path}?{query}")
+            for line in connection.getresponse():
+                yield json.loads(line)
+        except (http.client.HTTPException, json.JSONDecodeError) as error:
+            raise OSError(str(error)) from error
+        finally:
+            connection.close()
 
     def apply(self, manifest: Manifest) -> None:
         """Server-side apply.

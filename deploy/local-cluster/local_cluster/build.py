@@ -10,28 +10,25 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import queue
 import re
-import subprocess
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from local_cluster.console import Progress, elapsed, say
 from local_cluster.errors import ClusterError
+from local_cluster.follow import follow
 from local_cluster.layout import cache_folder, package_folder
 from local_cluster.processes import run
 from local_cluster.toolchain import find_go, required_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SOURCES = ("go.mod", "go.sum", "main.go", "pause/main.go")
 KUBERNETES_MODULE = "k8s.io/kubernetes"
 VERSION_VARIABLES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 BUILD_FLAGS = ("-trimpath", "-buildvcs=false")
-NICENESS = 5
 
 
 def source_folder() -> Path:
@@ -119,82 +116,46 @@ def _build(binary: Path) -> None:
     version = kubernetes_version(go_mod)
     go = find_go(required_version(go_mod))
     say(f"Building Kubernetes {version} from its Go modules, once for this revision of go.mod:")
-    say("  about 10 minutes on two cores, 6 GB in Go's caches, no output is lost if interrupted")
+    say("  about 10 minutes on two cores, 6 GB in Go's caches; interrupted, it goes on from there")
     binary.parent.mkdir(parents=True, exist_ok=True)
+    log = binary.parent / "build.log"
+    log.unlink(missing_ok=True)
     progress = Progress()
-    _download(go, folder, progress)
+    _go(
+        [go, "mod", "download", "-x"],
+        log,
+        progress,
+        lambda lines: f"downloading modules, {len(lines)} requests",
+    )
     total = len(run([go, "list", "-deps", "."], cwd=folder, env=_environment()).splitlines())
-    _build_package(go, "./pause", pause_path(), "-s -w", progress, "")
-    counted = f"of at most {total} packages compiled"
-    _build_package(go, ".", binary, linker_flags(version), progress, counted)
+    _build_package([go, "./pause"], pause_path(), "-s -w", progress, total)
+    _build_package([go, "."], binary, linker_flags(version), progress, total)
     megabytes = binary.stat().st_size // 10**6
     say(f"Built {binary} ({megabytes} MB) in {elapsed(progress.seconds)}")
 
 
 def _build_package(
-    go: str, package: str, target: Path, ldflags: str, progress: Progress, counted: str
+    go_and_package: list[str], target: Path, ldflags: str, progress: Progress, total: int
 ) -> None:
     """Build one program; it appears under its name only when it is complete."""
+    go, package = go_and_package
     partial = target.with_suffix(f".{os.getpid()}")
     command = [go, "build", "-v", *BUILD_FLAGS, "-ldflags", ldflags, "-o", str(partial), package]
-    _follow(command, target.with_suffix(".build.log"), progress, counted)
+    _go(
+        command,
+        target.with_name("build.log"),
+        progress,
+        lambda lines: f"{len(lines)} of at most {total} packages compiled",
+    )
     partial.replace(target)
+
+
+def _go(
+    command: list[str], log: Path, progress: Progress, describe: Callable[[list[str]], str]
+) -> None:
+    follow(command, log, progress, describe, cwd=source_folder(), env=_environment())
 
 
 def _environment() -> dict[str, str]:
     # GOFLAGS=-mod=mod and the like must not change what go.mod and go.sum pin.
     return {**os.environ, "GOFLAGS": "-mod=readonly", "CGO_ENABLED": "0", "GOWORK": "off"}
-
-
-def _download(go: str, folder: Path, progress: Progress) -> None:
-    _follow([go, "mod", "download", "-x"], None, progress, "modules asked for", cwd=folder)
-
-
-def _follow(
-    command: list[str], log: Path | None, progress: Progress, counted: str, cwd: Path | None = None
-) -> None:
-    """Run a Go command and show how many lines it has printed; keep them in the log."""
-    with subprocess.Popen(
-        ["nice", "-n", str(NICENESS), *command],
-        cwd=cwd or source_folder(),
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        lines: list[str] = []
-        for line in _lines_or_ticks(process):
-            if line is not None:
-                lines.append(line)
-            progress.show(f"{len(lines)} {counted}")
-        status = process.wait()
-    progress.close()
-    if log is not None:
-        log.write_text("".join(lines))
-    if status != 0:
-        tail = "".join(lines[-15:])
-        where = f" (all of it: {log})" if log else ""
-        message = f"`{' '.join(command[:3])}` ended with status {status}{where}:\n{tail}"
-        raise ClusterError(message)
-
-
-def _lines_or_ticks(process: subprocess.Popen[str]) -> Iterator[str | None]:
-    """Each line that the process prints, and None about once a second in between."""
-    received: queue.Queue[str | None] = queue.Queue()
-
-    def read() -> None:
-        for line in process.stdout or ():
-            received.put(line)
-        received.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        try:
-            line = received.get(timeout=1.0)
-        except queue.Empty:
-            yield None
-            continue
-        if line is None:
-            return
-        yield line

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from local_cluster.base_image import ensure_base
+from local_cluster.console import Progress
 from local_cluster.errors import ClusterError
+from local_cluster.follow import follow
 from local_cluster.layout import cache_folder
 from local_cluster.processes import run
 
@@ -53,7 +55,7 @@ class DockerBuilder:
     def base(self, *, refresh: bool) -> str:
         """Pull a newer base image if wanted; its identity is its name."""
         if refresh:
-            _show(["docker", "pull", PUBLIC_BASE])
+            _follow(["docker", "pull", PUBLIC_BASE])
         return PUBLIC_BASE
 
     def has(self, reference: str) -> bool:
@@ -67,7 +69,7 @@ class DockerBuilder:
     def build(self, reference: str, context: Path, arguments: dict[str, str]) -> None:
         """Build with the daemon's own cache."""
         flags = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-        _show(["docker", "build", "--tag", reference, *flags, str(context)])
+        _follow(["docker", "build", "--tag", reference, *flags, str(context)])
 
     def save(self, reference: str, archive: Path) -> None:
         """Write an image as an archive."""
@@ -76,7 +78,7 @@ class DockerBuilder:
     def push(self, reference: str, target: str) -> None:
         """Tag and push."""
         run(["docker", "tag", reference, target])
-        _show(["docker", "push", target])
+        _follow(["docker", "push", target])
 
 
 class BuildahBuilder:
@@ -125,7 +127,7 @@ class BuildahBuilder:
             settings = {"BASE_IMAGE": self._base, **arguments}
             flags = [f"--build-arg={name}={value}" for name, value in settings.items()]
             flags += [f"--volume={volume}" for volume in volumes]
-            _show(
+            _follow(
                 self._command(
                     "bud", "--isolation", "chroot", "--network", "host", "--layers",
                     "--tag", reference, *flags, str(context),
@@ -138,14 +140,21 @@ class BuildahBuilder:
 
     def push(self, reference: str, target: str) -> None:
         """Push under the other reference."""
-        _show(self._command("push", reference, f"docker://{target}"))
+        _follow(self._command("push", reference, f"docker://{target}"))
 
-    def prune(self, repository: str, keep: int) -> None:
-        """Delete all but the newest images of a repository, and layers that nothing uses."""
-        listed = run(self._command("images", "--format", "{{.Name}}:{{.Tag}}", "--no-trunc"))
-        references = [line for line in listed.split() if line.rpartition(":")[0] == repository]
-        for reference in references[keep:]:
-            run(self._command("rmi", reference))
+    def references(self, repository: str) -> list[str]:
+        """The tagged images of a repository, the newest first."""
+        lines = run(
+            self._command(
+                "images", "--format", "{{.CreatedAtRaw}}|{{.Name}}:{{.Tag}}", "--no-trunc"
+            )
+        ).splitlines()
+        dated = sorted((line.partition("|")[::2] for line in lines), reverse=True)
+        return [name for _, name in dated if name.rpartition(":")[0] == repository]
+
+    def remove(self, reference: str) -> None:
+        """Delete an image, and its layers that no other image uses."""
+        run(self._command("rmi", reference))
 
 
 def pip_configuration(environment: dict[str, str], files: list[Path]) -> str:
@@ -191,16 +200,16 @@ def _machine_settings() -> Iterator[list[str]]:
         yield volumes
 
 
-def _show(command: list[str]) -> None:
-    """Run a long command and let the person see what it prints.
+def _follow(command: list[str]) -> None:
+    """Run a build or a push, show where it is, and keep what it prints in the cache folder."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    follow(command, cache_folder() / "images.log", Progress(), last_step)
 
-    Raises:
-        ClusterError: it failed; what it printed says why.
-    """
-    result = subprocess.run(command, check=False)
-    if result.returncode != 0:
-        message = f"`{' '.join(command)}` ended with status {result.returncode}; see above"
-        raise ClusterError(message)
+
+def last_step(lines: list[str]) -> str:
+    """The Dockerfile step that a build is at, in one line of a terminal."""
+    steps = [line for line in lines if "STEP " in line or line.startswith("#")]
+    return (steps or lines or ["starting"])[-1].strip()[:100]
 
 
 def docker_works() -> bool:

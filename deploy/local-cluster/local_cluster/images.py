@@ -8,6 +8,7 @@ names. What was built is written to `images.json` in the cluster's folder: `{"op
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from local_cluster.build import build_lock
 from local_cluster.builders import BuildahBuilder, Builder, DockerBuilder, docker_works
 from local_cluster.console import Progress, elapsed, say
 from local_cluster.context import content_digest, context_files, package_version, stage
-from local_cluster.errors import ClusterError
+from local_cluster.errors import ClusterError, UnsuitableMachineError
 from local_cluster.layout import cache_folder, project_folder
 from local_cluster.packages import IMAGE_REQUIREMENTS, ensure
 from local_cluster.processes import is_running, run
@@ -69,9 +70,29 @@ VARIANTS: dict[str, tuple[Image, ...]] = {
 }
 
 
-def reference_of(image: Image, version: str, digest: str, registry: str = REPOSITORY) -> str:
-    """The reference of an image: `REGISTRY/NAME:VERSION-DIGEST[-SUFFIX]`."""
-    return f"{registry}/{image.repository}:{version}-{digest}{image.suffix}"
+def repository_of(image: Image) -> str:
+    """The name of an image without its tag."""
+    return f"{REPOSITORY}/{image.repository}"
+
+
+def reference_of(image: Image, version: str, digest: str) -> str:
+    """The reference of an image: `REPOSITORY/NAME:VERSION-DIGEST[SUFFIX]`."""
+    return f"{repository_of(image)}:{version}-{digest}{image.suffix}"
+
+
+def superseded(image: Image, references: list[str]) -> list[str]:
+    """Of a repository's references, newest first, the builds of this image that are too many.
+
+    Images of one repository that differ in their suffix are counted apart: many builds of the
+    small model server must not push out the layers of the large one.
+    """
+    others = [i.suffix for i in VARIANTS["all"] if i.suffix and i.suffix != image.suffix]
+    own = [
+        reference
+        for reference in references
+        if reference.endswith(image.suffix) and not any(reference.endswith(o) for o in others)
+    ]
+    return own[KEPT_BUILDS:]
 
 
 @contextmanager
@@ -84,6 +105,12 @@ def builder_of_machine() -> Iterator[Builder]:
     if docker_works():
         yield DockerBuilder()
         return
+    if os.geteuid() != 0:
+        message = (
+            "building images needs Docker, or root for buildah (Debian packages buildah and "
+            "mmdebstrap): start Docker, or run the command as root"
+        )
+        raise UnsuitableMachineError(message)
     ensure(IMAGE_REQUIREMENTS)
     with build_lock(cache_folder() / "containers"), tempfile.TemporaryDirectory() as folder:
         yield BuildahBuilder(Path(folder))
@@ -186,8 +213,9 @@ def provide_images(
         else:
             say("A cluster of yours pulls its images: give --push REGISTRY to push them")
         if isinstance(builder, BuildahBuilder):
-            for repository in sorted({image.repository for image in VARIANTS[variant]}):
-                builder.prune(f"{REPOSITORY}/{repository}", KEPT_BUILDS)
+            for image in VARIANTS[variant]:
+                for reference in superseded(image, builder.references(repository_of(image))):
+                    builder.remove(reference)
     _record(layout, references)
     return references
 

@@ -102,9 +102,12 @@ def choose_block(cluster_id: str, taken: list[ipaddress.IPv4Network]) -> Network
     Raises:
         ClusterError: all blocks overlap something.
     """
-    blocks = list(POOL.subnets(new_prefix=BLOCK_PREFIX))
-    start = int(cluster_id, 16) % len(blocks)
-    for block in blocks[start:] + blocks[:start]:
+    size = 2 ** (32 - BLOCK_PREFIX)
+    count = POOL.num_addresses // size
+    start = int(cluster_id, 16)
+    for offset in range(count):
+        first = int(POOL.network_address) + (start + offset) % count * size
+        block = ipaddress.IPv4Network((first, BLOCK_PREFIX))
         if not any(block.overlaps(other) for other in taken):
             return Network(block)
     message = f"no free block of addresses in {POOL}: see `ip route show table all`"
@@ -178,6 +181,12 @@ def set_up_inside(network: Network) -> None:
     FORWARDING.write_text("1")
 
 
+def cluster_devices() -> list[str]:
+    """The machine's ends of the cables of all clusters that run now."""
+    folder = Path("/sys/class/net")
+    return [path.name for path in folder.iterdir() if path.name.startswith(DEVICE_PREFIX)]
+
+
 def _has_table(name: str) -> bool:
     return f"table ip {name}\n" in run(["nft", "list", "tables", "ip"]) + "\n"
 
@@ -195,7 +204,6 @@ def remove(device: str) -> None:
                 raise
     if _has_table(device):
         run(["nft", "delete", "table", "ip", device])
-    others = [p.name for p in Path("/sys/class/net").iterdir() if p.name.startswith(DEVICE_PREFIX)]
-    if not others and _has_table(FORWARDING_TABLE):
+    if not cluster_devices() and _has_table(FORWARDING_TABLE):
         FORWARDING.write_text("0")
         run(["nft", "delete", "table", "ip", FORWARDING_TABLE])

@@ -190,6 +190,7 @@ def create_cluster_pki(folder: Path, node_name: str, server_addresses: tuple[str
         "kube-scheduler": Subject("system:kube-scheduler"),
         "kube-proxy": Subject("system:kube-proxy"),
         "kubelet": Subject(f"system:node:{node_name}", "system:nodes", server_addresses),
+        "load-balancer": Subject("system:load-balancer"),
         "coredns": Subject("system:coredns"),
         "metrics-server": Subject("system:metrics-server", addresses=server_addresses),
     }

@@ -7,6 +7,7 @@ against what a throw-away cluster does not fear: fsync, leader election, audit.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ class Site:
         address: IPv4 address that the API server is reached at.
         etcd_port, etcd_peer_port, api_port, controller_port: TCP ports.
         service_range: CIDR that Services get their addresses from.
+        load_balancer_range: CIDR that LoadBalancer Services get theirs from; empty without a node.
     """
 
     binary: Path
@@ -44,6 +46,7 @@ class Site:
     data: Path
     address: str
     service_range: str
+    load_balancer_range: str = ""
     etcd_port: int = 2379
     etcd_peer_port: int = 2380
     api_port: int = 6443
@@ -249,6 +252,15 @@ def metrics_server(site: Site) -> Program:
     )
 
 
+def load_balancer(site: Site) -> Program:
+    """Addresses for Services of type LoadBalancer, as a cloud's controller would give them."""
+    server = f"https://{site.address}:{site.api_port}"
+    module = (sys.executable, "-m", "local_cluster.load_balancer")
+    command = (*module, server, str(site.pki), site.load_balancer_range)
+    after = ("kube-apiserver",)
+    return Program("load-balancer", command, after, gate=site.rights_gate)
+
+
 def whole_cluster(site: Site) -> list[Program]:
     """Everything: the control plane and one node."""
     return [
@@ -259,4 +271,5 @@ def whole_cluster(site: Site) -> list[Program]:
         kube_proxy(site),
         coredns(site),
         metrics_server(site),
+        load_balancer(site),
     ]

@@ -6,11 +6,13 @@ interrupted run, a crash of the machine or a lost state file left. Steps are saf
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
 from local_cluster import cgroups, network
 from local_cluster.errors import ClusterError
+from local_cluster.node import BOUND
 from local_cluster.processes import boot_id, stop, wait_until
 
 if TYPE_CHECKING:
@@ -39,7 +41,16 @@ def remove_own_cluster(layout: Layout, state: State | None) -> None:
         left = ", ".join(str(path) for path in cgroups.folders(layout.cgroup))
         message = f"processes of the cluster still run below {left}; try `down` again"
         raise ClusterError(message)
+    if not network.cluster_devices():
+        remove_mount_points()
     remove_files(layout)
+
+
+def remove_mount_points() -> None:
+    """Delete the empty folders that clusters mount over, when the last cluster has gone."""
+    for folder in BOUND.values():
+        if os.geteuid() == 0 and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def remove_files(layout: Layout) -> None:

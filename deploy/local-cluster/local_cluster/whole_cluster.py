@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from local_cluster import cgroups, machine, network, node_config, packages
 from local_cluster import state as states
-from local_cluster.addons import dns_objects, metrics_objects
+from local_cluster.addons import dns_objects, load_balancer_rights, metrics_objects
 from local_cluster.archive import single_program_image
 from local_cluster.build import pause_path
 from local_cluster.control_plane import prepare_folders, server_names, write_kubeconfigs
@@ -77,7 +77,15 @@ def start(layout: Layout, binary: Path) -> states.State:
     write_kubeconfigs(layout, server_url(state), COMPONENTS)
     write_configuration(layout, block, state.snapshotter)
     cgroups.create(layout.cgroup)
-    site = Site(binary, layout.pki, layout.config, DATA, block.node, str(block.services))
+    site = Site(
+        binary=binary,
+        pki=layout.pki,
+        config=layout.config,
+        data=DATA,
+        address=block.node,
+        service_range=str(block.services),
+        load_balancer_range=str(block.load_balancers),
+    )
     settings = node_settings(block, layout.data, layout.logs, NODE_NAME)
     write_plan(layout, whole_cluster(site), settings)
 
@@ -134,7 +142,7 @@ def addons(layout: Layout, state: states.State) -> list[Manifest]:
     """The objects that make the API server's cluster complete."""
     block = network_of(state)
     authority = (layout.pki / "ca.crt").read_bytes()
-    return [*dns_objects(block), *metrics_objects(block, authority)]
+    return [*dns_objects(block), *load_balancer_rights(), *metrics_objects(block, authority)]
 
 
 def is_ready(node: Manifest | None) -> bool:

@@ -1,0 +1,95 @@
+"""Running a long command so that a person sees that it lives, and finds all it printed in a log."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+from local_cluster.errors import ClusterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from local_cluster.console import Progress
+
+NICENESS = 5
+SHOWN_LINES = 25
+
+
+def follow(
+    command: list[str],
+    log: Path,
+    progress: Progress,
+    describe: Callable[[list[str]], str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Run a command to its end, with less than usual priority.
+
+    Args:
+        command: what to run.
+        log: where its output goes, appended.
+        progress: shows that it is alive.
+        describe: given all lines so far, what to show.
+        cwd: the folder to run it in.
+        env: its environment, instead of this process' own.
+
+    Raises:
+        ClusterError: it failed; the message has the end of its output and the log's name.
+    """
+    lines: list[str] = []
+    with (
+        log.open("a") as file,
+        subprocess.Popen(
+            ["nice", "-n", str(NICENESS), *command],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        try:
+            for line in _lines_or_ticks(process):
+                if line is not None:
+                    lines.append(line)
+                    file.write(line)
+                progress.show(describe(lines))
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            progress.close()
+    if status != 0:
+        tail = "".join(lines[-SHOWN_LINES:])
+        shown = " ".join(command[:4])
+        message = f"`{shown} ...` ended with status {status} (all of its output: {log}):\n{tail}"
+        raise ClusterError(message)
+
+
+def _lines_or_ticks(process: subprocess.Popen[str]) -> Iterator[str | None]:
+    """Each line that the process prints, and None about once a second in between."""
+    received: queue.Queue[str | None] = queue.Queue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            received.put(line)
+        received.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        try:
+            line = received.get(timeout=1.0)
+        except queue.Empty:
+            yield None
+            continue
+        if line is None:
+            return
+        yield line
