@@ -210,8 +210,7 @@ class Connections:
             port,
             timeout=self._timeout,
             ssl_context=self._tls,
-            server_hostname=host,
-            assert_hostname=host,
+            server_hostname=host,  # what OpenSSL verifies the certificate against
         )
 
     def _proxy(self, scheme: str, host: str) -> str:

@@ -85,7 +85,7 @@ def follow(connections: Connections, url: str, headers: Mapping[str, str]) -> Re
         if response.status not in _REDIRECTS or not location:
             return response
         response.close()
-        following = urljoin(url, location)
+        following = _join(url, location)
         before, after = urlsplit(url), urlsplit(following)
         if before.scheme == "https" and after.scheme != "https":
             raise DownloadFailed(
@@ -95,6 +95,13 @@ def follow(connections: Connections, url: str, headers: Mapping[str, str]) -> Re
             sent.pop("authorization", None)
         url = following
     raise DownloadFailed(f"{safe_url(url)}: more than {MAX_REDIRECTS} redirects")
+
+
+def _join(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise DownloadFailed(f"{safe_url(url)} redirects to what is not a URL") from error
 
 
 def check_status(response: Response) -> None:

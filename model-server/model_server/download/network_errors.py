@@ -25,11 +25,16 @@ def describe(error: BaseException) -> str:
         return describe(error.reason)
     if isinstance(error, kinds.SSLError):
         return _describe_tls(error)
-    if not isinstance(error, kinds.ReadTimeoutError | kinds.IncompleteRead):
-        cause = error.__cause__ or next((a for a in error.args if isinstance(a, OSError)), None)
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
+    cause = error.__cause__ or next((arg for arg in error.args if _is_error(arg)), None)
+    if isinstance(cause, kinds.IncompleteRead):
+        return describe(cause)
+    if not isinstance(error, kinds.ReadTimeoutError) and isinstance(cause, OSError):
+        return (cause.strerror or "the connection broke").lower()
     return next((words for kind, words in _WORDS if isinstance(error, kind)), "it failed")
+
+
+def _is_error(value: object) -> bool:
+    return isinstance(value, BaseException)
 
 
 def _describe_tls(error: BaseException) -> str:

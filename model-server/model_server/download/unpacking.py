@@ -108,7 +108,7 @@ class Writer:
         path = self._folder.joinpath(*parts)
         with no_space(path):
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            with _create(path) as target:
+            with create(path) as target:
                 self._copy(name, content, target, size)
 
     def _copy(self, name: str, content: IO[bytes], target: BinaryIO, size: int) -> None:
@@ -121,7 +121,7 @@ class Writer:
             raise UnsafeArchive(f"{show(name)} has {written} bytes, but the archive says {size}")
 
 
-def _create(path: Path) -> BinaryIO:
+def create(path: Path) -> BinaryIO:
     """A new file: fails if anything of that name is there, a dangling link too."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     return cast("BinaryIO", os.fdopen(descriptor, "wb"))
