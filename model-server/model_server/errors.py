@@ -16,8 +16,6 @@ knows Flask: the routes turn these into responses.
         `-- InvalidSettings, InvalidModel, WarmUpFailed, GoldenImageFailed
 """
 
-# ruff: noqa: N818 - programs read the class's name as the code of an answer
-
 from collections.abc import Mapping
 from typing import ClassVar
 

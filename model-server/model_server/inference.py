@@ -4,7 +4,7 @@ decode -> prepare -> run -> select, each stage timed in the request's context. I
 framework and no model format.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -63,7 +63,7 @@ class VisionModel:
         self,
         name: str,
         model: Model,
-        labels: Labels | None,
+        labels: Sequence[Labels] = (),
         *,
         image: ImageInput | None = None,
         task: str = "",
@@ -74,7 +74,8 @@ class VisionModel:
         Args:
             name: What requests call it.
             model: Ready to run.
-            labels: From a file; None takes those in the model's metadata.
+            labels: Label maps that were found; the first that fits is used. None at all takes
+                the one in the model's metadata.
             image: Replaces what the model's format says of its input.
             task: detection, classification or tensor; empty detects it.
             limits: For pictures.
@@ -85,7 +86,8 @@ class VisionModel:
         """
         self.name = name
         self.info = model.info
-        self.labels = labels if labels is not None else model.info.labels
+        embedded = (model.info.labels,) if model.info.labels else ()
+        self._label_maps: Sequence[Labels] = labels or embedded
         self.limits = limits or ImageLimits()
         self._model = model
         self._image = image or model.info.image
@@ -120,7 +122,7 @@ class VisionModel:
             self._classification = classification_output(self.outputs)
             if self._classification:
                 classes = int(np.prod(sample[self._classification].shape[1:]))
-                self._class_names = classifier_names(self.labels, classes)
+                self._class_names = classifier_names(self._label_maps, classes)
                 return "classification"
         if wanted in {"detection", "classification"}:
             raise InvalidModel(
@@ -132,6 +134,11 @@ class VisionModel:
 
     def _dequantize(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
+
+    @property
+    def labels(self) -> Labels | None:
+        """The label map that a detector uses."""
+        return self._label_maps[0] if self._label_maps else None
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ background entry is decided here, once, from the labels and what the model's for
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,40 +74,48 @@ def detector_name(labels: Labels | None, class_id: int, first_class: int) -> str
     return name or f"class_{class_id}"
 
 
-def classifier_names(labels: Labels | None, classes: int) -> tuple[str, ...]:
+def classifier_names(candidates: Sequence[Labels], classes: int) -> tuple[str, ...]:
     """The name of each of a classifier's `classes` outputs.
+
+    Args:
+        candidates: Label maps; the first one that fits is taken. None at all gives `class_N`.
+        classes: Size of the model's output.
 
     A background line too many or too few (ImageNet models have 1000 or 1001 outputs, label files
     1000 or 1001 lines) is taken off or put in.
 
     Raises:
-        InvalidModel: if the counts differ in any other way.
+        InvalidModel: if none has as many names as the model has classes.
     """
-    if labels is None:
+    if not candidates:
         return tuple(f"class_{index}" for index in range(classes))
+    for labels in candidates:
+        names = _ordered(labels, classes)
+        if len(names) == classes:
+            return tuple(names)
+    counts = " or ".join(str(len(labels)) for labels in candidates)
+    raise InvalidModel(
+        f"labels: the label file has {counts} names but the model has {classes} classes; give "
+        "the label file that belongs to this model with --labels"
+    )
+
+
+def _ordered(labels: Labels, classes: int) -> list[str]:
     top = max(labels.names, default=-1)
     ordered = [labels.names.get(index, f"class_{index}") for index in range(top + 1)]
     if labels.numbered and 0 not in labels.names:
         ordered = ordered[1:]
     if len(ordered) == classes + 1 and labels.has_background:
-        ordered = ordered[1:]
-    elif len(ordered) == classes - 1 and not labels.has_background:
-        ordered = ["background", *ordered]
-    if len(ordered) != classes:
-        raise InvalidModel(
-            f"labels: the label file has {len(ordered)} names but the model has {classes} "
-            "classes; give the label file that belongs to this model with --labels"
-        )
-    return tuple(ordered)
+        return ordered[1:]
+    if len(ordered) == classes - 1 and not labels.has_background:
+        return ["background", *ordered]
+    return ordered
 
 
-def find_label_file(folder: Path) -> Path | None:
-    """The label file in a model's folder: a well-known name first, then a lone .pbtxt."""
-    for name in LABEL_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    maps = sorted(folder.glob("*.pbtxt"))
-    return maps[0] if len(maps) == 1 else None
+def find_label_files(folder: Path) -> list[Path]:
+    """The label files in a model's folder: well-known names first, then .pbtxt files."""
+    known = [folder / name for name in LABEL_FILES if (folder / name).is_file()]
+    return known + sorted(folder.glob("*.pbtxt"))
 
 
 def read_labels(path: Path) -> Labels:

@@ -18,9 +18,10 @@ from model_server.errors import (
 )
 from model_server.images import ImageLimits, load_codecs
 from model_server.inference import VisionModel
-from model_server.labels import Labels, find_label_file, read_labels
+from model_server.labels import Labels, find_label_files, read_labels
 from model_server.models.base import ImageInput, Parallelism
-from model_server.models.loading import ModelSource, find_model, load_model
+from model_server.models.loading import load_model
+from model_server.models.source import ModelSource, find_model
 from model_server.settings import Settings
 
 
@@ -132,13 +133,12 @@ def _load(name: str, source: ModelSource, settings: Settings) -> VisionModel:
     )
 
 
-def _labels(source: ModelSource, settings: Settings) -> Labels | None:
-    path = settings.labels
-    if path is None:
-        path = find_label_file(source.folder)
-    elif not path.is_file():
-        raise InvalidModel(f"labels: there is no file {path}")
-    return read_labels(path) if path else None
+def _labels(source: ModelSource, settings: Settings) -> list[Labels]:
+    if settings.labels is None:
+        return [read_labels(path) for path in find_label_files(source.folder)]
+    if not settings.labels.is_file():
+        raise InvalidModel(f"labels: there is no file {settings.labels}")
+    return [read_labels(settings.labels)]
 
 
 def check_golden(model: VisionModel, image: Path, expect: str) -> None:

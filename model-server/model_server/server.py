@@ -9,6 +9,7 @@ import contextlib
 import logging
 import math
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -18,7 +19,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from model_server.errors import InvalidModel, StartupError
+from model_server.errors import InvalidModel, InvalidSettings, StartupError
 from model_server.registry import find_sources
 from model_server.settings import Settings
 
@@ -97,6 +98,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "limit_request_fields": 100,
         "limit_request_field_size": 8190,
         "proc_name": "model-server",
+        "when_ready": _announce,
         "child_exit": _forget_worker,
     }
 
@@ -111,6 +113,13 @@ def http_threads(settings: Settings) -> int:
     from model_server.registry import concurrency  # noqa: PLC0415 - keeps `--help` fast
 
     return concurrency(settings) + settings.queue_size + 8
+
+
+def _announce(server: Any) -> None:
+    """Says where it listens: with port 0 nobody else knows."""
+    for listener in server.LISTENERS:
+        host, port = listener.getsockname()[:2]
+        _log.info("listening on http://%s:%s", host, port, extra={"port": port})
 
 
 def _forget_worker(_server: object, worker: Any) -> None:
@@ -130,6 +139,23 @@ def report_failure(error: StartupError) -> None:
             TERMINATION_LOG.write_text(line[:4000], encoding="utf-8")
 
 
+def check_address(host: str, port: int) -> None:
+    """Makes sure that the address can be listened on; gunicorn itself would try for five seconds.
+
+    Raises:
+        InvalidSettings: saying what the system says.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InvalidSettings(
+                f"--host and --port: cannot listen on {host} port {port}: {error.strerror or error}"
+            ) from error
+
+
 def serve(settings: Settings) -> int:
     """Serves until stopped.
 
@@ -137,7 +163,9 @@ def serve(settings: Settings) -> int:
         The process's exit status: 0 after SIGTERM or SIGINT, 2 if it could not start.
     """
     try:
-        find_sources(settings)  # a wrong path is reported before anything is started
+        # A wrong path or a taken port is reported before anything is started.
+        find_sources(settings)
+        check_address(settings.host, settings.port)
     except StartupError as error:
         report_failure(error)
         return 2

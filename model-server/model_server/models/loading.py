@@ -1,133 +1,12 @@
-"""Finds a model's files and format, and loads it with the one module for that format.
+"""Loads a model with the one module for its format.
 
-The rules of a model's folder are here: exactly one model in it, labels beside it. A model of
-another format is never imported, nor is the framework it needs.
+A model of another format is never imported, nor is the framework it needs: serving `tflite` must
+not pay for TensorFlow.
 """
-
-import hashlib
-from dataclasses import dataclass
-from pathlib import Path
 
 from model_server.errors import InvalidModel
 from model_server.models.base import Model, Parallelism
-
-BUNDLED_SCHEME = "bundled://"
-_BUNDLED = Path(__file__).resolve().parent.parent / "bundled"
-_SUFFIXES = {".tflite": "tflite", ".keras": "keras", ".h5": "keras", ".hdf5": "keras"}
-_SAVED_MODEL = "saved_model.pb"
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where a model is and what it is.
-
-    Attributes:
-        path: The file, or the folder of a SavedModel.
-        format: tflite, savedmodel or keras.
-        folder: Where its labels and other companions are.
-        name: A name made from the path, for when no other is given.
-    """
-
-    path: Path
-    format: str
-    folder: Path
-    name: str
-
-
-def find_model(location: str, wanted_format: str = "") -> ModelSource:
-    """Finds the model that a setting names.
-
-    Args:
-        location: A path, or `bundled://NAME`; empty means the bundled detector.
-        wanted_format: tflite, savedmodel or keras; empty means any.
-
-    Raises:
-        InvalidModel: if there is none, more than one, or one of another format.
-    """
-    location = location or f"{BUNDLED_SCHEME}detector"
-    if location.startswith(BUNDLED_SCHEME):
-        return _find_bundled(location.removeprefix(BUNDLED_SCHEME))
-    path = Path(location)
-    if not path.exists():
-        raise InvalidModel(f"model: there is no file or folder {location}")
-    source = _in_folder(path, wanted_format) if path.is_dir() else _single_file(path, wanted_format)
-    if wanted_format and source.format != wanted_format:
-        raise InvalidModel(
-            f"model: {location} holds a {source.format} model, but the format asked for is "
-            f"{wanted_format}"
-        )
-    return source
-
-
-def _find_bundled(name: str) -> ModelSource:
-    path = _BUNDLED / name / "model.tflite"
-    if not name.isidentifier() or not path.is_file():
-        known = sorted(found.parent.name for found in _BUNDLED.glob("*/model.tflite"))
-        raise InvalidModel(
-            f"model: there is no bundled model {name!r}; there is {', '.join(known) or 'none'}"
-        )
-    return ModelSource(path, "tflite", path.parent, name)
-
-
-def _single_file(path: Path, wanted_format: str) -> ModelSource:
-    if path.name == _SAVED_MODEL:
-        return _in_folder(path.parent, wanted_format)
-    found = _SUFFIXES.get(path.suffix.lower()) or _format_from_content(path)
-    if not found:
-        raise InvalidModel(
-            f"model: cannot tell the format of {path.name}; it should be a .tflite, .keras or .h5 "
-            "file, or a folder with saved_model.pb"
-        )
-    return ModelSource(path, found, path.parent, _clean_name(path.stem))
-
-
-def _format_from_content(path: Path) -> str:
-    """For files without a telling suffix, such as a download saved as `model`."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    if head[4:8] == b"TFL3":
-        return "tflite"
-    return "keras" if head.startswith(b"\x89HDF\r\n\x1a\n") else ""
-
-
-def _in_folder(folder: Path, wanted_format: str) -> ModelSource:
-    found = _candidates(folder)
-    if wanted_format:
-        found = [item for item in found if item.format == wanted_format] or found
-    if not found:
-        subfolders = [item for item in sorted(folder.iterdir()) if item.is_dir()]
-        # An archive often wraps everything in one folder; TF Serving puts versions in folders.
-        if len(subfolders) == 1:
-            return _in_folder(subfolders[0], wanted_format)
-        versions = [item for item in subfolders if item.name.isdigit()]
-        if versions:
-            return _in_folder(max(versions, key=lambda item: int(item.name)), wanted_format)
-        raise InvalidModel(
-            f"model: {folder} has no model in it: no saved_model.pb, .tflite, .keras or .h5 file"
-        )
-    if len(found) > 1:
-        raise InvalidModel(
-            f"model: {folder} has more than one model in it "
-            f"({', '.join(item.path.name for item in found)}); name one of them"
-        )
-    return found[0]
-
-
-def _candidates(folder: Path) -> list[ModelSource]:
-    if (folder / _SAVED_MODEL).is_file():
-        return [ModelSource(folder, "savedmodel", folder, _clean_name(folder.resolve().name))]
-    return [
-        ModelSource(path, _SUFFIXES[path.suffix.lower()], folder, _clean_name(path.stem))
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.suffix.lower() in _SUFFIXES
-    ]
-
-
-def _clean_name(text: str) -> str:
-    cleaned = "".join(
-        char if (char.isalnum() and char.isascii()) or char in "._-" else "-" for char in text
-    )
-    return cleaned.strip("._-") or "model"
+from model_server.models.source import ModelSource
 
 
 def load_model(source: ModelSource, parallelism: Parallelism) -> Model:
@@ -153,24 +32,3 @@ def load_model(source: ModelSource, parallelism: Parallelism) -> Model:
             f"model: a {source.format} model needs TensorFlow, which this image does not have; use "
             "the image whose tag ends in -tensorflow, or install model-server[tensorflow]"
         ) from error
-
-
-def digest(source: ModelSource) -> str:
-    """SHA-256 of the model's content, hex: of the file, or of a SavedModel's files in order.
-
-    For a folder, each file's relative path and a zero byte precede its content.
-    """
-    hasher = hashlib.sha256()
-    if source.path.is_file():
-        _hash_file(hasher, source.path)
-        return hasher.hexdigest()
-    for path in sorted(path for path in source.path.rglob("*") if path.is_file()):
-        hasher.update(path.relative_to(source.path).as_posix().encode() + b"\0")
-        _hash_file(hasher, path)
-    return hasher.hexdigest()
-
-
-def _hash_file(hasher: "hashlib._Hash", path: Path) -> None:
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            hasher.update(chunk)

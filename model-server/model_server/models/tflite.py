@@ -94,7 +94,9 @@ def _interpreter(path: Path, threads: int) -> Any:
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise InvalidModel(f"{path.name} is not a model that LiteRT can run: {error}") from error
+        raise InvalidModel(
+            f"model: {path.name} is not a model that LiteRT can run: {error}"
+        ) from error
     return interpreter
 
 

@@ -23,8 +23,8 @@ def client() -> Client:
     def make(registry: Registry | None = None, **settings: object) -> FlaskClient:
         registry = registry or Registry(
             {
-                "lights": VisionModel("lights", BrightBoxDetector(), None),
-                "colours": VisionModel("colours", MeanColourClassifier(), None),
+                "lights": VisionModel("lights", BrightBoxDetector()),
+                "colours": VisionModel("colours", MeanColourClassifier()),
             }
         )
         return create_app(load_settings(**settings), registry).test_client()

@@ -13,7 +13,7 @@ from model_server.labels import (
     Labels,
     classifier_names,
     detector_name,
-    find_label_file,
+    find_label_files,
     parse_labels,
     read_labels,
 )
@@ -101,7 +101,7 @@ def test_a_line_that_begins_with_a_number_is_a_name_unless_all_do() -> None:
 def test_classifiers_take_a_background_off_or_put_one_in(
     lines: list[str], classes: int, first: str
 ) -> None:
-    names = classifier_names(Labels(dict(enumerate(lines))), classes)
+    names = classifier_names([Labels(dict(enumerate(lines)))], classes)
     assert len(names) == classes
     assert names[0] == first
     assert names[-1] == "b"
@@ -109,7 +109,12 @@ def test_classifiers_take_a_background_off_or_put_one_in(
 
 def test_a_label_file_of_another_model_is_refused() -> None:
     with pytest.raises(InvalidModel, match=r"2 names but the model has 1000"):
-        classifier_names(PLAIN, 1000)
+        classifier_names([PLAIN], 1000)
+
+
+def test_of_several_label_files_the_one_that_fits_is_taken() -> None:
+    assert classifier_names([COCO, PLAIN], 2) == ("circle", "square")
+    assert classifier_names([], 2) == ("class_0", "class_1")
 
 
 @given(st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1), min_size=1))
@@ -127,11 +132,11 @@ def test_any_text_is_read_or_refused(text: str, suffix: str) -> None:
 
 
 def test_the_file_beside_the_model_is_found(tmp_path: Path) -> None:
-    assert find_label_file(tmp_path) is None
+    assert find_label_files(tmp_path) == []
     (tmp_path / "map.pbtxt").write_text("item { id: 1 name: 'x' }")
-    assert find_label_file(tmp_path) == tmp_path / "map.pbtxt"
+    assert find_label_files(tmp_path) == [tmp_path / "map.pbtxt"]
     (tmp_path / "labels.txt").write_text("\ufeffx\n", encoding="utf-8")
-    assert find_label_file(tmp_path) == tmp_path / "labels.txt"
+    assert find_label_files(tmp_path) == [tmp_path / "labels.txt", tmp_path / "map.pbtxt"]
     assert read_labels(tmp_path / "labels.txt").names == {0: "x"}
 
 

@@ -68,7 +68,7 @@ def test_metrics_count_requests_stages_and_errors(client: Client, picture: bytes
 
 def test_a_full_queue_is_503_and_probes_still_answer(client: Client, picture: bytes) -> None:
     model = BrightBoxDetector()
-    registry = Registry({"m": VisionModel("m", model, None)})
+    registry = Registry({"m": VisionModel("m", model)})
     server = client(registry, container_concurrency=1, queue_size=0)
     model.busy.acquire()  # the warm-up
     model.hold.clear()

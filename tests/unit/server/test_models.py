@@ -22,7 +22,7 @@ from model_server.labels import Labels
 from model_server.models.base import ImageInput, TensorSpec
 from model_server.models.keras import scaling_of
 from model_server.models.keras_safety import find_problems
-from model_server.models.loading import digest, find_model
+from model_server.models.source import digest, find_model
 from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
 from model_server.preprocessing import prepare
 from model_server.registry import Registry, check_golden, find_sources
@@ -116,23 +116,23 @@ def test_models_of_a_folder_are_served_under_their_folders_names(tmp_path: Path)
 
 
 def test_the_task_follows_from_the_outputs() -> None:
-    assert VisionModel("m", BrightBoxDetector(), None).task == "detection"
-    assert VisionModel("m", MeanColourClassifier(), None).task == "classification"
-    assert VisionModel("m", MeanColourClassifier(), None, task="tensor").task == "tensor"
+    assert VisionModel("m", BrightBoxDetector()).task == "detection"
+    assert VisionModel("m", MeanColourClassifier()).task == "classification"
+    assert VisionModel("m", MeanColourClassifier(), task="tensor").task == "tensor"
     with pytest.raises(InvalidModel, match="not those of a detection model"):
-        VisionModel("m", MeanColourClassifier(), None, task="detection")
+        VisionModel("m", MeanColourClassifier(), task="detection")
     with pytest.raises(InvalidModel, match="1 names but the model has 3"):
-        VisionModel("m", MeanColourClassifier(), Labels({0: "a"}))
+        VisionModel("m", MeanColourClassifier(), [Labels({0: "a"})])
 
 
 def test_a_model_does_only_its_own_task(picture: bytes) -> None:
-    model = VisionModel("colours", MeanColourClassifier(), None)
+    model = VisionModel("colours", MeanColourClassifier())
     with pytest.raises(WrongTask, match="colours does classification"):
         model.detect(picture, Selection(0.5, 10), RequestContext())
 
 
 def test_an_unknown_model_is_named() -> None:
-    registry = Registry({"a": VisionModel("a", BrightBoxDetector(), None)})
+    registry = Registry({"a": VisionModel("a", BrightBoxDetector())})
     with pytest.raises(UnknownModel, match="'b'; this server has a"):
         registry.get("b")
 
@@ -151,7 +151,7 @@ def test_an_unknown_model_is_named() -> None:
 def test_the_golden_image_must_be_right(
     expect: str, accepted: bool, tmp_path: Path, picture: bytes
 ) -> None:
-    model = VisionModel("m", BrightBoxDetector(), None)
+    model = VisionModel("m", BrightBoxDetector())
     image = touch(tmp_path / "golden.png", picture)
     if accepted:
         check_golden(model, image, expect)
