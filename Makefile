@@ -89,6 +89,6 @@ unit: setup ## Unit tests: no cluster, no TensorFlow, seconds
 
 .PHONY: test
 test: lint ## Everything: lint, then unit, contract, functional and e2e tests
-	@$(MAKE) --no-print-directory deploy SETTINGS=ALLOW_PRIVATE_ADDRESSES=true
+	@$(MAKE) --no-print-directory deploy SETTINGS=ALLOWED_ADDRESSES=10.0.0.0/8
 	@$(CLUSTER) images --variant tensorflow
 	$(BIN)/python -m pytest -n 4 --dist loadgroup
