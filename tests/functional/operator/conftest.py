@@ -1,0 +1,105 @@
+"""The operator as a process against a real API server with its controllers, but without nodes.
+
+It runs with the token of its own ServiceAccount, so every test also proves that its RBAC is
+enough. What kubelet would write into the status of a pod the tests write themselves, through the
+same API.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.kube import Kubectl
+from support.operator_process import KIND, Operator
+from support.poll import eventually
+
+ROOT = Path(__file__).parents[3]
+SYSTEM = "inference-operator-system"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            # One control plane for all of them.
+            item.add_marker(pytest.mark.xdist_group("control_plane"))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """An API server of our own, with the resource and the operator's rights installed."""
+    folder = tmp_path_factory.mktemp("control-plane") / "cluster"
+    command = [str(Path(sys.executable).with_name("local-cluster"))]
+    up = [*command, "up", "--control-plane-only", "--dir", str(folder)]
+    started = subprocess.run(up, capture_output=True, text=True, check=False, timeout=1200)
+    assert started.returncode == 0, started.stdout + started.stderr
+    try:
+        kubectl = Kubectl(folder / "kubeconfig")
+        documents = yaml.safe_load_all((ROOT / "deploy" / "install.yaml").read_text())
+        kubectl.in_namespace(SYSTEM).apply(*[d for d in documents if d["kind"] != "Deployment"])
+        kubectl.run("wait", "--for=condition=Established", f"crd/{KIND}", "--timeout=30s")
+        eventually(lambda: kubectl.try_run("get", KIND).returncode == 0, "the new API")
+        yield kubectl
+    finally:
+        subprocess.run([*command, "down", "--dir", folder], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def identity(cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kubeconfig that is the operator's ServiceAccount."""
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    token = cluster.run("create", "token", "inference-operator", "-n", SYSTEM, "--duration=4h")
+    config["users"] = [{"name": "operator", "user": {"token": token.strip()}}]
+    for context in config["contexts"]:
+        context["context"]["user"] = "operator"
+    authority = config["clusters"][0]["cluster"].pop("certificate-authority", None)
+    if authority:
+        data = base64.b64encode(Path(authority).read_bytes()).decode()
+        config["clusters"][0]["cluster"]["certificate-authority-data"] = data
+    path = tmp_path_factory.mktemp("identity") / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+StartOperator = Callable[..., Operator]
+
+
+@pytest.fixture
+def start_operator(identity: Path, tmp_path: Path) -> Iterator[StartOperator]:
+    """Start operators; those that still run are stopped after the test."""
+    started: list[Operator] = []
+
+    def start(**settings: str) -> Operator:
+        kubeconfig = Path(settings.pop("kubeconfig", str(identity)))
+        one = Operator(kubeconfig, tmp_path / f"operator-{len(started)}.log", **settings)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        one.stop()
+        print(one.log())
+
+
+@pytest.fixture
+def kubectl(cluster: Kubectl) -> Iterator[Kubectl]:
+    """A namespace of this test's own."""
+    name = f"test-{secrets.token_hex(4)}"
+    cluster.run("create", "namespace", name)
+    kubectl = cluster.in_namespace(name)
+    eventually(lambda: kubectl.get("serviceaccount", "default"), "default service account")
+    yield kubectl
+    cluster.run("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def operator(start_operator: StartOperator, kubectl: Kubectl) -> Operator:
+    """An operator that serves only this test's namespace."""
+    return start_operator(NAMESPACES=kubectl.namespace)
