@@ -146,6 +146,10 @@ def main() -> int:
     except ClusterError as error:
         print(f"local-cluster: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # Whoever read the output (`| head`) has seen enough; Python must not complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
     except (lifecycle.Interrupted, KeyboardInterrupt):
         print("local-cluster: interrupted", file=sys.stderr)
         return INTERRUPTED
