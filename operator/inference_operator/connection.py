@@ -1,44 +1,65 @@
 """Credentials for the API server: the pod's service account, or a kubeconfig on a desk.
 
-One function serves kopf's watches and our own calls, so both always talk to the same cluster as
-the same user. Reads files and the environment; opens no connection.
+The official client reads them, so everything that a kubeconfig can hold works, plugins that fetch
+a credential included, and a service account's token is read again when it has been rotated. One
+function serves kopf's watches and our own calls, so both always talk to the same cluster as the
+same user. Reads files and the environment, runs such a plugin; opens no connection of its own.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import kopf
+from kubernetes import client, config
 
 from inference_operator.errors import ConfigError
-
-_KUBECONFIG = "~/.kube/config"
 
 
 def login(settings: kopf.OperatorSettings) -> kopf.ConnectionInfo:
     """Find credentials; called again whenever the API server rejected the last ones.
 
     Raises:
-        ConfigError: there is neither a service account nor a readable kubeconfig.
+        ConfigError: there is neither a service account nor a usable kubeconfig.
     """
-    # An explicit kubeconfig wins, so that a person in a pod can point elsewhere.
-    if not os.environ.get("KUBECONFIG"):
-        info = kopf.login_with_service_account(settings=settings)
-        if info is not None:
-            return info
+    loaded = client.Configuration()
     try:
-        info = kopf.login_with_kubeconfig(settings=settings)
-    except (OSError, KeyError, TypeError, ValueError, kopf.LoginError) as error:
-        raise ConfigError(f"the kubeconfig cannot be used: {error}") from error
-    if info is None:
+        _load(loaded)
+    except (config.ConfigException, OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
-            "no credentials for a cluster: run in a pod with a service account, set KUBECONFIG, "
-            f"or make {Path(_KUBECONFIG)}"
-        )
-    if not (info.token or info.username or info.certificate_path or info.certificate_data):
-        raise ConfigError(
-            "the kubeconfig's user has neither a token nor a client certificate (plugins that "
-            "fetch credentials are not run): create a token with `kubectl create token`"
-        )
-    return info
+            f"no credentials for a cluster ({error}): run in a pod with a service account, set "
+            "KUBECONFIG, or make ~/.kube/config"
+        ) from error
+    return kopf.ConnectionInfo(
+        server=loaded.host,
+        ca_path=loaded.ssl_ca_cert,
+        insecure=not loaded.verify_ssl,
+        username=loaded.username or None,
+        password=loaded.password or None,
+        token=_token(loaded),
+        certificate_path=loaded.cert_file,
+        private_key_path=loaded.key_file,
+        trust_env=settings.networking.trust_env,
+    )
+
+
+def _load(into: client.Configuration) -> None:
+    # An explicit kubeconfig wins, so that a person in a pod can point elsewhere.
+    kubeconfig = os.environ.get("KUBECONFIG")
+    if not kubeconfig:
+        try:
+            config.load_incluster_config(client_configuration=into)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            pass
+        else:
+            return
+    config.load_kube_config(kubeconfig, client_configuration=into)  # type: ignore[no-untyped-call]
+
+
+def _token(loaded: client.Configuration) -> str | None:
+    """The bearer token without its scheme; the client has kept it under either name."""
+    for identifier in ("BearerToken", "authorization"):
+        header = loaded.get_api_key_with_prefix(identifier)
+        if header:
+            return str(header).rpartition(" ")[2]
+    return None
