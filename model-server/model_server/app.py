@@ -4,6 +4,9 @@
 test makes one in a line. No logic of any protocol is here.
 """
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from flask import Flask
 
 from model_server.gate import Gate
@@ -14,6 +17,9 @@ from model_server.routes.errors import register_error_handlers
 from model_server.routes.lifecycle import register_lifecycle
 from model_server.routes.state import State
 from model_server.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 def create_app(settings: Settings, registry: Registry) -> Flask:
@@ -37,4 +43,20 @@ def create_app(settings: Settings, registry: Registry) -> Flask:
     register_error_handlers(app)
     register_lifecycle(app)
     register_routes(app)
+    app.wsgi_app = _one_leading_slash(app.wsgi_app)  # type: ignore[assignment,method-assign]
     return app
+
+
+def _one_leading_slash(application: "WSGIApplication") -> "WSGIApplication":
+    """Answers `//predict` as `/predict`: clients join an address that ends in a slash to a path.
+
+    Flask would redirect, and not every client sends its body again.
+    """
+
+    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":
+        path = environ.get("PATH_INFO", "")
+        if path.startswith("//"):
+            environ["PATH_INFO"] = "/" + path.lstrip("/")
+        return application(environ, start_response)
+
+    return wrapped

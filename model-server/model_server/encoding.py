@@ -1,21 +1,26 @@
-"""From results to the bytes of an answer, for the articles' endpoints.
+"""From results to the bytes of an answer: the articles' JSON, our own, and the annotated picture.
 
 Knows the data plane's results and the wire's JSON, not HTTP.
 """
 
+import base64
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
 from model_server.classification import Classification
 from model_server.context import RequestContext
+from model_server.detection import Detection
 from model_server.drawing import percent
-from model_server.images import nested_lists_json, to_bgr
+from model_server.images import EncodedFormat, encode, nested_lists_json, to_bgr
 from model_server.inference import DetectionResult
+
+MEDIA_TYPES: dict[EncodedFormat, str] = {"PNG": "image/png", "JPEG": "image/jpeg"}
 
 
 def article_detections(result: DetectionResult, context: RequestContext) -> bytes:
-    """The object-detection article's answer; see `schemas.DetectionAnswer`.
+    """The object-detection article's answer; see `schemas.ArticleDetections`.
 
     The picture is 30 MB of text for two megapixels, so the JSON is joined from parts instead of
     being built as objects.
@@ -37,6 +42,69 @@ def article_detections(result: DetectionResult, context: RequestContext) -> byte
 
 
 def article_predictions(found: Sequence[Classification]) -> bytes:
-    """The ResNet50 article's answer; see `schemas.PredictionAnswer`."""
+    """The ResNet50 article's answer; see `schemas.ArticlePredictions`."""
     predictions = [{"label": item.label, "probability": item.probability} for item in found]
     return orjson.dumps({"predictions": predictions, "success": True})
+
+
+def annotated_picture(
+    result: DetectionResult, encoded_format: EncodedFormat, context: RequestContext
+) -> bytes:
+    """The picture with boxes and names drawn over it, encoded."""
+    annotated = result.annotated(context)
+    with context.stage("encode"):
+        return encode(annotated, encoded_format)
+
+
+def detections(
+    result: DetectionResult,
+    model: str,
+    picture: EncodedFormat | None,
+    context: RequestContext,
+) -> bytes:
+    """Our own answer with boxes; see `schemas.Detections`.
+
+    Args:
+        result: Of a detector; at full size if `picture` is asked for.
+        model: The model's name.
+        picture: Format of the annotated picture to put in, or None.
+        context: Of the request.
+    """
+    document = {**detections_document(result), "model": {"name": model}}
+    if picture:
+        content = annotated_picture(result, picture, context)
+        document["picture"] = {
+            "content_type": MEDIA_TYPES[picture],
+            "base64": base64.b64encode(content).decode("ascii"),
+        }
+    return orjson.dumps(document)
+
+
+def detections_document(result: DetectionResult) -> dict[str, Any]:
+    """Detections with boxes in pixels of the upright picture; see `schemas.PictureDetections`."""
+    width, height = result.picture.width, result.picture.height
+    return {
+        "detections": [_detection(item, width, height) for item in result.detections],
+        "image": {"width": width, "height": height},
+    }
+
+
+def _detection(item: Detection, width: int, height: int) -> dict[str, Any]:
+    ymin, xmin, ymax, xmax = item.box
+    pixels = (xmin * width, ymin * height, xmax * width, ymax * height)
+    return {
+        "label": item.label,
+        "class_id": item.class_id,
+        "score": round(item.score, 6),
+        "box": [round(value, 2) for value in pixels],
+    }
+
+
+def classes_document(found: Sequence[Classification]) -> dict[str, Any]:
+    """The most probable classes; see `schemas.PictureClasses`."""
+    return {
+        "classes": [
+            {"label": item.label, "class_id": item.class_id, "probability": item.probability}
+            for item in found
+        ]
+    }

@@ -28,6 +28,9 @@ from model_server.errors import ImageTooLarge, InvalidImage, MissingImage, Unsup
 Image.MAX_IMAGE_PIXELS = None
 
 _EXIF_ORIENTATION = 0x0112
+_SIDEWAYS = {5, 6, 7, 8}
+# Measured on the pictures of the parity tests: with 2, the COCO detector's scores move by 0.02.
+_MARGIN = 3
 _PLUGINS = {
     "JPEG": ("PIL.JpegImagePlugin", "PIL.MpoImagePlugin"),
     "PNG": ("PIL.PngImagePlugin",),
@@ -64,7 +67,22 @@ def load_codecs(formats: Sequence[str]) -> None:
             import_module(module)
 
 
-def decode(data: bytes, limits: ImageLimits) -> Image.Image:
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        image: RGB with 8 bits, upright; smaller than the original if it was decoded for a model.
+        width: Of the upright original, in pixels.
+        height: Of the upright original, in pixels.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+
+
+def decode(data: bytes, limits: ImageLimits, target: tuple[int, int] | None = None) -> Picture:
     """Decodes an encoded picture: first frame, turned upright, RGB with 8 bits.
 
     Transparency is laid over white; 16-bit samples are scaled down; CMYK and palettes become RGB.
@@ -72,6 +90,10 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
     Args:
         data: The file's bytes.
         limits: What to refuse.
+        target: Width and height that the picture will be resized to, when nothing else is done
+            with it. A large JPEG is then decoded at half, a quarter or an eighth of its size, but
+            never below `_MARGIN` times the target: there the resized picture is the same but for
+            rounding (mean difference below 0.6 of 255).
 
     Raises:
         MissingImage: if there are no bytes.
@@ -82,9 +104,13 @@ def decode(data: bytes, limits: ImageLimits) -> Image.Image:
     image = _open(data, limits)
     try:
         orientation = _orientation(image)
+        width, height = image.size[::-1] if orientation in _SIDEWAYS else image.size
+        if target:
+            least = _MARGIN * max(target)
+            image.draft(image.mode, (least, least))
         image.load()
         upright = ImageOps.exif_transpose(image) if orientation != 1 else image
-        return _to_rgb(upright)
+        return Picture(_to_rgb(upright), width, height)
     except MemoryError as error:
         raise ImageTooLarge("the picture needs more memory than there is") from error
     except Exception as error:  # codecs raise anything on damaged bytes, SyntaxError included

@@ -33,10 +33,11 @@ from model_server.errors import (
     WarmUpFailed,
     WrongTask,
 )
-from model_server.images import ImageLimits, decode
+from model_server.images import ImageLimits, Picture, decode
 from model_server.labels import Labels, classifier_names
 from model_server.models.base import Array, ImageInput, Model, Tensors, TensorSpec
-from model_server.preprocessing import picture_input, prepare
+from model_server.preprocessing import picture_input, picture_size, prepare
+from model_server.tensors import datatype_of
 
 TaskName = Literal["detection", "classification", "tensor"]
 # Size of the warm-up picture where the model takes any size.
@@ -45,15 +46,20 @@ _WARM_UP_SIDE = 320
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """What was found in one picture, with the decoded picture it was found in."""
+    """What was found in one picture.
 
-    image: Image.Image
+    Attributes:
+        picture: The picture; its pixels are at full size only if that was asked for.
+        detections: Best first.
+    """
+
+    picture: Picture
     detections: list[Detection]
 
     def annotated(self, context: RequestContext) -> Image.Image:
         """The picture with boxes and names drawn over it."""
         with context.stage("draw"):
-            return draw_detections(self.image, self.detections)
+            return draw_detections(self.picture.image, self.detections)
 
 
 class VisionModel:
@@ -92,6 +98,7 @@ class VisionModel:
         self._model = model
         self._image = image or model.info.image
         self._input = picture_input(model.info)
+        self._target = picture_size(self._input) if self._input else None
         sample = self._warm_up()
         self.outputs = _observed(model.info.outputs, sample)
         self._detection: DetectionOutputs | None = None
@@ -141,12 +148,30 @@ class VisionModel:
         return self._label_maps[0] if self._label_maps else None
 
     @property
+    def detection_outputs(self) -> DetectionOutputs | None:
+        """Which outputs are a detector's boxes, classes, scores and count."""
+        return self._detection
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Names of a classifier's outputs, in order; empty for other tasks."""
         return self._class_names
 
-    def detect(self, data: bytes, selection: Selection, context: RequestContext) -> DetectionResult:
+    def detect(
+        self,
+        data: bytes,
+        selection: Selection,
+        context: RequestContext,
+        *,
+        full_size: bool = False,
+    ) -> DetectionResult:
         """Finds objects in an encoded picture.
+
+        Args:
+            data: The encoded picture.
+            selection: Which detections to keep.
+            context: Of the request.
+            full_size: Whether the caller needs the picture itself, to draw on it.
 
         Raises:
             WrongTask: if the model is no detector.
@@ -154,12 +179,16 @@ class VisionModel:
         """
         if self._detection is None:
             raise WrongTask(f"model {self.name} does {self.task}, not detection")
-        image, outputs = self._run(data, context)
+        picture, outputs = self._run(data, context, full_size=full_size)
         with context.stage("postprocess"):
             found = select_detections(
-                outputs, self._detection, selection, self.labels, self.info.first_class
+                self._dequantize(outputs),
+                self._detection,
+                selection,
+                self.labels,
+                self.info.first_class,
             )
-        return DetectionResult(image, found)
+        return DetectionResult(picture, found)
 
     def classify(self, data: bytes, top_k: int, context: RequestContext) -> list[Classification]:
         """The `top_k` most probable classes of an encoded picture, best first.
@@ -172,22 +201,28 @@ class VisionModel:
             raise WrongTask(f"model {self.name} does {self.task}, not classification")
         _, outputs = self._run(data, context)
         with context.stage("postprocess"):
-            values = probabilities(outputs[self._classification])
+            values = probabilities(self._dequantize(outputs)[self._classification])
             return top_classes(values, self._class_names, top_k)
 
-    def _run(self, data: bytes, context: RequestContext) -> tuple[Image.Image, dict[str, Array]]:
-        if self._input is None:  # only a model without a task has no picture input
+    def infer_picture(self, data: bytes, context: RequestContext) -> dict[str, Array]:
+        """Raw outputs for an encoded picture: quantized values stay as they are."""
+        return self._run(data, context)[1]
+
+    def _run(
+        self, data: bytes, context: RequestContext, *, full_size: bool = False
+    ) -> tuple[Picture, dict[str, Array]]:
+        if self._input is None:
             raise WrongTask(f"model {self.name} takes tensors, not pictures")
         context.model = self.name
         context.check()
         with context.stage("decode"):
-            image = decode(data, self.limits)
+            picture = decode(data, self.limits, None if full_size else self._target)
         with context.stage("preprocess"):
-            batch = prepare(image, self._input, self._image)
+            batch = prepare(picture.image, self._input, self._image)
         context.check()
         with context.stage("inference"):
             outputs = self._model.run({self._input.name: batch})
-        return image, self._dequantize(outputs)
+        return picture, outputs
 
     def infer(self, inputs: Tensors, context: RequestContext) -> dict[str, Array]:
         """Raw tensors in, raw tensors out: quantized values stay as they are.
@@ -219,7 +254,8 @@ def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Ar
         value = inputs[spec.name]
         if value.dtype != spec.dtype:
             raise InvalidRequest(
-                f"input {spec.name!r} has type {value.dtype}, the model takes {spec.dtype}"
+                f"input {spec.name!r} has type {datatype_of(value.dtype)}, the model takes "
+                f"{datatype_of(spec.dtype)}"
             )
         if len(value.shape) != len(spec.shape) or any(
             want not in (-1, have) for want, have in zip(spec.shape, value.shape, strict=True)

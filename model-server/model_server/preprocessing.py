@@ -28,6 +28,13 @@ def picture_input(info: ModelInfo) -> TensorSpec | None:
     return spec if len(spec.shape) == 4 and spec.shape[3] in {1, 3, -1} else None
 
 
+def picture_size(spec: TensorSpec) -> tuple[int, int] | None:
+    """Width and height of a picture input; None if it takes any size."""
+    if len(spec.shape) != 4 or spec.shape[1] < 1 or spec.shape[2] < 1:
+        return None
+    return spec.shape[2], spec.shape[1]
+
+
 def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
     """The picture as a batch of one.
 

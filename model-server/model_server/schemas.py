@@ -1,6 +1,7 @@
 """The JSON that goes over the wire: one type per answer, the source of the OpenAPI document.
 
-Field names and forms are contracts with other people's clients. Nothing is computed here.
+Field names and forms are contracts with other people's clients. Nothing is computed here. The
+types are not built on the way of a request: tests hold every answer against them.
 """
 
 from typing import Annotated, Any
@@ -8,44 +9,148 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Pixels = Annotated[int, Field(ge=1)]
 
 
-class ErrorBody(BaseModel):
+class Wire(BaseModel):
+    """Base of all: unknown fields are a mistake."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class ErrorBody(Wire):
     """What went wrong, for programs (code) and people (message)."""
 
     code: str
     message: str
 
 
-class ErrorAnswer(BaseModel):
-    """Any 4xx or 5xx answer of the articles' endpoints."""
+class ErrorAnswer(Wire):
+    """Any 4xx or 5xx answer, except of KServe's protocols."""
 
     error: ErrorBody
     success: bool = False
 
 
-class DetectionAnswer(BaseModel):
-    """`POST /object_detection` of the object-detection article."""
+class KServeError(Wire):
+    """Any 4xx or 5xx answer of KServe's V1 and V2 protocols."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    error: str
+    code: str
+
+
+class ArticleDetections(Wire):
+    """`POST /object_detection` of the object-detection article."""
 
     detections: list[dict[str, str]]
     image_size: str = Field(alias="image size", pattern=r"^size=\d+x\d+$")
-    image_data: list[list[list[int]]] = Field(alias="image data")
+    image_data: list[list[list[int]]] = Field(
+        alias="image data", description="The annotated picture: [height][width][blue, green, red]."
+    )
 
 
-class Prediction(BaseModel):
+class Prediction(Wire):
     """One class of a picture."""
 
     label: str
     probability: Probability
 
 
-class PredictionAnswer(BaseModel):
+class ArticlePredictions(Wire):
     """`POST /predict` of the ResNet50 article."""
 
     predictions: list[Prediction]
     success: bool
 
 
-JsonObject = dict[str, Any]
+class DetectionItem(Wire):
+    """One object found."""
+
+    label: str
+    class_id: int
+    score: Probability
+    box: Annotated[list[float], Field(min_length=4, max_length=4)] = Field(
+        description="xmin, ymin, xmax, ymax in pixels of the upright picture."
+    )
+
+
+class ImageSize(Wire):
+    """Of the upright picture."""
+
+    width: Pixels
+    height: Pixels
+
+
+class PictureDetections(Wire):
+    """What a detector found in one picture."""
+
+    detections: list[DetectionItem]
+    image: ImageSize
+
+
+class ModelName(Wire):
+    """Which model answered."""
+
+    name: str
+
+
+class EncodedPicture(Wire):
+    """The annotated picture inside JSON."""
+
+    content_type: str
+    base64: str
+
+
+class Detections(PictureDetections):
+    """`POST /object_detection` for `application/vnd.inference-operator.detections+json`."""
+
+    model: ModelName
+    picture: EncodedPicture | None = None
+
+
+class ClassItem(Prediction):
+    """One class of a picture, with its number."""
+
+    class_id: int
+
+
+class PictureClasses(Wire):
+    """What a classifier says of one picture, most probable first."""
+
+    classes: list[ClassItem]
+
+
+class V1Status(Wire):
+    """`GET /`."""
+
+    status: str
+
+
+class V1Models(Wire):
+    """`GET /v1/models`."""
+
+    models: list[str]
+
+
+class V1Model(Wire):
+    """`GET /v1/models/NAME`."""
+
+    name: str
+    ready: bool
+
+
+class V1Request(Wire):
+    """`POST /v1/models/NAME:predict`: TensorFlow Serving's row format."""
+
+    instances: list[Any] = Field(
+        min_length=1,
+        description='Pictures as {"b64": "..."}, or tensors as nested lists, or objects that name '
+        "the model's inputs.",
+    )
+    signature_name: str = "serving_default"
+
+
+class V1Answer(Wire):
+    """`POST /v1/models/NAME:predict`: one prediction for each instance, in order."""
+
+    predictions: list[PictureDetections | PictureClasses | Any]

@@ -2,10 +2,12 @@
 
 from flask import Flask
 
-from model_server.routes import articles, health
+from model_server.routes import articles, health, v1, v2
 
 
 def register_routes(app: Flask) -> None:
     """Adds every protocol's URLs to the application."""
     app.register_blueprint(health.blueprint)
     app.register_blueprint(articles.blueprint)
+    app.register_blueprint(v1.blueprint)
+    app.register_blueprint(v2.blueprint)

@@ -1,13 +1,14 @@
 """The two source articles' endpoints, byte for byte as their own clients expect them.
 
 `POST /object_detection`: an encoded picture in; detections, size and the annotated picture out.
-`POST /predict`: an encoded picture in; the most probable classes out.
+`POST /predict`: an encoded picture in; the most probable classes out. Whoever asks with an Accept
+header gets the annotated picture itself, or JSON with boxes and without the picture.
 """
 
 from flask import Blueprint, Response
 
 from model_server import encoding
-from model_server.detection import Selection
+from model_server.routes import options
 from model_server.routes.intake import picture
 from model_server.routes.state import request_context, state
 
@@ -18,20 +19,31 @@ blueprint = Blueprint("articles", __name__)
 def object_detection() -> Response:
     """Detections as `[{"person": "66%"}]`, `size=WIDTHxHEIGHT`, and BGR nested lists."""
     current, context = state(), request_context()
+    options.refuse_unknown(("score_threshold", "max_boxes", "picture"))
+    kind = options.accepted((options.JSON, options.DETECTIONS, *options.PICTURES))
+    selection, drawn = options.selection(current.settings), options.wanted_picture()
     data = picture()
-    selection = Selection(current.settings.score_threshold, current.settings.max_boxes)
     with current.gate.admit(context):
-        result = current.registry.for_task("detection").detect(data, selection, context)
-        body = encoding.article_detections(result, context)
-    return Response(body, content_type="application/json")
+        model = current.registry.for_task("detection")
+        full_size = kind != options.DETECTIONS or drawn is not None
+        result = model.detect(data, selection, context, full_size=full_size)
+        if kind in options.PICTURES:
+            body = encoding.annotated_picture(result, options.PICTURES[kind], context)
+        elif kind == options.DETECTIONS:
+            body = encoding.detections(result, model.name, drawn, context)
+        else:
+            body = encoding.article_detections(result, context)
+    return Response(body, content_type=kind)
 
 
 @blueprint.post("/predict")
 def predict() -> Response:
     """The top classes as `{"predictions": [{"label", "probability"}], "success": true}`."""
     current, context = state(), request_context()
+    options.refuse_unknown(("top_k",))
+    kind = options.accepted((options.JSON,))
+    count = options.top_k(current.settings)
     data = picture()
     with current.gate.admit(context):
-        model = current.registry.for_task("classification")
-        found = model.classify(data, current.settings.top_k, context)
-    return Response(encoding.article_predictions(found), content_type="application/json")
+        found = current.registry.for_task("classification").classify(data, count, context)
+    return Response(encoding.article_predictions(found), content_type=kind)

@@ -4,14 +4,12 @@ Raw bytes, a multipart upload, or base64 inside JSON. It looks at the envelope o
 bytes are a picture is for `images` to say.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 
-import orjson
 from flask import request
 
 from model_server.errors import InvalidRequest, MissingImage, UnsupportedMediaType
+from model_server.json_input import decode_base64, parse_json
 
 # What curl --data-binary sends when it is not told otherwise.
 _CURL_DEFAULT = "application/x-www-form-urlencoded"
@@ -71,29 +69,3 @@ def _from_json(body: bytes) -> bytes:
     if not isinstance(value, str):
         raise InvalidRequest(f'{_FIELD!r} must be a base64 string, or {{"b64": "..."}}')
     return decode_base64(value, _FIELD)
-
-
-def parse_json(body: bytes) -> object:
-    """Parses a JSON body.
-
-    Raises:
-        InvalidRequest: if it is not JSON, or nested too deeply.
-    """
-    try:
-        return orjson.loads(body)
-    except (orjson.JSONDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from error
-
-
-def decode_base64(text: str, field: str) -> bytes:
-    """Decodes standard or URL-safe base64, also as a data URL (`data:image/png;base64,...`).
-
-    Raises:
-        InvalidRequest: naming the field.
-    """
-    content = text.partition(",")[2] if text.startswith("data:") else text
-    content = "".join(content.split()).replace("-", "+").replace("_", "/")
-    try:
-        return base64.b64decode(content + "=" * (-len(content) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"{field!r} is not base64: {error}") from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_server.schemas import DetectionAnswer, ErrorAnswer, PredictionAnswer
+from model_server.schemas import ArticleDetections, ArticlePredictions, ErrorAnswer
 
 from .conftest import Client
 
@@ -24,7 +24,7 @@ def test_detection_answers_as_the_article_says(client: Client, picture: bytes) -
     assert pixels.shape == (100, 200, 3)
     # BGR: the red light's third channel is the bright one.
     assert pixels[30, 40].tolist() == [0, 0, 255]
-    DetectionAnswer.model_validate(answer)
+    ArticleDetections.model_validate(answer)
 
 
 def test_prediction_answers_as_the_article_says(client: Client, picture: bytes) -> None:
@@ -36,7 +36,7 @@ def test_prediction_answers_as_the_article_says(client: Client, picture: bytes) 
     assert answer["success"] is True
     assert [list(item) for item in answer["predictions"]] == [["label", "probability"]] * 3
     assert answer["predictions"][0]["label"] == "red"
-    PredictionAnswer.model_validate(answer)
+    ArticlePredictions.model_validate(answer)
 
 
 @pytest.mark.parametrize("url", ["/object_detection", "/predict"])

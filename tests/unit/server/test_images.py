@@ -80,7 +80,7 @@ def average(image: Any) -> Any:
     ],
 )
 def test_every_kind_of_picture_is_read_as_rgb(data: bytes) -> None:
-    image = decode(data, LIMITS)
+    image = decode(data, LIMITS).image
     assert image.mode == "RGB"
     assert image.size == (40, 20)
     assert average(image) == pytest.approx(ORANGE, abs=4)
@@ -88,7 +88,7 @@ def test_every_kind_of_picture_is_read_as_rgb(data: bytes) -> None:
 
 def test_grayscale_becomes_three_equal_channels() -> None:
     for mode, white in (("L", 200), ("1", 1), ("LA", (200, 255))):
-        pixels = np.asarray(decode(saved(solid(mode, white), "PNG"), LIMITS))
+        pixels = np.asarray(decode(saved(solid(mode, white), "PNG"), LIMITS).image)
         assert (pixels == pixels[0, 0, 0]).all()
         assert pixels[0, 0, 0] >= 200
 
@@ -96,15 +96,15 @@ def test_grayscale_becomes_three_equal_channels() -> None:
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
     gradient = np.linspace(0, 65_535, 256).astype(np.uint16)
     data = saved(Image.fromarray(np.tile(gradient, (4, 1))), "PNG")
-    pixels = np.asarray(decode(data, LIMITS))[0, :, 0]
+    pixels = np.asarray(decode(data, LIMITS).image)[0, :, 0]
     assert pixels == pytest.approx(gradient / 257, abs=1)
 
 
 def test_transparency_is_laid_over_white() -> None:
     clear = solid("RGBA", (0, 0, 0, 0))
-    assert average(decode(saved(clear, "PNG"), LIMITS)) == pytest.approx((255, 255, 255))
+    assert average(decode(saved(clear, "PNG"), LIMITS).image) == pytest.approx((255, 255, 255))
     palette = solid().quantize(4)
-    assert average(decode(saved(palette, "PNG", transparency=0), LIMITS)) == pytest.approx(
+    assert average(decode(saved(palette, "PNG", transparency=0), LIMITS).image) == pytest.approx(
         (255, 255, 255), abs=1
     )
 
@@ -126,15 +126,16 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image = decode(saved(stored, "PNG", exif=exif), LIMITS)
-    assert image.size == (32, 16)
+    picture = decode(saved(stored, "PNG", exif=exif), LIMITS)
+    image = picture.image
+    assert image.size == (picture.width, picture.height) == (32, 16)
     assert image.getpixel((2, 2)) == (255, 0, 0)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_a_broken_exif_block_does_not_refuse_the_picture() -> None:
     data = saved(solid(), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff\xff")
-    assert decode(data, LIMITS).size == (40, 20)
+    assert decode(data, LIMITS).image.size == (40, 20)
 
 
 def png_header(width: int, height: int) -> Any:
@@ -182,7 +183,7 @@ def test_mutated_pictures_are_read_or_refused(form: str, changes: Any, cut: Any)
     for position, value in changes:
         data[position % len(data)] = value
     try:
-        image = decode(bytes(data[: max(1, len(data) - cut % 40)]), LIMITS)
+        image = decode(bytes(data[: max(1, len(data) - cut % 40)]), LIMITS).image
     except RequestError:
         return
     assert image.mode == "RGB"
@@ -199,11 +200,40 @@ def test_bgr_and_json_have_the_pixels_in_order() -> None:
 
 def test_encoding_gives_the_picture_back() -> None:
     noise = Image.effect_noise((30, 20), 80).convert("RGB")
-    assert np.array_equal(np.asarray(decode(encode(noise, "PNG"), LIMITS)), np.asarray(noise))
-    assert decode(encode(noise, "JPEG"), LIMITS).size == noise.size
+    assert np.array_equal(np.asarray(decode(encode(noise, "PNG"), LIMITS).image), np.asarray(noise))
+    assert decode(encode(noise, "JPEG"), LIMITS).image.size == noise.size
 
 
 def test_resize_gives_the_size_asked_for_and_copies_nothing_at_equal_size() -> None:
     image = solid()
     assert resize(image, 7, 9, "bicubic").size == (7, 9)
     assert resize(image, 40, 20, "nearest") is image
+
+
+@pytest.mark.parametrize(
+    ("side", "target", "decoded"),
+    [(2400, 100, 300), (2400, 300, 1200), (2400, 500, 2400), (800, 300, 800)],
+)
+def test_a_large_jpeg_is_decoded_only_as_large_as_the_model_needs(
+    side: int, target: int, decoded: int
+) -> None:
+    limits = ImageLimits()
+    small = Image.effect_noise((60, 60), 90).convert("RGB")
+    data = saved(small.resize((side, side), Image.Resampling.BICUBIC), "JPEG", quality=95)
+    reduced, full = decode(data, limits, (target, target)), decode(data, limits)
+    assert (reduced.width, reduced.height) == (side, side)
+    assert reduced.image.size == (decoded, decoded)
+    one, other = (
+        np.asarray(resize(picture.image, target, target, "bicubic"), np.float32)
+        for picture in (reduced, full)
+    )
+    assert np.abs(one - other).mean() < 1.0
+
+
+def test_a_sideways_jpeg_keeps_its_upright_size_when_reduced() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(solid(size=(1600, 1200)), "JPEG", exif=exif)
+    picture = decode(data, ImageLimits(), (100, 100))
+    assert (picture.width, picture.height) == (1200, 1600)
+    assert picture.image.size == (300, 400)

@@ -206,7 +206,7 @@ SPECS = (TensorSpec("x", (1, -1, 3), np.dtype(np.float32)),)
     [
         ({}, "'x' is missing"),
         ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "'y' is unknown"),
-        ({"x": np.zeros((1, 2, 3), np.uint8)}, "has type uint8"),
+        ({"x": np.zeros((1, 2, 3), np.uint8)}, "has type UINT8"),
         ({"x": np.zeros((2, 2, 3), np.float32)}, r"has shape \[2, 2, 3\]"),
         ({"x": np.zeros((1, 3), np.float32)}, r"takes \[1, -1, 3\]"),
     ],

@@ -1,0 +1,74 @@
+"""KServe V1 over HTTP: `/v1/models`, `/v1/models/NAME`, `/v1/models/NAME:predict`.
+
+A picture may also be sent as the body itself, and comes back annotated to whoever accepts
+`image/png` or `image/jpeg`.
+"""
+
+import orjson
+from flask import Blueprint, Response, jsonify, request
+
+from model_server import encoding, protocol_v1
+from model_server.errors import UnknownModel
+from model_server.inference import VisionModel
+from model_server.json_input import parse_json
+from model_server.routes import options
+from model_server.routes.intake import picture
+from model_server.routes.state import request_context, state
+
+blueprint = Blueprint("v1", __name__)
+# There is one version of each model; TensorFlow Serving's clients may ask for it by number.
+VERSION = "1"
+
+
+@blueprint.get("/v1/models")
+def models() -> Response:
+    """The names of all models."""
+    return jsonify(models=list(state().registry.names))
+
+
+@blueprint.get("/v1/models/<name>")
+def model(name: str) -> Response:
+    """A model that is loaded is ready: it has done an inference."""
+    return jsonify(name=state().registry.get(name).name, ready=True)
+
+
+@blueprint.post("/v1/models/<name>:predict")
+@blueprint.post("/v1/models/<name>/versions/<version>:predict")
+def predict(name: str, version: str = VERSION) -> Response:
+    """Predictions for JSON instances, or for the picture that is the body."""
+    current = state()
+    served = current.registry.get(name)
+    if version != VERSION:
+        raise UnknownModel(f"model {name!r} has no version {version!r}; it has {VERSION}")
+    options.refuse_unknown(("score_threshold", "max_boxes", "top_k"))
+    wanted = protocol_v1.Wanted(
+        options.selection(current.settings), options.top_k(current.settings)
+    )
+    if request.mimetype == "application/json" or not request.content_type:
+        return _instances(served, wanted)
+    return _picture(served, wanted)
+
+
+def _instances(served: VisionModel, wanted: protocol_v1.Wanted) -> Response:
+    current, context = state(), request_context()
+    options.accepted((options.JSON,))
+    document = parse_json(request.get_data())
+    instances = protocol_v1.parse_instances(document, served, current.settings.max_instances)
+    with current.gate.admit(context):
+        predictions = protocol_v1.predict(served, instances, wanted, context)
+    return Response(orjson.dumps({"predictions": predictions}), content_type=options.JSON)
+
+
+def _picture(served: VisionModel, wanted: protocol_v1.Wanted) -> Response:
+    current, context = state(), request_context()
+    offered = (options.JSON, *options.PICTURES) if served.task == "detection" else (options.JSON,)
+    kind = options.accepted(offered)
+    data = picture()
+    with current.gate.admit(context):
+        if kind in options.PICTURES:
+            result = served.detect(data, wanted.selection, context, full_size=True)
+            body = encoding.annotated_picture(result, options.PICTURES[kind], context)
+        else:
+            predictions = protocol_v1.predict(served, [data], wanted, context)
+            body = orjson.dumps({"predictions": predictions})
+    return Response(body, content_type=kind)
