@@ -52,12 +52,13 @@ def check_model(content: Path, shown: str) -> None:
 
 
 def _single(item: Item, fetched: Fetched, content: Path, max_bytes: int) -> None:
+    check_name(item.path)
     names = (item.path, fetched.filename)
     kind = recognize(fetched.path, names, item.shown)
     if is_archive(kind):
         _unpack(item, fetched, content, kind, max_bytes)
         return
-    name = "/".join(check_name(name_model(names, kind).rpartition("/")[2]))
+    (name,) = check_name(name_model(names, kind).rpartition("/")[2])
     _move(fetched.path, content / name)
 
 
