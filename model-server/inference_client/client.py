@@ -105,7 +105,7 @@ class Client:
         picture: Picture,
         *,
         annotated: PictureFormat | None = "jpg",
-        threshold: float | None = None,
+        score_threshold: float | None = None,
         max_boxes: int | None = None,
     ) -> DetectionResult:
         """Finds the objects in a picture.
@@ -114,14 +114,15 @@ class Client:
             picture: The bytes of an image file, or its path.
             annotated: Format in which the picture with the boxes is wanted, None for no picture.
                 A hint: a server that only speaks the article's form always sends one.
-            threshold: Detections with a lower score (0 to 1) are left out; None: the server's own.
+            score_threshold: Detections with a lower score (0 to 1) are left out; None: the
+                server's own.
             max_boxes: Detections at most, the best first; None: the server's own limit.
 
         Raises:
             ClientError: one of the types in `errors`, saying what was wrong.
         """
         query = {
-            "threshold": threshold,
+            "score_threshold": score_threshold,
             "max_boxes": max_boxes,
             "picture": None if annotated is None else {"jpg": "jpeg", "png": "png"}[annotated],
         }

@@ -116,7 +116,7 @@ class _Run:
         result = self._client.detect(
             picture,
             annotated=wanted,
-            threshold=options.threshold,
+            score_threshold=options.score_threshold,
             max_boxes=options.max_boxes,
         )
         if wanted is None or result.picture is None:

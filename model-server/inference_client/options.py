@@ -39,7 +39,7 @@ class Options:
         concurrency: Pictures in flight at the same time.
         timeout: Seconds for one answer.
         retries: Further tries of one request.
-        threshold: Least score, 0 to 1, or None for the server's own.
+        score_threshold: Least score, 0 to 1, or None for the server's own.
         max_boxes: Detections at most, or None for the server's own limit.
         top_k: Classes in one answer, or None for the server's own number.
     """
@@ -53,7 +53,7 @@ class Options:
     concurrency: int
     timeout: float
     retries: int
-    threshold: float | None
+    score_threshold: float | None
     max_boxes: int | None
     top_k: int | None
     quiet: bool
@@ -81,7 +81,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         concurrency=given.concurrency,
         timeout=given.timeout,
         retries=given.retries,
-        threshold=given.threshold,
+        score_threshold=given.score_threshold,
         max_boxes=given.max_boxes,
         top_k=given.top_k,
         quiet=given.quiet,
@@ -170,6 +170,8 @@ def _parser() -> argparse.ArgumentParser:
         help="further tries when the server is busy or not there (default: %(default)s)",
     )
     add(
+        "--score_threshold",
+        "--score-threshold",
         "--threshold",
         type=_fraction,
         metavar="SCORE",

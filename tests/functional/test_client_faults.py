@@ -41,12 +41,12 @@ def replies(*script: Reply) -> Iterator[Reply]:
 def test_what_is_sent(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n...")
     with loopback_server(lambda _: GOOD) as server, Client(server.url + "/") as client:
-        client.detect(tmp_path / "x.png", threshold=0.5, max_boxes=3)
+        client.detect(tmp_path / "x.png", score_threshold=0.5, max_boxes=3)
         client.detect(JPEG, annotated=None)
     first, second = server.requests
     assert (first.method, first.path) == (
         "POST",
-        "/object_detection?threshold=0.5&max_boxes=3&picture=jpeg",
+        "/object_detection?score_threshold=0.5&max_boxes=3&picture=jpeg",
     )
     assert first.headers["content-type"] == "image/png"
     assert first.headers["accept"].endswith(", application/json;q=0.5")
