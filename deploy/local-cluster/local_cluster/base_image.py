@@ -1,8 +1,8 @@
 """The base image where no registry can be reached: a small Debian from the machine's own mirrors.
 
-It stands in for `python:3.11-slim-bookworm`: Debian 12's Python 3.11 with venv. It is made once,
-kept in the cache folder under a name that follows from its inputs, and made anew on request (for
-security updates).
+It stands in for `python:3.11-slim-bookworm`: Debian 12's Python 3.11 with venv, without apt, which
+nothing that runs in a pod may use anyway. It is made once, kept in the cache folder under a name
+that follows from its inputs, and made anew on request (for security updates).
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from local_cluster.layout import cache_folder
 from local_cluster.processes import run
 
 SUITE = "bookworm"
-PACKAGES = ("python3", "python3-venv", "ca-certificates")
+# libstdc++ is what compiled Python wheels expect of any system. usr-is-merged stands for usrmerge,
+# which would bring all of Perl; the hook makes it true.
+PACKAGES = ("usr-is-merged", "python3", "python3-venv", "ca-certificates", "libstdc++6")
+MERGED_USR_HOOK = "/usr/share/mmdebstrap/hooks/merged-usr"
 # Nobody reads manuals in a container, and libraries fall back to English without catalogues.
 UNUSED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
 SOURCE_FOLDERS = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
@@ -64,8 +67,8 @@ def command_for(target: Path, sources: list[Path]) -> list[str]:
     options = [f"--dpkgopt=path-exclude={pattern}" for pattern in UNUSED]
     included = f"--include={','.join(PACKAGES)}"
     return [
-        "mmdebstrap", "--quiet", "--variant=minbase", included, *options, SUITE, str(target),
-        *map(str, sources),
+        "mmdebstrap", "--quiet", "--variant=essential", f"--hook-dir={MERGED_USR_HOOK}",
+        included, *options, SUITE, str(target), *map(str, sources),
     ]  # fmt: skip
 
 

@@ -21,6 +21,8 @@ from local_cluster.processes import run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BASE_REPOSITORY = "localhost/inference-operator-base"
+KEPT_BASES = 2
 PUBLIC_BASE = "python:3.11-slim-bookworm"
 AUTHORITIES = Path("/etc/ssl/certs")
 BUNDLE = AUTHORITIES / "ca-certificates.crt"
@@ -87,11 +89,14 @@ class BuildahBuilder:
     Every call runs in a mount namespace of its own, so that nothing it mounts outlives it.
     """
 
-    def __init__(self, run_root: Path) -> None:
-        """Take an empty folder for what buildah keeps while it runs."""
+    def __init__(self, run_root: Path, transfer: Path) -> None:
+        """Take two empty folders: for what buildah keeps while it runs, and for large files."""
         self._run_root = run_root
+        self._transfer = transfer
         self._root = cache_folder() / "containers"
         self._base = ""
+        # What a killed build was working on.
+        run(self._command("rm", "--all"))
 
     def _command(self, *arguments: str) -> list[str]:
         return [
@@ -102,15 +107,17 @@ class BuildahBuilder:
     def base(self, *, refresh: bool) -> str:
         """Make sure that the base image is there, as an image; its identity is its content."""
         archive = ensure_base(refresh=refresh)
-        self._base = f"localhost/inference-operator-base:{archive.digest[:12]}"
+        self._base = f"{BASE_REPOSITORY}:{archive.digest[:12]}"
         if not self.has(self._base):
-            with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+            with tempfile.TemporaryDirectory(dir=self._transfer) as folder:
                 context = Path(folder)
                 os.link(archive.path, context / "base.tar")
                 lines = ["FROM scratch", "ADD base.tar /", 'ENV LANG="C.UTF-8"', 'CMD ["python3"]']
                 (context / "Dockerfile").write_text("\n".join(lines) + "\n")
                 flags = ("--isolation", "chroot", "--quiet", "--tag", self._base)
                 run(self._command("bud", *flags, str(context)))
+            for old in self.references(BASE_REPOSITORY)[KEPT_BASES:]:
+                self.remove(old)
         return archive.digest
 
     def has(self, reference: str) -> bool:
@@ -140,7 +147,8 @@ class BuildahBuilder:
 
     def push(self, reference: str, target: str) -> None:
         """Push under the other reference."""
-        _follow(self._command("push", reference, f"docker://{target}"))
+        verify = f"--tls-verify={str(not is_on_loopback(target)).lower()}"
+        _follow(self._command("push", verify, reference, f"docker://{target}"))
 
     def references(self, repository: str) -> list[str]:
         """The tagged images of a repository, the newest first."""
@@ -204,6 +212,12 @@ def _follow(command: list[str]) -> None:
     """Run a build or a push, show where it is, and keep what it prints in the cache folder."""
     cache_folder().mkdir(parents=True, exist_ok=True)
     follow(command, cache_folder() / "images.log", Progress(), last_step)
+
+
+def is_on_loopback(reference: str) -> bool:
+    """Whether an image's registry is this machine: such a one need not speak TLS, as for Docker."""
+    host = reference.partition("/")[0].partition(":")[0]
+    return host == "localhost" or host.startswith("127.")
 
 
 def last_step(lines: list[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,8 +103,10 @@ def builder_of_machine() -> Iterator[Builder]:
     Raises:
         UnsuitableMachineError: there is no Docker, and buildah is missing and not installable.
     """
+    transfer = cache_folder() / "transfer"
     if docker_works():
-        yield DockerBuilder()
+        with build_lock(transfer):
+            yield DockerBuilder()
         return
     if os.geteuid() != 0:
         message = (
@@ -112,8 +115,10 @@ def builder_of_machine() -> Iterator[Builder]:
         )
         raise UnsuitableMachineError(message)
     ensure(IMAGE_REQUIREMENTS)
-    with build_lock(cache_folder() / "containers"), tempfile.TemporaryDirectory() as folder:
-        yield BuildahBuilder(Path(folder))
+    with build_lock(transfer), tempfile.TemporaryDirectory() as folder:
+        for left in transfer.glob("tmp*"):
+            shutil.rmtree(left)
+        yield BuildahBuilder(Path(folder), transfer)
 
 
 def build_images(images: tuple[Image, ...], builder: Builder, *, refresh: bool) -> dict[str, str]:
@@ -169,7 +174,7 @@ def load_into_kind(cluster: str, references: list[str], builder: Builder) -> Non
 
 def _transfer(reference: str, builder: Builder, load: Callable[[Path], object]) -> None:
     say(f"Loading {reference} into the cluster")
-    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+    with tempfile.TemporaryDirectory(dir=cache_folder() / "transfer") as folder:
         archive = Path(folder) / "image.tar"
         builder.save(reference, archive)
         load(archive)

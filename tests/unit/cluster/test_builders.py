@@ -13,7 +13,7 @@ import pytest
 
 from local_cluster.archive import single_program_image
 from local_cluster.base_image import PACKAGES, SUITE, base_key, command_for, is_debian_source
-from local_cluster.builders import last_step, pip_configuration
+from local_cluster.builders import is_on_loopback, last_step, pip_configuration
 
 DEB822 = """Types: deb
 URIs: http://mirror.example/debian
@@ -77,6 +77,21 @@ def test_progress_shows_the_step_that_a_build_is_at() -> None:
     assert last_step(["pulling\n"]) == "pulling"
     assert last_step([]) == "starting"
     assert len(last_step(["STEP 1/1: RUN " + "x" * 500])) <= 100
+
+
+@pytest.mark.parametrize(
+    ("reference", "loopback"),
+    [
+        ("localhost:5000/team/operator:1", True),
+        ("127.0.0.1:5000/operator:1", True),
+        ("registry.example/localhost/operator:1", False),
+        ("localhost.example:5000/operator:1", False),
+    ],
+)
+def test_only_registries_of_this_machine_may_do_without_tls(
+    reference: str, *, loopback: bool
+) -> None:
+    assert is_on_loopback(reference) is loopback
 
 
 def test_the_pause_image_is_complete_and_the_same_every_time() -> None:
