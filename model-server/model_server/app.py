@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from model_server.gate import Gate
+from model_server.gate import BodyBudget, Gate
 from model_server.metrics import Metrics
 from model_server.registry import Registry, concurrency
 from model_server.routes import register_routes
@@ -35,7 +35,11 @@ def create_app(settings: Settings, registry: Registry) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     metrics = Metrics()
     app.extensions["model_server"] = State(
-        settings, registry, metrics, Gate(concurrency(settings), settings.queue_size)
+        settings,
+        registry,
+        metrics,
+        Gate(concurrency(settings), settings.queue_size),
+        BodyBudget(settings.max_waiting_bytes),
     )
     for name in registry.names:
         model = registry.get(name)

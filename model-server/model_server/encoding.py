@@ -4,7 +4,8 @@ Knows the data plane's results and the wire's JSON, not HTTP.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -13,32 +14,29 @@ from model_server.classification import Classification
 from model_server.context import RequestContext
 from model_server.detection import Detection
 from model_server.drawing import percent
-from model_server.images import EncodedFormat, encode, nested_lists_json, to_bgr
+from model_server.images import EncodedFormat, encode
 from model_server.inference import DetectionResult
+from model_server.pixel_lists import bgr_lists, json_length
 
 MEDIA_TYPES: dict[EncodedFormat, str] = {"PNG": "image/png", "JPEG": "image/jpeg"}
 
 
-def article_detections(result: DetectionResult, context: RequestContext) -> bytes:
+def article_detections(
+    result: DetectionResult, context: RequestContext
+) -> tuple[int, Iterator[bytes]]:
     """The object-detection article's answer; see `schemas.ArticleDetections`.
 
-    The picture is 30 MB of text for two megapixels, so the JSON is joined from parts instead of
-    being built as objects.
+    Returns:
+        The body's length, and the body in blocks: it is 34 MB for two megapixels.
     """
     annotated = result.annotated(context)
-    with context.stage("encode"):
-        head = {
-            "detections": [{item.label: percent(item.score)} for item in result.detections],
-            "image size": f"size={annotated.width}x{annotated.height}",
-        }
-        return b"".join(
-            (
-                orjson.dumps(head)[:-1],
-                b',"image data":',
-                nested_lists_json(to_bgr(annotated)),
-                b"}",
-            )
-        )
+    head = {
+        "detections": [{item.label: percent(item.score)} for item in result.detections],
+        "image size": f"size={annotated.width}x{annotated.height}",
+    }
+    start = orjson.dumps(head)[:-1] + b',"image data":'
+    length = len(start) + json_length(*annotated.size) + 1
+    return length, chain((start,), bgr_lists(annotated), (b"}",))
 
 
 def article_predictions(found: Sequence[Classification]) -> bytes:

@@ -79,3 +79,37 @@ class Gate:
                 self._waiting.popleft().set()
             else:
                 self._inside -= 1
+
+
+class BodyBudget:
+    """Bytes of request bodies that may be in memory at the same time.
+
+    The queue bounds how many requests wait; this bounds what they weigh.
+    """
+
+    def __init__(self, most: int = 256 * 1024 * 1024) -> None:
+        self.most = most
+        self._lock = threading.Lock()
+        self._reserved = 0
+
+    @property
+    def reserved(self) -> int:
+        """Bytes in use."""
+        return self._reserved
+
+    def reserve(self, size: int) -> None:
+        """Takes a part of the budget; give it back with `release`.
+
+        Raises:
+            Overloaded: if not enough is left. A body that exceeds the whole budget is let in when
+                no other is there.
+        """
+        with self._lock:
+            if self._reserved and self._reserved + size > self.most:
+                raise Overloaded("too many bytes of other requests are waiting; try again shortly")
+            self._reserved += size
+
+    def release(self, size: int) -> None:
+        """Gives back what `reserve` took."""
+        with self._lock:
+            self._reserved -= size

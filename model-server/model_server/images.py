@@ -17,8 +17,6 @@ from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
-import orjson
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from model_server.errors import ImageTooLarge, InvalidImage, MissingImage, UnsupportedMediaType
@@ -184,20 +182,9 @@ def resize(image: Image.Image, width: int, height: int, method: str) -> Image.Im
     return image.resize((width, height), Image.Resampling[method.upper()])
 
 
-def to_bgr(image: Image.Image) -> NDArray[np.uint8]:
-    """The picture as uint8 [H, W, 3] in OpenCV's channel order."""
-    pixels = np.frombuffer(image.tobytes("raw", "BGR"), np.uint8)
-    return pixels.reshape(image.height, image.width, 3)
-
-
 def encode(image: Image.Image, encoded_format: EncodedFormat) -> bytes:
     """Encodes as PNG (fast compression: the answer is read once) or JPEG (quality 90)."""
     buffer = io.BytesIO()
     options: dict[str, Any] = {"compress_level": 1} if encoded_format == "PNG" else {"quality": 90}
     image.save(buffer, encoded_format, **options)
     return buffer.getvalue()
-
-
-def nested_lists_json(pixels: NDArray[np.uint8]) -> bytes:
-    """uint8 [H, W, C] as nested JSON lists."""
-    return orjson.dumps(pixels, option=orjson.OPT_SERIALIZE_NUMPY)

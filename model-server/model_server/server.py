@@ -9,6 +9,7 @@ import contextlib
 import logging
 import math
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from gunicorn.glogging import Logger
 from model_server.errors import InvalidModel, InvalidSettings, StartupError
 from model_server.registry import find_sources
 from model_server.settings import Settings
+from model_server.worker import Worker
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
@@ -36,6 +38,8 @@ class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
 
 
 _log = logging.getLogger("model_server")
+# Read by prometheus_client when it is imported, which only workers do.
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 TERMINATION_LOG = Path("/dev/termination-log")
 # gunicorn stops altogether, instead of trying again, when a worker exits with this while booting.
 _BOOT_ERROR = 3
@@ -47,6 +51,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.read_seconds = settings.timeout_seconds  # for the worker
         super().__init__()
 
     def load_config(self) -> None:
@@ -79,7 +84,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     """Our settings in gunicorn's words."""
     return {
         "bind": f"{settings.host}:{settings.port}",
-        "worker_class": "gthread",
+        "worker_class": Worker,
         "workers": settings.workers or 1,
         "threads": http_threads(settings),
         "worker_connections": 2000,
@@ -124,7 +129,7 @@ def _announce(server: Any) -> None:
 
 def _forget_worker(_server: object, worker: Any) -> None:
     """Takes a dead worker's live gauges out of the shared metrics."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if os.environ.get(MULTIPROCESS_VARIABLE):
         from prometheus_client import multiprocess  # noqa: PLC0415
 
         multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
@@ -169,12 +174,16 @@ def serve(settings: Settings) -> int:
     except StartupError as error:
         report_failure(error)
         return 2
-    with contextlib.ExitStack() as cleanup:
-        if (settings.workers or 1) > 1:
-            folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="metrics-"))
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        try:
-            Server(settings).run()
-        except SystemExit as stop:
-            return stop.code if isinstance(stop.code, int) else 0
+    shared = tempfile.mkdtemp(prefix="metrics-") if (settings.workers or 1) > 1 else ""
+    if shared:
+        os.environ[MULTIPROCESS_VARIABLE] = shared
+    master = os.getpid()
+    try:
+        Server(settings).run()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
+    finally:
+        # Workers leave through here too, when they end; the folder is the master's.
+        if shared and os.getpid() == master:
+            shutil.rmtree(shared, ignore_errors=True)
     return 0

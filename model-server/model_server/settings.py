@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     """Requests that may wait for their turn; one more is answered 503 with Retry-After."""
 
     timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
-    """Time a request may take, waiting included; then it is answered 504."""
+    """Time a request may take, its upload and its waiting included; then it is answered 504."""
 
     max_batch_size: Positive = 1
     """Requests computed together at most. 1: no batching."""
@@ -108,8 +108,11 @@ class Settings(BaseSettings):
     top_k: Annotated[int, Field(ge=1, le=1000)] = 5
     """Classes in one classification answer. A request can say otherwise."""
 
-    max_body_bytes: Positive = 64 * 1024 * 1024
+    max_body_bytes: Positive = 32 * 1024 * 1024
     """Largest request body, in bytes."""
+
+    max_waiting_bytes: Positive = 256 * 1024 * 1024
+    """Request bodies held at the same time, in bytes; one more is answered 503."""
 
     max_image_pixels: Positive = 50_000_000
     """Largest picture, in pixels, checked before it is decoded."""

@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 from model_server import encoding
 from model_server.routes import options
 from model_server.routes.intake import picture
+from model_server.routes.lifecycle import streamed
 from model_server.routes.state import request_context, state
 
 blueprint = Blueprint("articles", __name__)
@@ -27,12 +28,13 @@ def object_detection() -> Response:
         model = current.registry.for_task("detection")
         full_size = kind != options.DETECTIONS or drawn is not None
         result = model.detect(data, selection, context, full_size=full_size)
-        if kind in options.PICTURES:
-            body = encoding.annotated_picture(result, options.PICTURES[kind], context)
-        elif kind == options.DETECTIONS:
+        if kind == options.JSON:
+            length, blocks = encoding.article_detections(result, context)
+            return streamed(blocks, length, kind, context)
+        if kind == options.DETECTIONS:
             body = encoding.detections(result, model.name, drawn, context)
         else:
-            body = encoding.article_detections(result, context)
+            body = encoding.annotated_picture(result, options.PICTURES[kind], context)
     return Response(body, content_type=kind)
 
 

@@ -29,9 +29,9 @@ def picture() -> bytes:
     if kind == "multipart/form-data":
         return _uploaded()
     if kind == "application/json":
-        return _from_json(request.get_data())
+        return _from_json(read_body())
     if kind in _RAW or kind.startswith("image/"):
-        data = request.get_data()
+        data = read_body()
         if not data:
             raise MissingImage(
                 "the request has no body; send the picture's bytes as the body, or as the "
@@ -44,7 +44,21 @@ def picture() -> bytes:
     )
 
 
+def read_body() -> bytes:
+    """The request's body, whole.
+
+    Raises:
+        InvalidRequest: if the connection ended before all of it came.
+    """
+    data = request.get_data()
+    announced = request.content_length
+    if announced is not None and len(data) < announced:
+        raise InvalidRequest(f"the body ended after {len(data)} of {announced} bytes")
+    return data
+
+
 def _uploaded() -> bytes:
+    read_body()  # kept by Flask, which takes the form out of it
     upload = request.files.get(_FIELD) or next(iter(request.files.values()), None)
     if upload is None:
         text = request.form.get(_FIELD)

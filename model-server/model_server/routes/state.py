@@ -9,7 +9,7 @@ from typing import cast
 from flask import current_app, g
 
 from model_server.context import RequestContext
-from model_server.gate import Gate
+from model_server.gate import BodyBudget, Gate
 from model_server.metrics import Metrics
 from model_server.registry import Registry
 from model_server.settings import Settings
@@ -23,6 +23,7 @@ class State:
     registry: Registry
     metrics: Metrics
     gate: Gate = field(default_factory=Gate)
+    bodies: BodyBudget = field(default_factory=BodyBudget)
 
 
 def state() -> State:

@@ -9,7 +9,7 @@ import pytest
 
 from model_server.context import RequestContext
 from model_server.errors import ClientGone, DeadlineExceeded, Overloaded
-from model_server.gate import Gate
+from model_server.gate import BodyBudget, Gate
 from support.poll import eventually
 
 
@@ -96,3 +96,16 @@ def test_a_request_nobody_waits_for_is_not_computed() -> None:
         gone.check()
     with pytest.raises(DeadlineExceeded):
         context(-1).check()
+
+
+def test_bodies_of_all_requests_share_a_budget() -> None:
+    budget = BodyBudget(100)
+    budget.reserve(70)
+    with pytest.raises(Overloaded):
+        budget.reserve(40)
+    budget.reserve(30)
+    budget.release(70)
+    budget.release(30)
+    budget.reserve(500)  # alone, anything goes: the limit of one body is another one
+    budget.release(500)
+    assert budget.reserved == 0

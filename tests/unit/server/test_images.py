@@ -24,10 +24,9 @@ from model_server.images import (
     decode,
     encode,
     load_codecs,
-    nested_lists_json,
     resize,
-    to_bgr,
 )
+from model_server.pixel_lists import bgr_lists, json_length
 
 LIMITS = ImageLimits(pixels=1_000_000, side=5_000)
 ORANGE = (240, 120, 20)
@@ -193,9 +192,18 @@ def test_bgr_and_json_have_the_pixels_in_order() -> None:
     image = Image.new("RGB", (2, 1))
     image.putpixel((0, 0), (1, 2, 3))
     image.putpixel((1, 0), (255, 128, 0))
-    pixels = to_bgr(image)
-    assert pixels.tolist() == [[[3, 2, 1], [0, 128, 255]]]
-    assert orjson.loads(nested_lists_json(pixels)) == pixels.tolist()
+    text = b"".join(bgr_lists(image))
+    assert orjson.loads(text) == [[[3, 2, 1], [0, 128, 255]]]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 1), (1, 3), (700, 90), (30_000, 3)])
+def test_any_picture_as_lists_has_the_length_announced(size: tuple[int, int]) -> None:
+    image = Image.effect_noise(size, 120).convert("RGB")
+    blocks = list(bgr_lists(image))
+    text = b"".join(blocks)
+    assert len(text) == json_length(*size)
+    assert orjson.loads(text) == np.asarray(image)[..., ::-1].tolist()
+    assert max(map(len, blocks)) <= max(256 * 1024, 14 * size[0] + 2)
 
 
 def test_encoding_gives_the_picture_back() -> None:

@@ -96,3 +96,20 @@ def test_a_request_whose_time_is_up_is_504(client: Client, picture: bytes) -> No
     response = server.post("/predict", data=picture)
     assert response.status_code == 504
     assert response.get_json()["error"]["code"] == "DeadlineExceeded"
+
+
+def test_bodies_are_counted_while_their_requests_last(client: Client, picture: bytes) -> None:
+    server = client(max_waiting_bytes=len(picture) + 10)
+    bodies = server.application.extensions["model_server"].bodies
+    assert server.post("/predict", data=picture).status_code == 200
+    assert bodies.reserved == 0
+    bodies.reserve(20)
+    refused = server.post("/predict", data=picture)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert bodies.reserved == 20
+
+
+def test_compressed_bodies_are_refused(client: Client, picture: bytes) -> None:
+    response = client().post("/predict", data=picture, headers={"Content-Encoding": "gzip"})
+    assert response.status_code == 415
+    assert "gzip" in response.get_json()["error"]["message"]

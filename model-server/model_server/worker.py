@@ -1,0 +1,87 @@
+"""gunicorn's threaded worker, made to lose no request when it stops and no thread to a slow client.
+
+What gunicorn does not do by itself: answer the connections that the kernel has accepted for us
+when the order to stop comes, wait for a new connection's first byte without holding a thread, and
+give up on a client that sends its request a byte at a time. It knows nothing of models or routes.
+"""
+
+import contextlib
+import errno
+import selectors
+import socket
+import time
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+# A new connection that says nothing for this long is closed.
+_SILENT_SECONDS = 30.0
+_NOBODY_THERE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
+    """One worker process: a thread for each request, a main loop that accepts and watches."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._reading: dict[TConn, float] = {}
+        self._read_seconds: float = self.app.read_seconds
+
+    def accept(self, listener: Any) -> None:
+        """Takes a new connection; a thread gets it when it has something to say."""
+        self._accept(listener)
+
+    def _accept(self, listener: Any) -> bool:
+        try:
+            client, address = listener.accept()
+        except OSError as error:
+            if error.errno not in _NOBODY_THERE:
+                raise
+            return False
+        self.nr_conns += 1
+        conn = TConn(self.cfg, client, address, listener.getsockname())
+        conn.timeout = time.monotonic() + _SILENT_SECONDS
+        self.pending_conns.append(conn)
+        self.poller.register(
+            client, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn)
+        )
+        return True
+
+    def handle(self, conn: TConn) -> Any:
+        """Handles a connection's next request; notes since when, for `murder_pending`."""
+        self._reading[conn] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            self._reading.pop(conn, None)
+
+    def murder_pending(self) -> None:
+        """Called every second: also ends the reading of requests that come too slowly.
+
+        The reading side is shut, so that the thread wakes up; an answer that is being computed
+        can still be sent.
+        """
+        super().murder_pending()
+        oldest = time.monotonic() - self._read_seconds
+        for conn, since in list(self._reading.items()):
+            if since < oldest:
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RD)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """When stopping, first takes what waits in the backlog: closing would reset it."""
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        for listener in self.sockets:
+            if listener.sock is not None:
+                while self._accept(listener):
+                    pass
+                listener.close()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """When stopping, no connection that says nothing keeps the worker longer than that."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)

@@ -1,0 +1,170 @@
+"""Under pressure: full queues, slow clients, stops and restarts while requests are under way."""
+
+import http.client
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from support.model_server import IMAGENET, IMAGENET_LABELS, RunningServer, model_server
+from support.poll import eventually
+
+REFUSED = "refused"
+
+
+class Load:
+    """Clients that send one request after another, each on a new connection, until told to stop."""
+
+    def __init__(self, server: RunningServer, body: bytes, clients: int) -> None:
+        self._address = ("127.0.0.1", server.port)
+        self._body = body
+        self._stop = threading.Event()
+        self.results: list[str] = []
+        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            result = self._one()
+            self.results.append(result)
+            if result == REFUSED:
+                return
+
+    def _one(self) -> str:
+        connection = http.client.HTTPConnection(*self._address, timeout=60)
+        try:
+            connection.connect()
+        except OSError:
+            return REFUSED
+        try:
+            connection.request("POST", "/predict", self._body, {"Content-Type": "image/jpeg"})
+            response = connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException) as error:
+            return repr(error)
+        else:
+            return str(response.status)
+        finally:
+            connection.close()
+
+    def counts(self) -> Counter[str]:
+        return Counter(self.results)
+
+    def finish(self) -> Counter[str]:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(90)
+        return self.counts()
+
+
+@pytest.fixture
+def picture(data: Path) -> bytes:
+    return (data / "parrot.jpg").read_bytes()
+
+
+def has_answered(load: Load, count: int) -> bool:
+    return load.counts()["200"] >= count
+
+
+def has_other_workers(server: RunningServer, old: set[int]) -> bool:
+    return not old & set(server.workers())
+
+
+def test_sigterm_answers_every_request_that_was_sent(picture: bytes) -> None:
+    with model_server(model=IMAGENET, labels=IMAGENET_LABELS) as server:
+        load = Load(server, picture, clients=16)
+        eventually(lambda: has_answered(load, 20), "requests are answered", 60)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 0
+        counts = load.finish()
+    assert set(counts) == {"200", REFUSED}
+    assert counts[REFUSED] == 16
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_rolling_restart_loses_no_request(picture: bytes, workers: int) -> None:
+    with model_server(model=IMAGENET, labels=IMAGENET_LABELS, workers=workers) as server:
+        load = Load(server, picture, clients=8)
+        for _ in range(2):
+            before, answered = set(server.workers()), load.counts()["200"]
+            server.process.send_signal(signal.SIGHUP)
+            eventually(partial(has_other_workers, server, before), "new workers", 60)
+            eventually(partial(has_answered, load, answered + 30), "they answer", 60)
+        assert set(load.finish()) == {"200"}
+
+
+def test_more_than_the_queue_holds_is_503_and_the_rest_is_answered(picture: bytes) -> None:
+    with model_server(
+        model=IMAGENET, labels=IMAGENET_LABELS, container_concurrency=1, queue_size=1
+    ) as server:
+        load = Load(server, picture, clients=12)
+        eventually(lambda: load.counts()["503"] > 0 and has_answered(load, 5), "both", 60)
+        counts = load.finish()
+        assert set(counts) == {"200", "503"}
+        assert server.request("/readyz").status == 200
+
+
+def test_clients_that_say_nothing_or_little_block_nobody(picture: bytes) -> None:
+    with model_server(
+        model=IMAGENET, labels=IMAGENET_LABELS, threads=4, timeout_seconds=2
+    ) as server:
+        silent = [connect(server) for _ in range(50)]
+        assert server.post("/predict", picture).status == 200
+        slow = [connect(server) for _ in range(12)]
+        for client in slow[:6]:
+            client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
+        for client in slow[6:]:
+            client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+        began = time.monotonic()
+        assert server.post("/predict", picture).status == 200
+        assert time.monotonic() - began < 30
+        for client in [*silent, *slow]:
+            client.close()
+
+
+def connect(server: RunningServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port))
+
+
+def test_a_body_that_is_cut_short_is_a_typed_error(picture: bytes, imagenet: RunningServer) -> None:
+    with connect(imagenet) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+        client.shutdown(socket.SHUT_WR)
+        answer = client.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert imagenet.post("/predict", picture).status == 200
+
+
+def test_abandoned_requests_are_not_computed(picture: bytes) -> None:
+    """Eight clients hang up while one request is being computed: their turn never comes."""
+    with model_server(
+        model=IMAGENET, labels=IMAGENET_LABELS, container_concurrency=1, model_instances=1
+    ) as server:
+        load = Load(server, picture, clients=4)
+        eventually(lambda: has_answered(load, 1), "it works", 60)
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(picture)}\r\n\r\n"
+        for _ in range(8):
+            with connect(server) as client:
+                client.sendall(head.encode() + picture)
+        eventually(lambda: any(line.get("status") == 499 for line in server.log), "a 499", 30)
+        assert set(load.finish()) == {"200"}
+
+
+def test_a_worker_killed_under_load_is_replaced(picture: bytes) -> None:
+    with model_server(model=IMAGENET, labels=IMAGENET_LABELS) as server:
+        load = Load(server, picture, clients=4)
+        eventually(lambda: has_answered(load, 4), "requests are answered", 60)
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGKILL)
+        answered = load.counts()["200"]
+        eventually(lambda: has_answered(load, answered + 8), "the new worker answers", 60)
+        counts = load.finish()
+        # Only what was inside the killed process is lost: at most one request of each client.
+        assert sum(counts.values()) - counts["200"] <= 4
