@@ -1,0 +1,79 @@
+"""The results file: rows as they are measured, goals computed from rows of the same run.
+
+Every row is written as soon as it is known, by replacing the file in one step, so that a crash
+loses at most the measurement that was running. It must not measure or render.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+Row = dict[str, Any]
+
+
+class Goal(TypedDict):
+    """One promise and whether this run kept it; ``ratio`` is None when it was not measured."""
+
+    name: str
+    ratio: float | None
+    goal: str
+    met: bool | None
+    note: str
+
+
+class Document(TypedDict):
+    """What ``results.json`` holds."""
+
+    goals: list[Goal]
+    rows: list[Row]
+    machine: dict[str, Any]
+
+
+@dataclass
+class Results:
+    """The rows of one run.
+
+    Args:
+        path: The file that holds them.
+        machine: What the machine was, as from ``machine.describe``.
+    """
+
+    path: Path
+    machine: dict[str, Any]
+    rows: list[Row] = field(default_factory=list)
+    goals: list[Goal] = field(default_factory=list)
+
+    def add(self, **values: Any) -> Row:
+        """Add one row and save; ``bench`` and ``contestant`` should be among the values."""
+        row: Row = {**values, "at": round(time.time(), 3)}
+        self.rows.append(row)
+        self.save()
+        return row
+
+    def save(self) -> None:
+        """Replace the file by what is known now."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        document: Document = {"goals": self.goals, "rows": self.rows, "machine": self.machine}
+        beside = self.path.with_suffix(".partial")
+        beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        os.replace(beside, self.path)  # noqa: PTH105 (atomic on purpose)
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        """Read a results file.
+
+        Raises:
+            SystemExit: There is none, or it is not one; the message says what to run.
+        """
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            return cls(path, document["machine"], document["rows"], document["goals"])
+        except FileNotFoundError:
+            raise SystemExit(f"{path} does not exist: run `make bench` first") from None
+        except (ValueError, KeyError) as error:
+            raise SystemExit(f"{path} is not a results file ({error}): run `make bench`") from None

@@ -1,0 +1,50 @@
+"""What is asked of the contestants: models, tasks, pictures and how many ask at once. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Task = Literal["answer", "annotate", "article"]
+CONCURRENCY = (1, 2, 8, 32)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One model and what is done with each picture.
+
+    Attributes:
+        model: ``detector`` or ``resnet50``.
+        task: ``answer`` gives labels as JSON; ``annotate`` gives the picture back as JPEG with
+            the boxes drawn; ``article`` gives the detection article's JSON, picture included.
+        size: One of ``assets.pictures.SIZES``.
+        concurrency: How many ask at once, one measurement for each.
+    """
+
+    model: str
+    task: Task
+    size: str
+    concurrency: tuple[int, ...] = CONCURRENCY
+
+    @property
+    def name(self) -> str:
+        """A short name for a person: ``detector annotate 2MP``."""
+        return f"{self.model} {self.task} {self.size}"
+
+
+FULL = (
+    Workload("detector", "answer", "0.3MP"),
+    Workload("detector", "answer", "2MP"),
+    Workload("detector", "answer", "12MP"),
+    Workload("resnet50", "answer", "0.3MP"),
+    Workload("resnet50", "answer", "2MP", (8,)),
+    Workload("resnet50", "answer", "12MP", (8,)),
+    Workload("detector", "annotate", "0.3MP", (1, 8)),
+    Workload("detector", "annotate", "2MP", (1, 8)),
+    Workload("detector", "article", "0.3MP", (1, 8)),
+)
+QUICK = (
+    Workload("detector", "answer", "0.3MP", (1, 8)),
+    Workload("resnet50", "answer", "0.3MP", (8,)),
+    Workload("detector", "annotate", "0.3MP", (1,)),
+)
