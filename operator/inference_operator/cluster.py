@@ -141,17 +141,19 @@ class Cluster:
         where = path(kind, namespace, manifest["metadata"]["name"])
         return await self._request("PUT", where, {"fieldManager": names.FIELD_MANAGER}, manifest)
 
-    async def list_metadata(self, kind: str, namespace: str = "") -> list[dict[str, Any]]:
+    async def list_metadata(
+        self, kind: str, namespace: str = "", at_least: int = 0
+    ) -> list[dict[str, Any]]:
         """Metadata of all objects of a kind that belong to an InferenceService.
 
-        Read from the API server's own cache, so it costs etcd nothing.
+        Read from the API server's own cache, not older than the resource version `at_least`, so
+        it costs etcd nothing.
         """
-        query = {"resourceVersion": "0"}
+        query = {"resourceVersion": str(at_least), "resourceVersionMatch": "NotOlderThan"}
         if kind != "InferenceService":
             query["labelSelector"] = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
         answer = await self._request("GET", path(kind, namespace), query, accept=_METADATA_ONLY)
-        items: list[dict[str, Any]] = answer.get("items") or []
-        return items
+        return [item["metadata"] for item in answer.get("items") or ()]
 
     async def _request(
         self,

@@ -123,6 +123,10 @@ class Reconciler:
         self.queue.done(key)
 
     def _put_off(self, key: Key, error: ApiError) -> None:
+        if "being terminated" in error.message or "namespaces " in error.message:
+            # The namespace goes away, and the resource with it; its end comes as an event.
+            self.queue.done(key)
+            return
         self.failed += 1
         wait = error.retry_after_s if isinstance(error, ApiUnavailableError) else None
         pause = self.queue.failed(key, wait)

@@ -1,8 +1,9 @@
-"""A slow second look: is what the watches told still there?
+"""A slow second look: is the store what the API server has?
 
 When a watch has to start over after an interruption, kopf lists what exists, but nobody says what
-was deleted in between. Metadata of all objects is listed from the API server's cache, a handful of
-calls however many services there are, and whatever has gone is forgotten. Writes nothing.
+was deleted in between; and should a watch ever hide a change, nothing would come after it. So
+metadata of all objects is listed from the API server's cache, a handful of calls however many
+services there are: what is gone is forgotten, what is newer is read. Writes nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import random
 from inference_operator.errors import ApiError
 from inference_operator.observed import service_of
 from inference_operator.reconcile import Reconciler
-from inference_operator.store import CHILD_KINDS, Key
+from inference_operator.store import CHILD_KINDS, Key, Thing, version_of
 from inference_operator.workqueue import Priority
 
 logger = logging.getLogger(__name__)
+KINDS = ("InferenceService", *CHILD_KINDS, "Pod")
+Versions = dict[Key, dict[Thing, tuple[str, int]]]
 
 
 async def resync_forever(reconciler: Reconciler) -> None:
@@ -31,33 +34,60 @@ async def resync_forever(reconciler: Reconciler) -> None:
 
 
 async def resync(reconciler: Reconciler) -> None:
-    """Forget what is gone, and reconcile every InferenceService once."""
+    """Forget what is gone, read what is newer, and reconcile every InferenceService once."""
     store = reconciler.store
-    known = {key: store.uids(key) for key in store.all_keys()}
-    there = await _listed(reconciler)
-    for key, uids in known.items():
-        for kind, name, uid in uids - there.get(key, set()):
-            logger.info("%s/%s: %s %s went away unnoticed", *key, kind, name)
-            if kind == "InferenceService":
-                store.drop_service(key, uid)
-            elif kind == "Pod":
-                store.drop_pod(key, name)
-            else:
-                store.drop_child(key, kind, uid)
+    # Known before listed: what comes while the lists are read is not mistaken for gone.
+    known: Versions = {key: store.versions(key) for key in store.all_keys()}
+    there = await _list_all(reconciler)
+    for key, things in known.items():
+        for (kind, name), (uid, _) in things.items():
+            listed_uid, _ = there.get(key, {}).get((kind, name), ("", 0))
+            if listed_uid != uid:
+                _forget(reconciler, key, (kind, name), uid)
+    for key, things in there.items():
+        for thing, (uid, version) in things.items():
+            seen_uid, seen_version = store.versions(key).get(thing, ("", 0))
+            if (seen_uid, seen_version) != (uid, version) and seen_version < version:
+                await _read(reconciler, key, thing)
     for key in store.services():
         reconciler.queue.add(key, Priority.RESYNC)
 
 
-async def _listed(reconciler: Reconciler) -> dict[Key, set[tuple[str, str, str]]]:
-    """Kind, name and uid of everything there is, by InferenceService."""
-    found: dict[Key, set[tuple[str, str, str]]] = {}
-    for kind in ("InferenceService", *CHILD_KINDS, "Pod"):
+async def _list_all(reconciler: Reconciler) -> Versions:
+    """Everything there is, by InferenceService."""
+    found: Versions = {}
+    for kind in KINDS:
+        # An API server whose cache lags would seem to have lost what is merely new.
+        at_least = reconciler.store.newest(kind)
         for namespace in reconciler.config.namespaces or ("",):
-            for item in await reconciler.cluster.list_metadata(kind, namespace):
-                metadata = item["metadata"]
+            for metadata in await reconciler.cluster.list_metadata(kind, namespace, at_least):
                 own = (metadata["namespace"], metadata["name"])
                 key = own if kind == "InferenceService" else service_of(metadata)
                 if key is not None:
-                    entry = (kind, metadata["name"], metadata["uid"])
-                    found.setdefault(key, set()).add(entry)
+                    version = (metadata["uid"], version_of(metadata))
+                    found.setdefault(key, {})[kind, metadata["name"]] = version
     return found
+
+
+def _forget(reconciler: Reconciler, key: Key, thing: Thing, uid: str) -> None:
+    kind, name = thing
+    logger.info("%s/%s: %s %s went away unnoticed", *key, kind, name)
+    if kind == "InferenceService":
+        reconciler.store.drop_service(key, uid)
+    elif kind == "Pod":
+        reconciler.store.drop_pod(key, name)
+    else:
+        reconciler.store.drop_child(key, kind, uid)
+
+
+async def _read(reconciler: Reconciler, key: Key, thing: Thing) -> None:
+    kind, name = thing
+    body = await reconciler.cluster.get(kind, key[0], name)
+    if body is None:
+        return
+    if kind == "InferenceService":
+        reconciler.service_seen(None, body)
+    elif kind == "Pod":
+        reconciler.pod_seen(None, body)
+    else:
+        reconciler.child_seen(None, kind, body)

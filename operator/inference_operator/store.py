@@ -25,6 +25,8 @@ from inference_operator.pods import classify
 
 Json = Mapping[str, Any]
 Key = tuple[str, str]
+Thing = tuple[str, str]
+"""Kind and name of an object."""
 
 CHILD_KINDS = ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 
@@ -57,7 +59,7 @@ class Entry:
     version: int = 0
     generation: int = 0
     children: dict[str, Child] = field(default_factory=dict)
-    pods: dict[str, PodState] = field(default_factory=dict)
+    pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
     deployment: DeploymentState | None = None
     load_balancer: str = ""
 
@@ -79,14 +81,27 @@ class Store:
         """Keys of everything known, children without their InferenceService included."""
         return list(self._entries)
 
-    def uids(self, key: Key) -> set[tuple[str, str, str]]:
-        """Kind, name and uid of everything known of `key`."""
+    def versions(self, key: Key) -> dict[Thing, tuple[str, int]]:
+        """Uid and resource version of everything known of `key`."""
         entry = self._entries.get(key)
         if entry is None:
-            return set()
-        known = {(kind, names.predictor(key[1]), c.uid) for kind, c in entry.children.items()}
-        known |= {("Pod", pod.name, pod.uid) for pod in entry.pods.values()}
-        return known | ({("InferenceService", key[1], entry.uid)} if entry.raw else set())
+            return {}
+        child = names.predictor(key[1])
+        known = {(kind, child): (c.uid, c.version) for kind, c in entry.children.items()}
+        known |= {("Pod", pod.name): (pod.uid, v) for pod, v in entry.pods.values()}
+        if entry.raw:
+            known["InferenceService", key[1]] = (entry.uid, entry.version)
+        return known
+
+    def newest(self, kind: str) -> int:
+        """The highest resource version known of a kind."""
+        versions = (
+            version
+            for key in self._entries
+            for (known_kind, _), (_, version) in self.versions(key).items()
+            if known_kind == kind
+        )
+        return max(versions, default=0)
 
     def entry(self, key: Key) -> Entry | None:
         """The entry of `key`, if anything is known."""
@@ -103,7 +118,7 @@ class Store:
     def observed(self, key: Key) -> Observed:
         """What is known of the children of `key`."""
         entry = self._entries.get(key) or Entry()
-        pods = tuple(sorted(entry.pods.values(), key=lambda pod: pod.name))
+        pods = tuple(pod for pod, _ in sorted(entry.pods.values(), key=lambda pair: pair[0].name))
         deployment = entry.deployment if "Deployment" in entry.children else None
         return Observed(deployment, pods, entry.load_balancer)
 
@@ -170,10 +185,12 @@ class Store:
     def put_pod(self, key: Key, body: Json) -> bool:
         """Remember a pod; says whether anything worth telling has changed."""
         entry = self._entries.setdefault(key, Entry())
-        state = classify(body)
-        changed = entry.pods.get(state.name) != state
-        entry.pods[state.name] = state
-        return changed
+        state, version = classify(body), version_of(body["metadata"])
+        known, known_version = entry.pods.get(state.name, (None, 0))
+        if known is not None and known.uid == state.uid and 0 < version < known_version:
+            return False
+        entry.pods[state.name] = (state, version)
+        return known != state
 
     def drop_pod(self, key: Key, name: str) -> bool:
         """Forget a pod; says whether it was known."""

@@ -52,11 +52,11 @@ def group_and_plural(kind: str) -> tuple[str, str]:
 
 
 def test_the_operator_has_exactly_the_rights_it_uses() -> None:
-    """Watching needs list and watch; Cluster.apply create and patch; the rest is by name."""
+    """Watching needs list and watch, the resync get; Cluster.apply needs create and patch."""
     used: dict[tuple[str, str], set[str]] = {
-        group_and_plural("InferenceService"): {"list", "watch"},
+        group_and_plural("InferenceService"): {"get", "list", "watch"},
         (names.GROUP, f"{names.PLURAL}/status"): {"patch"},
-        group_and_plural("Pod"): {"list", "watch"},
+        group_and_plural("Pod"): {"get", "list", "watch"},
         group_and_plural("Event"): {"create"},
     }
     for kind in CHILD_KINDS:

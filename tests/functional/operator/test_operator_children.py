@@ -124,7 +124,7 @@ def test_an_autoscaler_takes_over_and_gives_back_without_a_bounce(
     kubectl.patch("poddisruptionbudget", "shapes-predictor", {"spec": {"maxUnavailable": 2}})
 
     def repaired() -> bool:
-        return present(kubectl, "poddisruptionbudget")["spec"]["maxUnavailable"] == 1
+        return bool(present(kubectl, "poddisruptionbudget")["spec"]["maxUnavailable"] == 1)
 
     eventually(repaired, "another pass")
     assert replicas(kubectl) == 4, "the autoscaler's number is not touched"

@@ -126,13 +126,13 @@ def test_a_deployment_that_is_gone_is_not_observed() -> None:
     assert store.observed(KEY).deployment is None
 
 
-def test_uids_of_everything_known() -> None:
+def test_versions_of_everything_known() -> None:
     store = Store()
     store.put_service(KEY, service(1))
     store.put_child(KEY, "Deployment", deployment(1))
     store.put_pod(KEY, pod())
-    assert store.uids(KEY) == {
-        ("InferenceService", "shapes", "u"),
-        ("Deployment", "shapes-predictor", "d"),
-        ("Pod", "p", "p"),
+    assert store.versions(KEY) == {
+        ("InferenceService", "shapes"): ("u", 1),
+        ("Deployment", "shapes-predictor"): ("d", 1),
+        ("Pod", "p"): ("p", 0),
     }

@@ -1,0 +1,280 @@
+"""Lost answers, lost events, refusals, crashes and failovers: the end is always the same."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import itertools
+import random
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.fault_proxy import Event, Faults, fault_proxy
+from support.kube import Kubectl, Manifest
+from support.operator_process import (
+    KIND,
+    Operator,
+    child,
+    condition,
+    make_ready,
+    play_kubelet,
+    pods,
+    present,
+    service,
+)
+from support.poll import eventually
+
+StartOperator = Callable[..., Operator]
+KINDS = ("deployment", "service", "horizontalpodautoscaler", "poddisruptionbudget")
+
+
+@pytest.fixture
+def faults(identity: Path, tmp_path: Path) -> Iterator[tuple[Faults, str]]:
+    """Faults to set, and a kubeconfig that leads through the proxy that has them."""
+    config = yaml.safe_load(identity.read_text())
+    cluster = config["clusters"][0]["cluster"]
+    authority = base64.b64decode(cluster.pop("certificate-authority-data")).decode()
+    faults = Faults()
+    with fault_proxy(cluster["server"], authority, faults) as address:
+        cluster["server"] = address
+        path = tmp_path / "kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        yield faults, str(path)
+
+
+def all_there(kubectl: Kubectl, name: str = "shapes") -> None:
+    for kind in KINDS:
+        eventually(lambda kind=kind: child(kubectl, kind, name), kind, timeout_s=60)  # type: ignore[misc]
+
+
+def test_answers_that_are_lost(
+    kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]
+) -> None:
+    """Every second write is carried out, and its answer never arrives."""
+    fault, kubeconfig = faults
+    counter = itertools.count()
+    fault.lose_answer = lambda method, _: method != "GET" and next(counter) % 2 == 0
+    start_operator(kubeconfig=kubeconfig, NAMESPACES=kubectl.namespace)
+    kubectl.apply(service(predictor={"maxReplicas": 3}))
+    all_there(kubectl)
+    make_ready(kubectl)
+
+
+def test_an_api_server_that_refuses_for_a_while(
+    kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]
+) -> None:
+    fault, kubeconfig = faults
+    operator = start_operator(kubeconfig=kubeconfig, NAMESPACES=kubectl.namespace)
+    statuses = itertools.chain([500, 503, 429, 504, 409, 500, 502], itertools.repeat(0))
+    fault.refuse = lambda method, _: next(statuses) if method in {"PATCH", "POST"} else 0
+    kubectl.apply(service(predictor={"maxReplicas": 3}))
+    all_there(kubectl)
+    make_ready(kubectl)
+    assert operator.metrics("inference_operator_reconcile_failures_total")[""] > 0
+    assert "Traceback" not in operator.log()
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Pod", "InferenceService"])
+def test_events_that_are_lost_are_made_up_for(
+    kind: str, kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]
+) -> None:
+    """No event of one kind ever arrives; the slow second look finds out all the same."""
+    fault, kubeconfig = faults
+
+    def drop(event: Event) -> bool:
+        return event["type"] != "BOOKMARK" and str(event["object"]["kind"]) == kind
+
+    start_operator(kubeconfig=kubeconfig, NAMESPACES=kubectl.namespace, RESYNC_SECONDS="2")
+    fault.drop_event = drop
+    kubectl.apply(service(predictor={"maxReplicas": 3}))
+    all_there(kubectl)
+    make_ready(kubectl)
+    old = present(kubectl, "deployment")["metadata"]["uid"]
+    kubectl.run("delete", "deployment", "shapes-predictor", "--wait=false")
+    eventually(
+        lambda: (
+            (child(kubectl, "deployment") or {"metadata": {"uid": old}})["metadata"]["uid"] != old
+        ),
+        "another Deployment",
+        timeout_s=40,
+    )
+    make_ready(kubectl)
+
+
+def test_a_crash_after_any_write(
+    kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]
+) -> None:
+    """The operator is killed after its first, second, third... write, until all is done."""
+    fault, kubeconfig = faults
+    kubectl.apply(service(predictor={"maxReplicas": 3}))
+    settings = {"kubeconfig": kubeconfig, "NAMESPACES": kubectl.namespace}
+    for allowed in (1, 2, 3):
+        writes = itertools.count()
+        fault.lose_answer = lambda method, _, n=allowed, w=writes: (
+            method != "GET" and next(w) >= n - 1
+        )
+        fault.requests.clear()
+        operator = start_operator(**settings)
+        eventually(lambda: any(m != "GET" for m, _ in fault.requests), "a write", timeout_s=20)
+        assert operator.stop(signal.SIGKILL) == -signal.SIGKILL
+    fault.lose_answer = None
+    start_operator(**settings)
+    all_there(kubectl)
+    make_ready(kubectl)
+    for kind in KINDS:
+        assert len(kubectl.objects(kind)) == 1
+
+
+def test_two_replicas_of_which_one_works(
+    kubectl: Kubectl, start_operator: StartOperator, cluster: Kubectl
+) -> None:
+    settings = {
+        "NAMESPACES": kubectl.namespace,
+        "LEADER_ELECT": "true",
+        "LEASE_SECONDS": "6",
+    }
+    cluster.in_namespace("inference-operator-system").run(
+        "delete", "lease", "inference-operator", "--ignore-not-found"
+    )
+    first = start_operator(**settings, IDENTITY="first")
+    eventually(first.leads, "the first leads", timeout_s=20)
+    second = start_operator(**settings, IDENTITY="second")
+    kubectl.apply(service(predictor={"maxReplicas": 3}))
+    all_there(kubectl)
+    make_ready(kubectl)
+    assert first.leads()
+    assert not second.leads()
+    assert second.metrics("inference_operator_services") == {"": 1.0}, "it watches all the same"
+
+    # A crash: the Lease has to run out first.
+    first.stop(signal.SIGKILL)
+    kubectl.run("delete", "service", "shapes-predictor", "--wait=false")
+    eventually(second.leads, "the second leads", timeout_s=30)
+    eventually(lambda: child(kubectl, "service"), "the Service put back", timeout_s=20)
+
+    # A farewell: the Lease is handed over at once.
+    third = start_operator(**settings, IDENTITY="third")
+    assert not third.leads()
+    assert second.stop() == 0
+    eventually(third.leads, "the third leads", timeout_s=20)
+    kubectl.patch(KIND, "shapes", {"spec": {"predictor": {"maxReplicas": 4}}})
+
+    def raised() -> bool:
+        return bool(present(kubectl, "horizontalpodautoscaler")["spec"]["maxReplicas"] == 4)
+
+    eventually(raised, "the change carried out", timeout_s=20)
+
+
+def test_a_quota_is_told_and_overcome(kubectl: Kubectl, start_operator: StartOperator) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none"},
+        "spec": {"hard": {"pods": "0"}},
+    }
+    kubectl.apply(quota)
+    start_operator(NAMESPACES=kubectl.namespace)
+    kubectl.apply(service())
+
+    def told() -> bool:
+        ready = condition(kubectl)
+        assert ready.get("reason") == "QuotaExceeded", ready
+        return "exceeded quota: none" in ready["message"]
+
+    eventually(told, "QuotaExceeded", timeout_s=30)
+    kubectl.run("delete", "resourcequota", "none")
+    kubectl.run("delete", "replicasets", "--all")  # its next attempt would come in minutes
+    make_ready(kubectl)
+
+
+def crashed(reason: str, message: str) -> Manifest:
+    ended = {"exitCode": 1, "reason": "Error", "message": f"{reason}: {message}"}
+    container = {
+        "name": "model-server", "image": "x", "imageID": "", "ready": False, "restartCount": 1,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended},
+    }  # fmt: skip
+    ready = {"type": "Ready", "status": "False"}
+    scheduled = {"type": "PodScheduled", "status": "True"}
+    return {"conditions": [scheduled, ready], "containerStatuses": [container]}
+
+
+def test_a_failing_pod_is_told_once(kubectl: Kubectl, start_operator: StartOperator) -> None:
+    start_operator(NAMESPACES=kubectl.namespace)
+    kubectl.apply(service())
+    (pod,) = eventually(lambda: pods(kubectl), "a pod")
+    play_kubelet(kubectl, pod, **crashed("InvalidModel", "no model in it"))
+    eventually(lambda: condition(kubectl).get("reason") == "InvalidModel", "told", timeout_s=15)
+    ready = condition(kubectl)
+    assert pod["metadata"]["name"] in ready["message"]
+    version = (kubectl.get(KIND, "shapes") or {})["metadata"]["resourceVersion"]
+    running: dict[str, Any] = crashed("InvalidModel", "no model in it")
+    running["containerStatuses"][0] |= {"state": {"running": {}}, "restartCount": 2}
+    play_kubelet(kubectl, pod, **running)
+    make_ready(kubectl)
+    assert (kubectl.get(KIND, "shapes") or {})["metadata"]["resourceVersion"] != version
+    selector = "involvedObject.kind=InferenceService"
+    events = kubectl.run("get", "events", "--field-selector", selector, "-o", "yaml")
+    reasons = [(e["type"], e["reason"]) for e in yaml.safe_load(events)["items"]]
+    assert sorted(reasons) == [("Normal", "Ready"), ("Warning", "InvalidModel")]
+
+
+CHOICES: dict[str, list[Any]] = {
+    "minReplicas": [None, 1, 2],
+    "maxReplicas": [None, 3, 4],
+    "timeout": [None, 5],
+    "nodeSelector": [None, {"a": "b"}, {"c": "d"}],
+    "tolerations": [None, [{"operator": "Exists"}], [{"key": "a"}, {"key": "b"}]],
+    "deploymentStrategy": [None, {"type": "Recreate"}, {"rollingUpdate": {"maxSurge": 1}}],
+    "scaleTarget": [None, 50],
+    "labels": [None, {"x": "1"}, {"y": "2"}],
+    "model": [
+        None,
+        {"storageUri": "https://example.com/m.zip"},
+        {"storageUri": "pvc://models/m", "env": [{"name": "A", "value": "1"}]},
+        {"env": [{"name": "B", "value": "2"}], "resources": {"limits": {"cpu": "0.5"}}},
+    ],
+}
+
+
+def wanted_of(kubectl: Kubectl, kind: str, name: str) -> Manifest | None:
+    """What a child asks for, without what differs between two services by nature."""
+    found = child(kubectl, kind, name)
+    if found is None:
+        return None
+    text = yaml.safe_dump(found["spec"]).replace(name, "NAME")
+    spec: Manifest = yaml.safe_load(text)
+    for key in ("clusterIP", "clusterIPs"):
+        spec.pop(key, None)
+    labels = spec.get("template", {}).get("metadata", {}).get("labels", {})
+    labels.pop("inference-operator.dev/revision", None)
+    return spec
+
+
+def test_the_way_does_not_matter(kubectl: Kubectl, start_operator: StartOperator) -> None:
+    """What a chain of changes leads to is what the last of them leads to from scratch."""
+    start_operator(NAMESPACES=kubectl.namespace)
+    chance = random.Random(20260101)
+    for step in range(8):
+        drawn = {key: chance.choice(values) for key, values in CHOICES.items()}
+        predictor = {key: value for key, value in drawn.items() if value is not None}
+        fresh = f"fresh-{step}"
+        kubectl.apply(service("walked", predictor), service(fresh, predictor))
+        probe = functools.partial(same_children, kubectl, fresh)
+        eventually(probe, f"step {step}: {predictor}", timeout_s=30)
+
+
+def same_children(kubectl: Kubectl, fresh: str) -> bool:
+    """Whether `walked` has the children that `fresh` has."""
+    for kind in KINDS:
+        walked, straight = (wanted_of(kubectl, kind, name) for name in ("walked", fresh))
+        if walked and straight and child(kubectl, "horizontalpodautoscaler", fresh):
+            # The autoscaler's number has a history.
+            walked.pop("replicas", None)
+            straight.pop("replicas", None)
+        assert walked == straight, kind
+    return wanted_of(kubectl, "deployment", fresh) is not None
