@@ -4,13 +4,16 @@ decode -> prepare -> run -> select, each stage timed in the request's context. I
 framework and no model format.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
+from model_server.batching import Batcher, BatchLimits
 from model_server.classification import (
     Classification,
     classification_output,
@@ -28,16 +31,15 @@ from model_server.detection import (
 from model_server.drawing import draw_detections
 from model_server.errors import (
     InvalidModel,
-    InvalidRequest,
     ModelServerError,
     WarmUpFailed,
     WrongTask,
 )
 from model_server.images import ImageLimits, Picture, decode
 from model_server.labels import Labels, classifier_names
-from model_server.models.base import Array, ImageInput, Model, Tensors, TensorSpec
+from model_server.models.base import Array, ImageInput, Model, Tensors
 from model_server.preprocessing import picture_input, picture_size, prepare
-from model_server.tensors import datatype_of
+from model_server.signature import check_inputs, observed, zeros
 
 TaskName = Literal["detection", "classification", "tensor"]
 # Size of the warm-up picture where the model takes any size.
@@ -62,6 +64,23 @@ class DetectionResult:
             return draw_detections(self.picture.image, self.detections)
 
 
+@dataclass(frozen=True)
+class Options:
+    """What was asked for when a model was loaded.
+
+    Attributes:
+        task: detection, classification or tensor; empty detects it.
+        image: Replaces what the model's format says of its input.
+        limits: For pictures.
+        batching: Which requests are computed together; none are by default.
+    """
+
+    task: str = ""
+    image: ImageInput | None = None
+    limits: ImageLimits = field(default_factory=ImageLimits)
+    batching: BatchLimits = field(default_factory=BatchLimits)
+
+
 class VisionModel:
     """A loaded model under its name: feeds it pictures and names what it finds."""
 
@@ -70,10 +89,7 @@ class VisionModel:
         name: str,
         model: Model,
         labels: Sequence[Labels] = (),
-        *,
-        image: ImageInput | None = None,
-        task: str = "",
-        limits: ImageLimits | None = None,
+        options: Options | None = None,
     ) -> None:
         """Runs the model once to learn its outputs' shapes and to warm it up.
 
@@ -82,29 +98,31 @@ class VisionModel:
             model: Ready to run.
             labels: Label maps that were found; the first that fits is used. None at all takes
                 the one in the model's metadata.
-            image: Replaces what the model's format says of its input.
-            task: detection, classification or tensor; empty detects it.
-            limits: For pictures.
+            options: What was asked for.
 
         Raises:
             WarmUpFailed: if the model cannot do one inference.
             InvalidModel: if it does not do the task that was asked for, or the labels do not fit.
         """
+        options = options or Options()
         self.name = name
         self.info = model.info
         embedded = (model.info.labels,) if model.info.labels else ()
         self._label_maps: Sequence[Labels] = labels or embedded
-        self.limits = limits or ImageLimits()
+        self.limits = options.limits
         self._model = model
-        self._image = image or model.info.image
+        self._arriving = 0
+        self._arriving_lock = threading.Lock()
+        self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
+        self._image = options.image or model.info.image
         self._input = picture_input(model.info)
         self._target = picture_size(self._input) if self._input else None
         sample = self._warm_up()
-        self.outputs = _observed(model.info.outputs, sample)
+        self.outputs = observed(model.info.outputs, sample)
         self._detection: DetectionOutputs | None = None
         self._classification: str | None = None
         self._class_names: tuple[str, ...] = ()
-        self.task: TaskName = self._choose_task(task, sample)
+        self.task: TaskName = self._choose_task(options.task, sample)
 
     def _warm_up(self) -> dict[str, Array]:
         try:
@@ -115,7 +133,7 @@ class VisionModel:
 
     def _sample_inputs(self) -> dict[str, Array]:
         if self._input is None:
-            return {spec.name: _zeros(spec) for spec in self.info.inputs}
+            return {spec.name: zeros(spec) for spec in self.info.inputs}
         side = _WARM_UP_SIDE
         noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
         return {self._input.name: prepare(Image.fromarray(noise), self._input, self._image)}
@@ -215,14 +233,26 @@ class VisionModel:
             raise WrongTask(f"model {self.name} takes tensors, not pictures")
         context.model = self.name
         context.check()
-        with context.stage("decode"):
-            picture = decode(data, self.limits, None if full_size else self._target)
-        with context.stage("preprocess"):
-            batch = prepare(picture.image, self._input, self._image)
-        context.check()
+        with self._on_its_way():
+            with context.stage("decode"):
+                picture = decode(data, self.limits, None if full_size else self._target)
+            with context.stage("preprocess"):
+                batch = prepare(picture.image, self._input, self._image)
+            context.check()
         with context.stage("inference"):
-            outputs = self._model.run({self._input.name: batch})
+            outputs = self._batcher.run({self._input.name: batch}, context)
         return picture, outputs
+
+    @contextmanager
+    def _on_its_way(self) -> Iterator[None]:
+        """Counts requests that will soon need the model, so that a batch can wait for them."""
+        with self._arriving_lock:
+            self._arriving += 1
+        try:
+            yield
+        finally:
+            with self._arriving_lock:
+                self._arriving -= 1
 
     def infer(self, inputs: Tensors, context: RequestContext) -> dict[str, Array]:
         """Raw tensors in, raw tensors out: quantized values stay as they are.
@@ -235,48 +265,3 @@ class VisionModel:
         checked = check_inputs(inputs, self.info.inputs)
         with context.stage("inference"):
             return self._model.run(checked)
-
-
-def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
-    """The inputs in the model's order, each of its type and a shape that fits.
-
-    Raises:
-        InvalidRequest: naming the input, what it is and what it must be.
-    """
-    unknown = sorted(set(inputs) - {spec.name for spec in specs})
-    if unknown:
-        known = ", ".join(spec.name for spec in specs)
-        raise InvalidRequest(f"input {unknown[0]!r} is unknown; the model takes {known}")
-    checked: dict[str, Array] = {}
-    for spec in specs:
-        if spec.name not in inputs:
-            raise InvalidRequest(f"input {spec.name!r} is missing")
-        value = inputs[spec.name]
-        if value.dtype != spec.dtype:
-            raise InvalidRequest(
-                f"input {spec.name!r} has type {datatype_of(value.dtype)}, the model takes "
-                f"{datatype_of(spec.dtype)}"
-            )
-        if len(value.shape) != len(spec.shape) or any(
-            want not in (-1, have) for want, have in zip(spec.shape, value.shape, strict=True)
-        ):
-            raise InvalidRequest(
-                f"input {spec.name!r} has shape {list(value.shape)}, the model takes "
-                f"{list(spec.shape)}"
-            )
-        checked[spec.name] = value
-    return checked
-
-
-def _observed(specs: tuple[TensorSpec, ...], sample: Tensors) -> tuple[TensorSpec, ...]:
-    """Specs with the shapes that the warm-up gave, where the model itself does not tell them."""
-    return tuple(
-        spec if spec.shape else replace(spec, shape=sample[spec.name].shape) for spec in specs
-    )
-
-
-def _zeros(spec: TensorSpec) -> Array:
-    shape = [1 if size < 0 else size for size in spec.shape]
-    return (
-        np.full(shape, b"", dtype=object) if spec.dtype == object else np.zeros(shape, spec.dtype)
-    )

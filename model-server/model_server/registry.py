@@ -6,6 +6,7 @@ The bridge between settings and the data plane; it knows no HTTP.
 from collections.abc import Mapping
 from pathlib import Path
 
+from model_server.batching import BatchLimits
 from model_server.context import RequestContext
 from model_server.cpus import available_cpus
 from model_server.detection import Selection
@@ -17,7 +18,7 @@ from model_server.errors import (
     UnknownModel,
 )
 from model_server.images import ImageLimits, load_codecs
-from model_server.inference import VisionModel
+from model_server.inference import Options, VisionModel
 from model_server.labels import Labels, find_label_files, read_labels
 from model_server.models.base import ImageInput, Parallelism
 from model_server.models.loading import load_model
@@ -95,9 +96,10 @@ def parallelism(settings: Settings) -> Parallelism:
 def concurrency(settings: Settings) -> int:
     """Requests that each worker works on at the same time.
 
-    `containerConcurrency`, or one more than there are inferences: it decodes while they compute.
+    `containerConcurrency`, or one more than the inferences can take: it decodes while they compute.
     """
-    return settings.container_concurrency or parallelism(settings).instances + 1
+    together = parallelism(settings).instances * settings.max_batch_size
+    return settings.container_concurrency or together + 1
 
 
 def load_registry(settings: Settings) -> Registry:
@@ -121,16 +123,19 @@ def _load(name: str, source: ModelSource, settings: Settings) -> VisionModel:
     image = None
     if scaling != "auto":
         image = ImageInput(scaling=scaling, resize=model.info.image.resize)
-    return VisionModel(
-        name,
-        model,
-        _labels(source, settings),
-        image=image,
+    options = Options(
         task=settings.task,
+        image=image,
         limits=ImageLimits(
             settings.max_image_pixels, settings.max_image_side, settings.image_formats
         ),
+        batching=BatchLimits(
+            size=settings.max_batch_size,
+            latency_seconds=settings.max_latency_ms / 1000,
+            instances=parallelism(settings).instances,
+        ),
     )
+    return VisionModel(name, model, _labels(source, settings), options)
 
 
 def _labels(source: ModelSource, settings: Settings) -> list[Labels]:

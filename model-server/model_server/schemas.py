@@ -4,7 +4,7 @@ Field names and forms are contracts with other people's clients. Nothing is comp
 types are not built on the way of a request: tests hold every answer against them.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -120,14 +120,32 @@ class PictureClasses(Wire):
     classes: list[ClassItem]
 
 
-class V1Status(Wire):
-    """`GET /`."""
+class Status(Wire):
+    """`GET /` and `GET /healthz`."""
 
     status: str
 
 
+class Ready(Status):
+    """`GET /readyz`."""
+
+    models: list[str]
+
+
+class Base64(Wire):
+    """Bytes inside JSON."""
+
+    b64: str = Field(json_schema_extra={"format": "base64-picture"})
+
+
+class PictureInJson(Wire):
+    """A picture as base64: a string, also a data URL, or `{"b64": "..."}`."""
+
+    image: Annotated[str, Field(json_schema_extra={"format": "base64-picture"})] | Base64
+
+
 class V1Models(Wire):
-    """`GET /v1/models`."""
+    """`GET /v1/models` and `GET /v2/models`."""
 
     models: list[str]
 
@@ -147,10 +165,122 @@ class V1Request(Wire):
         description='Pictures as {"b64": "..."}, or tensors as nested lists, or objects that name '
         "the model's inputs.",
     )
-    signature_name: str = "serving_default"
+    signature_name: Literal["serving_default"] = "serving_default"
 
 
 class V1Answer(Wire):
     """`POST /v1/models/NAME:predict`: one prediction for each instance, in order."""
 
     predictions: list[PictureDetections | PictureClasses | Any]
+
+
+Datatype = Literal[
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+]
+Parameters = dict[str, Any]
+
+
+class V2Server(Wire):
+    """`GET /v2`."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class V2Live(Wire):
+    """`GET /v2/health/live` and `GET /v2/health/ready`."""
+
+    live: bool = True
+    ready: bool = True
+
+
+class V2Ready(Wire):
+    """`GET /v2/models/NAME/ready`."""
+
+    name: str
+    ready: bool
+
+
+class V2IndexEntry(Wire):
+    """One entry of `POST /v2/repository/index`."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+class V2TensorMetadata(Wire):
+    """An input or output of a model; -1 stands for any size."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+
+
+class V2Model(Wire):
+    """`GET /v2/models/NAME`."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[V2TensorMetadata]
+    outputs: list[V2TensorMetadata]
+
+
+class V2Input(BaseModel):
+    """An input tensor: `data` in JSON, or `parameters.binary_data_size` bytes after the JSON."""
+
+    name: str
+    shape: list[Annotated[int, Field(ge=0)]] = Field(max_length=8)
+    datatype: Datatype
+    parameters: Parameters = {}
+    data: list[Any] | None = None
+
+
+class V2RequestedOutput(BaseModel):
+    """An output that is wanted; `parameters.binary_data` and `.classification` say how."""
+
+    name: str
+    parameters: Parameters = {}
+
+
+class V2Request(Wire):
+    """`POST /v2/models/NAME/infer`."""
+
+    id: str = ""
+    parameters: Parameters = {}
+    inputs: list[V2Input] = Field(min_length=1)
+    outputs: list[V2RequestedOutput] | None = None
+
+
+class V2Output(Wire):
+    """An output tensor, in row-major order."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    parameters: Parameters = {}
+    data: list[Any] | None = None
+
+
+class V2Answer(Wire):
+    """The answer to an infer request."""
+
+    model_name: str
+    model_version: str
+    id: str = ""
+    outputs: list[V2Output]

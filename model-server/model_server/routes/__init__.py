@@ -2,13 +2,14 @@
 
 from flask import Flask
 
-from model_server.routes import articles, health, pages, v1, v2
+from model_server.routes import articles, documents, health, pages, v1, v2
 
 
 def register_routes(app: Flask) -> None:
     """Adds every protocol's URLs to the application."""
     app.register_blueprint(health.blueprint)
     app.register_blueprint(articles.blueprint)
+    app.register_blueprint(documents.blueprint)
     app.register_blueprint(v1.blueprint)
     app.register_blueprint(v2.blueprint)
     app.register_blueprint(pages.blueprint)

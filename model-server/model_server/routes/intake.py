@@ -77,9 +77,12 @@ def _from_json(body: bytes) -> bytes:
         raise MissingImage(
             f'the JSON has no {_FIELD!r}; send {{"{_FIELD}": "<base64 of the picture>"}}'
         )
+    unknown = next((key for key in document if key != _FIELD), None)
+    if unknown is not None:
+        raise InvalidRequest(f"field {unknown!r} is unknown; there is {_FIELD}")
     value = document[_FIELD]
-    if isinstance(value, Mapping):
-        value = value.get("b64")
+    if isinstance(value, Mapping) and list(value) == ["b64"]:
+        value = value["b64"]
     if not isinstance(value, str):
         raise InvalidRequest(f'{_FIELD!r} must be a base64 string, or {{"b64": "..."}}')
     return decode_base64(value, _FIELD)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from flask import request
 
 from model_server.detection import Selection
-from model_server.encoding import EncodedFormat
 from model_server.errors import InvalidRequest, NotAcceptable
+from model_server.images import EncodedFormat
 from model_server.settings import Settings
 
 JSON = "application/json"

@@ -17,7 +17,7 @@ from model_server.errors import (
     UnknownModel,
     WrongTask,
 )
-from model_server.inference import VisionModel, check_inputs
+from model_server.inference import Options, VisionModel
 from model_server.labels import Labels
 from model_server.models.base import ImageInput, TensorSpec
 from model_server.models.keras import scaling_of
@@ -27,6 +27,7 @@ from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
 from model_server.preprocessing import prepare
 from model_server.registry import Registry, check_golden, find_sources
 from model_server.settings import load_settings
+from model_server.signature import check_inputs
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 
@@ -118,9 +119,9 @@ def test_models_of_a_folder_are_served_under_their_folders_names(tmp_path: Path)
 def test_the_task_follows_from_the_outputs() -> None:
     assert VisionModel("m", BrightBoxDetector()).task == "detection"
     assert VisionModel("m", MeanColourClassifier()).task == "classification"
-    assert VisionModel("m", MeanColourClassifier(), task="tensor").task == "tensor"
+    assert VisionModel("m", MeanColourClassifier(), options=Options(task="tensor")).task == "tensor"
     with pytest.raises(InvalidModel, match="not those of a detection model"):
-        VisionModel("m", MeanColourClassifier(), task="detection")
+        VisionModel("m", MeanColourClassifier(), options=Options(task="detection"))
     with pytest.raises(InvalidModel, match="1 names but the model has 3"):
         VisionModel("m", MeanColourClassifier(), [Labels({0: "a"})])
 
