@@ -85,9 +85,33 @@ def _key_of(item: object, key: str) -> str | int | None:
     return value if isinstance(value, (str, int)) else None
 
 
-def matches(wanted: Json, found: Json) -> bool:
-    """Whether `found` has every field of `wanted` with the same value."""
-    return project(wanted, found) == _plain(wanted)
+def matches(wanted: object, found: object) -> bool:
+    """Whether `found` has every field of `wanted` with the same value.
+
+    The same as comparing `project(wanted, found)` with `wanted`, without building either.
+    """
+    if isinstance(wanted, Mapping):
+        if not isinstance(found, Mapping):
+            return False
+        return all(
+            _plain(value) == found.get(key, _ABSENT)
+            if key in _ATOMIC
+            else matches(value, found.get(key, _ABSENT))
+            for key, value in wanted.items()
+        )
+    if isinstance(wanted, (list, tuple)):
+        return isinstance(found, list) and _list_matches(wanted, found)
+    return wanted == found or (found == _ABSENT and wanted in _SILENT)
+
+
+def _list_matches(wanted: list[Any] | tuple[Any, ...], found: list[Any]) -> bool:
+    key = _merge_key(wanted)
+    if key is None:
+        if len(wanted) != len(found):
+            return False
+        return all(map(matches, wanted, found))
+    by_key = {_key_of(item, key): item for item in found}
+    return all(matches(item, by_key.get(item[key], _ABSENT)) for item in wanted)
 
 
 def _plain(value: object) -> object:

@@ -4,6 +4,7 @@
     |-- SpecError        a field of the InferenceService is wrong
     |-- ChildConflictError    an object with the child's name belongs to somebody else
     |-- ChildRejectedError    the API server refused a child built from the spec
+    |-- StuckError       the API server keeps failing to do what it is asked
     |-- ApiError         the API server answered with an error
     |   `-- ApiUnavailableError   it could not be reached, or asked to come again later
     `-- ConfigError      a setting of the operator itself is wrong
@@ -66,6 +67,12 @@ class ChildRejectedError(StatusError):
         super().__init__(message)
         self.reason = reason
         self.may_pass = may_pass
+
+
+class StuckError(StatusError):
+    """The API server has failed to do what it was asked several times in a row."""
+
+    may_pass = True
 
 
 class ApiError(OperatorError):

@@ -20,7 +20,7 @@ from inference_operator import names
 from inference_operator.children import Children
 from inference_operator.cluster import Cluster
 from inference_operator.config import Config
-from inference_operator.errors import ApiError, ApiUnavailableError, StatusError
+from inference_operator.errors import ApiError, ApiUnavailableError, StatusError, StuckError
 from inference_operator.events import announce
 from inference_operator.manifests import Desired, Running, desired
 from inference_operator.observed import service_of
@@ -31,6 +31,7 @@ from inference_operator.workqueue import Priority, WorkQueue
 
 Json = Mapping[str, Any]
 logger = logging.getLogger(__name__)
+FAILURES_UNTIL_TOLD = 3
 
 
 class Reconciler:
@@ -156,11 +157,21 @@ class Reconciler:
                 return
         except StatusError as refused:
             error, wanted = refused, None
+        except ApiError as failed:
+            if not self._is_stuck(key, failed):
+                raise
+            error, wanted = StuckError(str(failed)), None
         await self._report(key, body, service, wanted, error)
         if error is not None and error.may_pass:
+            self.failed += 1
             self.queue.failed(key)
         else:
             self.queue.done(key)
+
+    def _is_stuck(self, key: Key, error: ApiError) -> bool:
+        """Whether an error of the API server has lasted long enough to be worth telling."""
+        answered = error.status >= 400 and error.status not in {409, 429}
+        return answered and self.queue.failures(key) >= FAILURES_UNTIL_TOLD
 
     async def _report(
         self,

@@ -329,7 +329,8 @@ def _model_state(verdict: Verdict, *, ready: bool, failing: bool) -> str:
 
 def _transition(situation: Situation, verdict: Verdict) -> str:
     if situation.error is not None:
-        return "InvalidSpec"
+        invalid = situation.error.reason == "InvalidSpec"
+        return "InvalidSpec" if invalid else "BlockedByFailedLoad"
     if verdict.ready_current or verdict.stopped:
         return "UpToDate" if verdict.complete or verdict.stopped else "InProgress"
     return "BlockedByFailedLoad" if verdict.problem is not None else "InProgress"

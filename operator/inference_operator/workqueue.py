@@ -113,6 +113,10 @@ class WorkQueue(Generic[K]):
         self.add(key, Priority.STATUS, pause)
         return pause
 
+    def failures(self, key: K) -> int:
+        """How often in a row the work on `key` has failed."""
+        return self._failures.get(key, 0)
+
     def forget(self, key: K) -> None:
         """Drop what is planned for `key` and how often it failed."""
         self._wanted.pop(key, None)

@@ -79,6 +79,26 @@ def test_an_api_server_that_refuses_for_a_while(
     assert "Traceback" not in operator.log()
 
 
+def test_an_api_server_that_cannot_is_told(
+    kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]
+) -> None:
+    """As when the addresses for Services are used up."""
+    fault, kubeconfig = faults
+    start_operator(kubeconfig=kubeconfig, NAMESPACES=kubectl.namespace)
+    fault.refuse = lambda method, path: 500 * (method == "PATCH" and "/services/" in path)
+    kubectl.apply(service())
+
+    def told() -> bool:
+        ready = condition(kubectl)
+        assert ready.get("reason") == "ReconcileFailed", ready
+        return "refused by the test" in ready["message"]
+
+    eventually(told, "ReconcileFailed", timeout_s=30)
+    fault.refuse = None
+    present(kubectl, "service")
+    make_ready(kubectl)
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "Pod", "InferenceService"])
 def test_events_that_are_lost_are_made_up_for(
     kind: str, kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]

@@ -82,6 +82,11 @@ def test_everything_matches_itself(value: Any) -> None:
     assert project(value, copy.deepcopy(value)) == value
 
 
+@given(JSON, JSON)
+def test_matching_is_comparing_the_projection(wanted: Any, other: Any) -> None:
+    assert matches(wanted, other) is (project(wanted, other) == wanted)
+
+
 @given(st.dictionaries(st.text(max_size=3), JSON))
 def test_the_digest_depends_on_nothing_but_the_value(value: dict[str, Any]) -> None:
     backwards = dict(reversed(list(value.items())))
