@@ -44,8 +44,8 @@ class Builder(Protocol):
     def build(self, reference: str, context: Path, arguments: dict[str, str]) -> None:
         """Build the Dockerfile of a context folder, with build arguments."""
 
-    def save(self, reference: str, archive: Path) -> None:
-        """Write an image as an archive of the `docker save` format."""
+    def archive_command(self, reference: str) -> list[str]:
+        """A command that writes an image, in the format of `docker save`, to standard output."""
 
     def push(self, reference: str, target: str) -> None:
         """Push an image to a registry under another reference."""
@@ -73,9 +73,9 @@ class DockerBuilder:
         flags = [f"--build-arg={name}={value}" for name, value in arguments.items()]
         _follow(["docker", "build", "--tag", reference, *flags, str(context)])
 
-    def save(self, reference: str, archive: Path) -> None:
-        """Write an image as an archive."""
-        run(["docker", "save", "--output", str(archive), reference])
+    def archive_command(self, reference: str) -> list[str]:
+        """What writes an image to standard output."""
+        return ["docker", "save", reference]
 
     def push(self, reference: str, target: str) -> None:
         """Tag and push."""
@@ -89,10 +89,9 @@ class BuildahBuilder:
     Every call runs in a mount namespace of its own, so that nothing it mounts outlives it.
     """
 
-    def __init__(self, run_root: Path, transfer: Path) -> None:
-        """Take two empty folders: for what buildah keeps while it runs, and for large files."""
+    def __init__(self, run_root: Path) -> None:
+        """Take an empty folder for what buildah keeps while it runs."""
         self._run_root = run_root
-        self._transfer = transfer
         self._root = cache_folder() / "containers"
         self._base = ""
         # What a killed build was working on.
@@ -109,7 +108,7 @@ class BuildahBuilder:
         archive = ensure_base(refresh=refresh)
         self._base = f"{BASE_REPOSITORY}:{archive.digest[:12]}"
         if not self.has(self._base):
-            with tempfile.TemporaryDirectory(dir=self._transfer) as folder:
+            with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
                 context = Path(folder)
                 os.link(archive.path, context / "base.tar")
                 lines = ["FROM scratch", "ADD base.tar /", 'ENV LANG="C.UTF-8"', 'CMD ["python3"]']
@@ -141,9 +140,11 @@ class BuildahBuilder:
                 )
             )  # fmt: skip
 
-    def save(self, reference: str, archive: Path) -> None:
-        """Write an image as an archive, uncompressed: it only travels within the machine."""
-        run(self._command("push", "--quiet", reference, f"docker-archive:{archive}:{reference}"))
+    def archive_command(self, reference: str) -> list[str]:
+        """What writes an image to standard output, uncompressed: it stays on the machine."""
+        return self._command(
+            "push", "--quiet", reference, f"docker-archive:/dev/stdout:{reference}"
+        )
 
     def push(self, reference: str, target: str) -> None:
         """Push under the other reference."""
@@ -223,7 +224,7 @@ def is_on_loopback(reference: str) -> bool:
 def last_step(lines: list[str]) -> str:
     """The Dockerfile step that a build is at, in one line of a terminal."""
     steps = [line for line in lines if "STEP " in line or line.startswith("#")]
-    return (steps or lines or ["starting"])[-1].strip()[:100]
+    return " ".join((steps or lines or ["starting"])[-1].split())[:90]
 
 
 def docker_works() -> bool:

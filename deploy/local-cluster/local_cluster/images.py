@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from local_cluster.runtime import import_image, present_images
 from local_cluster.state import Mode, Profile, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from local_cluster.layout import Layout
 
@@ -103,22 +102,19 @@ def builder_of_machine() -> Iterator[Builder]:
     Raises:
         UnsuitableMachineError: there is no Docker, and buildah is missing and not installable.
     """
-    transfer = cache_folder() / "transfer"
-    if docker_works():
-        with build_lock(transfer):
+    with build_lock(cache_folder() / "containers"):
+        if docker_works():
             yield DockerBuilder()
-        return
-    if os.geteuid() != 0:
-        message = (
-            "building images needs Docker, or root for buildah (Debian packages buildah and "
-            "mmdebstrap): start Docker, or run the command as root"
-        )
-        raise UnsuitableMachineError(message)
-    ensure(IMAGE_REQUIREMENTS)
-    with build_lock(transfer), tempfile.TemporaryDirectory() as folder:
-        for left in transfer.glob("tmp*"):
-            shutil.rmtree(left)
-        yield BuildahBuilder(Path(folder), transfer)
+            return
+        if os.geteuid() != 0:
+            message = (
+                "building images needs Docker, or root for buildah (Debian packages buildah and "
+                "mmdebstrap): start Docker, or run the command as root"
+            )
+            raise UnsuitableMachineError(message)
+        ensure(IMAGE_REQUIREMENTS)
+        with tempfile.TemporaryDirectory() as folder:
+            yield BuildahBuilder(Path(folder))
 
 
 def build_images(images: tuple[Image, ...], builder: Builder, *, refresh: bool) -> dict[str, str]:
@@ -160,24 +156,15 @@ def load_into_own(state: State, references: list[str], builder: Builder) -> None
     present = present_images(supervisor)
     for reference in references:
         if reference not in present:
-            _transfer(
-                reference, builder, lambda path: import_image(supervisor, path, state.snapshotter)
-            )
+            say(f"Loading {reference} into the cluster")
+            import_image(supervisor, builder.archive_command(reference), state.snapshotter)
 
 
-def load_into_kind(cluster: str, references: list[str], builder: Builder) -> None:
-    """Load images into a kind cluster; kind itself skips what its nodes have."""
-    command = ["kind", "load", "image-archive", "--name", cluster]
+def load_into_kind(cluster: str, references: list[str]) -> None:
+    """Load Docker's images into a kind cluster; kind itself skips what its nodes have."""
     for reference in references:
-        _transfer(reference, builder, lambda path: run([*command, str(path)]))
-
-
-def _transfer(reference: str, builder: Builder, load: Callable[[Path], object]) -> None:
-    say(f"Loading {reference} into the cluster")
-    with tempfile.TemporaryDirectory(dir=cache_folder() / "transfer") as folder:
-        archive = Path(folder) / "image.tar"
-        builder.save(reference, archive)
-        load(archive)
+        say(f"Loading {reference} into the kind cluster {cluster}")
+        run(["kind", "load", "docker-image", "--name", cluster, reference])
 
 
 def push_images(references: dict[str, str], registry: str, builder: Builder) -> dict[str, str]:
@@ -214,7 +201,7 @@ def provide_images(
         elif state.mode == Mode.OWN:
             load_into_own(state, list(references.values()), builder)
         elif state.mode == Mode.KIND:
-            load_into_kind(state.context.removeprefix("kind-"), list(references.values()), builder)
+            load_into_kind(state.context.removeprefix("kind-"), list(references.values()))
         else:
             say("A cluster of yours pulls its images: give --push REGISTRY to push them")
         if isinstance(builder, BuildahBuilder):

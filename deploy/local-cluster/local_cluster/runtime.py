@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from typing import TYPE_CHECKING
 
-from local_cluster.errors import ClusterError, CommandError
+from local_cluster.errors import CommandError
 from local_cluster.node import CONTAINERD_SOCKET
 from local_cluster.processes import run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from local_cluster.processes import ProcessIdentity
 
 KUBERNETES_NAMESPACE = "k8s.io"
@@ -31,21 +30,30 @@ def present_images(supervisor: ProcessIdentity) -> set[str]:
     return set(run(inside(supervisor, _ctr(["images", "list", "--quiet"]))).split())
 
 
-def import_image(supervisor: ProcessIdentity, archive: Path, snapshotter: str) -> None:
-    """Load an image archive (docker or OCI layout) into the node, and unpack it there.
+def import_image(supervisor: ProcessIdentity, producer: list[str], snapshotter: str) -> None:
+    """Load an image into the node, and unpack it there.
+
+    Args:
+        supervisor: of the cluster.
+        producer: a command that writes an image archive (of `docker save` or OCI) to its standard
+            output. It is read as it is written: a large image is not written to disk once more.
+        snapshotter: containerd's way to stack layers.
 
     Raises:
-        ClusterError: the archive cannot be read, or containerd refused it.
+        ClusterError: the archive could not be made, or containerd refused it.
     """
-    # Opened here and passed as standard input: the node need not see the archive's folder.
     command = inside(supervisor, _ctr(["images", "import", "--snapshotter", snapshotter, "-"]))
-    try:
-        with archive.open("rb") as file:
-            result = subprocess.run(
-                command, stdin=file, capture_output=True, text=True, check=False
-            )
-    except OSError as error:
-        message = f"the image archive {archive} cannot be read: {error.strerror}"
-        raise ClusterError(message) from error
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen(producer, stdout=subprocess.PIPE, stderr=complaints) as source,
+    ):
+        result = subprocess.run(
+            command, stdin=source.stdout, capture_output=True, text=True, check=False
+        )
+        if source.stdout is not None:
+            source.stdout.close()
+        if source.wait() != 0:
+            complaints.seek(0)
+            raise CommandError(producer, source.returncode, complaints.read())
     if result.returncode != 0:
         raise CommandError(command, result.returncode, result.stdout + result.stderr)

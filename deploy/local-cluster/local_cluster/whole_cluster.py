@@ -134,7 +134,7 @@ def load_pause_image(layout: Layout, state: states.State) -> None:
         return
     path = layout.data / "pause.tar"
     path.write_bytes(single_program_image(pause_path().read_bytes(), PAUSE_IMAGE))
-    import_image(supervisor, path, state.snapshotter)
+    import_image(supervisor, ["cat", str(path)], state.snapshotter)
     path.unlink()
 
 
