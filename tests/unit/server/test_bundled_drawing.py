@@ -112,7 +112,7 @@ def marked_scene() -> tuple[np.ndarray, np.ndarray]:
 def test_variations_move_the_truth_with_the_pixels() -> None:
     image, rows = marked_scene()
     seen = set()
-    for seed in range(20):
+    for seed in range(60):
         varied, truth = pool.varied_scenes(image, rows, np.random.default_rng(seed))
         top, left, bottom, right = np.round(truth[0, 0, :4] * 64).astype(int)
         seen.add((top, left, bottom, right))
