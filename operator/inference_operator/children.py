@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from inference_operator import names
@@ -24,6 +26,34 @@ from inference_operator.store import CHILD_KINDS, Child, Key, Store
 Json = Mapping[str, Any]
 logger = logging.getLogger(__name__)
 
+# Somebody who changes a child again and again is answered ever more slowly, so that two
+# controllers that disagree do not keep the API server busy.
+FIRST_REPAIR_PAUSE_SECONDS = 1.0
+LONGEST_REPAIR_PAUSE_SECONDS = 60.0
+PEACE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A child that somebody had changed and that was put right."""
+
+    kind: str
+    name: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `Children.sync` did.
+
+    `wait` is the number of seconds after which a child that keeps being changed is put right
+    again, 0 when there is none.
+    """
+
+    written: bool = False
+    wait: float = 0.0
+    repairs: tuple[Repair, ...] = ()
+
 
 class Children:
     """Applies and prunes."""
@@ -32,8 +62,8 @@ class Children:
         self._cluster = cluster
         self._store = store
 
-    async def sync(self, key: Key, service: InferenceService, wanted: Desired) -> bool:
-        """Bring all children in line; says whether anything was written.
+    async def sync(self, key: Key, service: InferenceService, wanted: Desired) -> Outcome:
+        """Bring all children in line.
 
         Raises:
             ChildConflictError: an object with a child's name is not ours.
@@ -44,13 +74,30 @@ class Children:
         # First away with what is in the way: an autoscaler that should be gone would fight.
         pruned = await self._prune(key, service, by_kind)
         stale = self.stale(key, service, wanted)
+        now = time.monotonic()
+        pauses = [self._pause(key, manifest, now) for manifest in stale]
+        due = [manifest for manifest, pause in zip(stale, pauses, strict=True) if pause <= 0]
         results = await asyncio.gather(
-            *(self._apply(key, service, child) for child in stale), return_exceptions=True
+            *(self._apply(key, service, manifest) for manifest in due), return_exceptions=True
         )
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors:
             raise errors[0]
-        return pruned or bool(stale)
+        repairs = tuple(result for result in results if isinstance(result, Repair))
+        wait = min((pause for pause in pauses if pause > 0), default=0.0)
+        return Outcome(pruned or bool(due), wait, repairs)
+
+    def _pause(self, key: Key, manifest: Json, now: float) -> float:
+        """Seconds until a child may be put right; not above 0 when it may be at once."""
+        child = self._known(key, manifest["kind"])
+        if child is None or child.repairs == 0 or child.in_sync_with != digest(manifest):
+            return 0.0
+        since = now - child.repaired_at
+        if since > PEACE_SECONDS:
+            child.repairs = 0
+            return 0.0
+        pause = FIRST_REPAIR_PAUSE_SECONDS * 2.0 ** min(child.repairs - 1, 10)
+        return min(pause, LONGEST_REPAIR_PAUSE_SECONDS) - since
 
     def stale(self, key: Key, service: InferenceService, wanted: Desired) -> list[Json]:
         """Children that are missing or not as they should be."""
@@ -93,8 +140,8 @@ class Children:
             child.body, child.in_sync_with = None, mark
         return same
 
-    async def _apply(self, key: Key, service: InferenceService, manifest: Json) -> None:
-        """Create or put right one child."""
+    async def _apply(self, key: Key, service: InferenceService, manifest: Json) -> Repair | None:
+        """Create, change or put right one child."""
         kind = manifest["kind"]
         child = self._known(key, kind)
         if child is not None and child.owner_uid != service.uid:
@@ -107,11 +154,15 @@ class Children:
             answer = await self._send(key, service, marked, known=child is not None)
         except ApiError as error:
             raise _explained(error, manifest) from error
-        self._remember(key, manifest, mark, answer)
-        if child is not None and child.in_sync_with == mark:
-            logger.info("%s/%s: put %s right, somebody changed it", *key, kind)
-        elif child is None:
+        repair = None
+        if child is None:
             logger.info("%s/%s: created %s", *key, kind)
+        elif child.in_sync_with == mark:
+            child.repairs, child.repaired_at = child.repairs + 1, time.monotonic()
+            repair = Repair(kind, manifest["metadata"]["name"], changed_by(child.body))
+            logger.info("%s/%s: %s was changed by %s and put right", *key, kind, repair.by)
+        self._remember(key, manifest, mark, answer)
+        return repair
 
     async def _send(
         self, key: Key, service: InferenceService, manifest: Json, *, known: bool
@@ -171,6 +222,17 @@ class Children:
         child.accepted = b""
         if not matches(manifest, answer):
             child.accepted = digest(project(manifest, answer))
+
+
+def changed_by(body: Json | None) -> str:
+    """The manager of the newest change that is not the operator's or a status."""
+    fields = ((body or {}).get("metadata") or {}).get("managedFields") or ()
+    others = [
+        (entry.get("time", ""), entry.get("manager", ""))
+        for entry in fields
+        if entry.get("manager") != names.FIELD_MANAGER and not entry.get("subresource")
+    ]
+    return max(others)[1] if others else "somebody"
 
 
 class _OursError(Exception):

@@ -49,13 +49,23 @@ def _kind_of(condition: Json) -> tuple[str, str]:
 async def announce(cluster: Cluster, body: Json, before: Json, after: Json) -> None:
     """Post the Event for a change of status, if it is worth one."""
     found = transition(before, after)
-    if found is None:
-        return
-    kind, reason, message = found
+    if found is not None:
+        _, reason, message = found
+        metadata = body["metadata"]
+        logger.info("%s/%s: %s: %s", metadata["namespace"], metadata["name"], reason, message)
+        await _post(cluster, body, found)
+
+
+async def announce_repair(cluster: Cluster, body: Json, child: str, by: str) -> None:
+    """Post the Event for a child that somebody had changed by hand."""
+    message = f"the {child} was changed by {by} and put right: change the {names.KIND} instead"
+    await _post(cluster, body, ("Normal", "Repaired", message))
+
+
+async def _post(cluster: Cluster, body: Json, what: tuple[str, str, str]) -> None:
     metadata = body["metadata"]
-    logger.info("%s/%s: %s: %s", metadata["namespace"], metadata["name"], reason, message)
     try:
-        await cluster.create("Event", metadata["namespace"], build(body, kind, reason, message))
+        await cluster.create("Event", metadata["namespace"], build(body, *what))
     except ApiError as error:
         logger.warning("%s/%s: no Event: %s", metadata["namespace"], metadata["name"], error)
 

@@ -21,7 +21,7 @@ from inference_operator.children import Children
 from inference_operator.cluster import Cluster
 from inference_operator.config import Config
 from inference_operator.errors import ApiError, ApiUnavailableError, StatusError, StuckError
-from inference_operator.events import announce
+from inference_operator.events import announce, announce_repair
 from inference_operator.manifests import Desired, Running, desired
 from inference_operator.observed import service_of
 from inference_operator.spec import InferenceService, parse
@@ -147,14 +147,19 @@ class Reconciler:
         service: InferenceService | None = None
         wanted: Desired | None = None
         error: StatusError | None = None
+        again = 0.0
         try:
             service = parse(body)
             wanted = desired(service, self.config, _running(body))
-            if await self.children.sync(key, service, wanted):
+            outcome = await self.children.sync(key, service, wanted)
+            for repair in outcome.repairs:
+                await announce_repair(self.cluster, body, repair.kind, repair.by)
+            if outcome.written:
                 # What was just written comes back as events; the status is written after them.
                 self.queue.done(key)
                 self.queue.add(key, Priority.STATUS, self.config.status_delay_seconds)
                 return
+            again = outcome.wait
         except StatusError as refused:
             error, wanted = refused, None
         except ApiError as failed:
@@ -167,6 +172,8 @@ class Reconciler:
             self.queue.failed(key)
         else:
             self.queue.done(key)
+            if again:
+                self.queue.add(key, Priority.STATUS, again)
 
     def _is_stuck(self, key: Key, error: ApiError) -> bool:
         """Whether an error of the API server has lasted long enough to be worth telling."""

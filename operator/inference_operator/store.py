@@ -38,7 +38,8 @@ class Child:
     `body` is kept only until the child was compared with what is wanted. `in_sync_with` is the
     digest of the manifest it was found equal to, `accepted` the digest of the form that the API
     server gave to that manifest. `owns_replicas` says that we are the manager of a Deployment's
-    number of replicas.
+    number of replicas. `repairs` counts how often in a row it had to be put right, the last time at
+    `repaired_at` on the monotonic clock.
     """
 
     uid: str
@@ -48,6 +49,8 @@ class Child:
     in_sync_with: bytes = b""
     accepted: bytes = b""
     owns_replicas: bool = False
+    repairs: int = 0
+    repaired_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -162,6 +165,7 @@ class Store:
         child.owns_replicas = kind == "Deployment" and _owns_replicas(metadata)
         if known is not None and known.uid == child.uid:
             child.in_sync_with, child.accepted = known.in_sync_with, known.accepted
+            child.repairs, child.repaired_at = known.repairs, known.repaired_at
         entry.children[kind] = child
         self._note(entry, kind, body)
         return True

@@ -261,3 +261,25 @@ def test_an_idle_operator_writes_nothing_nor_does_a_restarted_one(
     assert second.writes() <= 1
     assert (kubectl.get(KIND, "shapes") or {})["metadata"]["resourceVersion"] == version
     assert present(kubectl, "deployment")["metadata"]["generation"] == generation
+
+
+def test_a_quarrel_slows_down(kubectl: Kubectl, operator: Operator) -> None:
+    """Another controller that insists is answered, but ever more slowly, and it is told."""
+    kubectl.apply(service())
+    present(kubectl, "service")
+    stolen = {"spec": {"selector": {"app": "stolen"}}}
+    rounds = 12
+    for _ in range(rounds):
+        kubectl.patch("service", "shapes-predictor", stolen)
+    calls = operator.metrics("inference_operator_api_calls_total")
+    patches = calls['{code="200",method="PATCH",resource="services"}']
+    assert patches < rounds
+
+    def repaired() -> bool:
+        return "app" not in present(kubectl, "service")["spec"]["selector"]
+
+    eventually(repaired, "put right in the end", timeout_s=60)
+    events = kubectl.run("get", "events", "-o", "json", "--field-selector", "reason=Repaired")
+    messages = [event["message"] for event in json.loads(events)["items"]]
+    assert messages
+    assert all("Service was changed by kubectl" in message for message in messages)
