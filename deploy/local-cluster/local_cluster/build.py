@@ -49,6 +49,14 @@ def build_key(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def revision() -> str:
+    """Twelve hex digits over everything that decides what a cluster is made of."""
+    digest = hashlib.sha256(build_key(source_folder()).encode())
+    for file in sorted((package_folder() / "local_cluster").glob("*.py")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def kubernetes_version(go_mod: str) -> str:
     """The version of Kubernetes that the text of a go.mod pins, such as `v1.36.3`.
 

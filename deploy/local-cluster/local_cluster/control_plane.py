@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from local_cluster import state as states
+from local_cluster.build import revision
 from local_cluster.kubeconfigs import component_kubeconfig, portable_kubeconfig
 from local_cluster.launch import start_supervisor, write_plan
 from local_cluster.pki import create_cluster_pki, write_private
@@ -99,7 +100,7 @@ def start(layout: Layout, binary: Path) -> states.State:
     """Start a control plane that does not run yet; returns before it answers."""
     ports = free_ports(PORT_NAMES)
     state = states.State(states.Mode.OWN, states.Profile.CONTROL_PLANE, layout.cluster_id)
-    state = dataclasses.replace(state, ports=ports)
+    state = dataclasses.replace(state, ports=ports, revision=revision())
     states.save(layout.state, state)
     prepare_folders(layout)
     create_cluster_pki(layout.pki, NODE_NAME, server_names(LOOPBACK, "10.63.0.1"))

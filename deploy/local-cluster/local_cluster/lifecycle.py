@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from local_cluster import control_plane, foreign, packages, teardown, whole_cluster
 from local_cluster import state as states
 from local_cluster.api import ApiServer
-from local_cluster.build import ensure_binary
+from local_cluster.build import ensure_binary, revision
 from local_cluster.console import Progress, elapsed, say
 from local_cluster.errors import ClusterError
 from local_cluster.processes import is_running
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from local_cluster.layout import Layout
     from local_cluster.state import State
 
-READY_SECONDS = 120.0
+READY_SECONDS = 240.0
 
 
 class Interrupted(BaseException):
@@ -96,7 +96,7 @@ def wait_for(
     """Wait for a condition, while the cluster's programs live.
 
     Raises:
-        ClusterError: a program ended, or the condition did not come true in two minutes.
+        ClusterError: a program ended, or the condition did not come true in four minutes.
     """
     deadline = time.monotonic() + READY_SECONDS
     while not condition():
@@ -191,7 +191,10 @@ def _use_foreign(layout: Layout, state: State | None, context: str) -> None:
     elif foreign.answers(layout):
         say(f"The cluster of context {state.context} answers.")
     else:
-        message = f"the cluster of context {state.context} does not answer"
+        message = (
+            f"the cluster of context {state.context} does not answer; if it is gone, run "
+            f"`local-cluster down` and then `up`"
+        )
         raise ClusterError(message)
 
 
@@ -246,6 +249,8 @@ def _check_running(layout: Layout, state: State, profile: Profile) -> None:
         raise ClusterError(message)
     finish(layout, state, Progress())
     say(f"The cluster in {layout.root} is up already.")
+    if state.revision != revision():
+        say("  It was started by another revision of the project: `down`, then `up`, renews it.")
 
 
 def down(layout: Layout) -> None:

@@ -49,6 +49,7 @@ class State:
         snapshotter: containerd's way to stack layers; empty without a node.
         ports: TCP ports on loopback, by program; empty with a node.
         context: kubeconfig context, for kind and for a context of the user's.
+        revision: of this package, when the cluster was started.
         created: whether this folder's `up` made the cluster (only then `down` deletes it).
     """
 
@@ -60,6 +61,7 @@ class State:
     snapshotter: str = ""
     ports: dict[str, int] = field(default_factory=dict)
     context: str = ""
+    revision: str = ""
     created: bool = True
 
 

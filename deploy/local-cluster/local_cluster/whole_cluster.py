@@ -11,7 +11,7 @@ from local_cluster import cgroups, machine, network, node_config, packages
 from local_cluster import state as states
 from local_cluster.addons import dns_objects, load_balancer_rights, metrics_objects
 from local_cluster.archive import single_program_image
-from local_cluster.build import pause_path
+from local_cluster.build import pause_path, revision
 from local_cluster.control_plane import prepare_folders, server_names, write_kubeconfigs
 from local_cluster.errors import ClusterError
 from local_cluster.launch import start_supervisor, write_plan
@@ -69,6 +69,7 @@ def start(layout: Layout, binary: Path) -> states.State:
         states.Profile.FULL,
         layout.cluster_id,
         network={"block": str(block.block)},
+        revision=revision(),
     )
     states.save(layout.state, state)
     prepare_folders(layout)

@@ -26,6 +26,7 @@ STATES = st.builds(
     snapshotter=st.text(),
     ports=st.dictionaries(st.text(), st.integers(1, 65535)),
     context=st.text(),
+    revision=st.text(),
     created=st.booleans(),
 )
 
