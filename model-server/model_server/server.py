@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
@@ -24,6 +24,9 @@ from model_server.errors import InvalidModel, InvalidSettings, StartupError
 from model_server.registry import find_sources
 from model_server.settings import Settings
 from model_server.worker import Worker
+
+if TYPE_CHECKING:
+    from model_server.grpc_server import GrpcServer
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
@@ -52,6 +55,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.read_seconds = settings.timeout_seconds  # for the worker
+        self._grpc: GrpcServer | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -77,7 +81,35 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         for name in registry.names:
             model = registry.get(name)
             _log.info("serving %s", name, extra={"format": model.info.format, "task": model.task})
-        return create_app(self._settings, registry)
+        app = create_app(self._settings, registry)
+        self._start_grpc(app)
+        return app
+
+    def _start_grpc(self, app: Flask) -> None:
+        """Serves gRPC beside HTTP, from the same models and through the same gate."""
+        port = self._settings.grpc_port
+        if not port:
+            return
+        # Imported here: gRPC's threads do not survive a fork, and not everybody wants it.
+        from model_server.grpc_server import GrpcServer  # noqa: PLC0415
+
+        state = app.extensions["model_server"]
+        try:
+            self._grpc = GrpcServer(state, self._settings.host, port, http_threads(self._settings))
+        except StartupError as error:
+            report_failure(error)
+            raise SystemExit(_BOOT_ERROR) from None
+        _log.info("gRPC on port %s", self._grpc.port, extra={"grpc_port": self._grpc.port})
+
+    def begin_stop(self) -> None:
+        """Called by a worker that was told to stop: no new gRPC calls."""
+        if self._grpc is not None:
+            self._grpc.begin_stop(self._settings.drain_seconds)
+
+    def finish_stop(self) -> None:
+        """Called by a worker before it ends: gRPC calls in progress may finish."""
+        if self._grpc is not None:
+            self._grpc.finish_stop(self._settings.drain_seconds)
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -105,6 +137,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "proc_name": "model-server",
         "when_ready": _announce,
         "child_exit": _forget_worker,
+        "worker_exit": _finish_worker,
     }
 
 
@@ -127,6 +160,10 @@ def _announce(server: Any) -> None:
         _log.info("listening on http://%s:%s", host, port, extra={"port": port})
 
 
+def _finish_worker(_server: object, worker: Any) -> None:
+    worker.app.finish_stop()
+
+
 def _forget_worker(_server: object, worker: Any) -> None:
     """Takes a dead worker's live gauges out of the shared metrics."""
     if os.environ.get(MULTIPROCESS_VARIABLE):
@@ -144,8 +181,10 @@ def report_failure(error: StartupError) -> None:
             TERMINATION_LOG.write_text(line[:4000], encoding="utf-8")
 
 
-def check_address(host: str, port: int) -> None:
-    """Makes sure that the address can be listened on; gunicorn itself would try for five seconds.
+def check_address(host: str, port: int, flag: str = "--port") -> None:
+    """Makes sure that the address can be listened on.
+
+    gunicorn itself would try for five seconds, and gRPC would share the port with whoever has it.
 
     Raises:
         InvalidSettings: saying what the system says.
@@ -157,7 +196,7 @@ def check_address(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise InvalidSettings(
-                f"--host and --port: cannot listen on {host} port {port}: {error.strerror or error}"
+                f"--host and {flag}: cannot listen on {host} port {port}: {error.strerror or error}"
             ) from error
 
 
@@ -171,6 +210,8 @@ def serve(settings: Settings) -> int:
         # A wrong path or a taken port is reported before anything is started.
         find_sources(settings)
         check_address(settings.host, settings.port)
+        if settings.grpc_port:
+            check_address(settings.host, settings.grpc_port, "--grpc-port")
     except StartupError as error:
         report_failure(error)
         return 2

@@ -8,7 +8,7 @@ is its description everywhere: `--help`, the documentation and error messages.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model_server.errors import InvalidSettings
@@ -67,6 +67,9 @@ class Settings(BaseSettings):
 
     port: int = Field(default=5000, ge=0, le=65535)
     """Port of the HTTP server. 0 lets the system choose a free one."""
+
+    grpc_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the Open Inference Protocol over gRPC, usually 8081. 0: no gRPC."""
 
     workers: Count = 0
     """Worker processes. 0: one, which shares the model's memory between its threads."""
@@ -138,12 +141,14 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     """Form of log lines: one JSON object a line, or text for people."""
 
-    @field_validator("port", mode="before")
+    @field_validator("port", "grpc_port", mode="before")
     @classmethod
-    def _ignore_service_link(cls, value: Any) -> Any:
+    def _ignore_service_link(cls, value: Any, field: ValidationInfo) -> Any:
         # Kubernetes gives every pod MODEL_SERVER_PORT=tcp://... when its namespace has a Service
         # named model-server. That is not ours.
-        return 5000 if isinstance(value, str) and value.startswith("tcp://") else value
+        if isinstance(value, str) and value.startswith("tcp://"):
+            return cls.model_fields[str(field.field_name)].default
+        return value
 
     @field_validator("image_formats", mode="before")
     @classmethod

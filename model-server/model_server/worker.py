@@ -74,6 +74,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         super().set_accept_enabled(enabled)
         if enabled or self.alive:
             return
+        self.app.begin_stop()
         for listener in self.sockets:
             if listener.sock is not None:
                 while self._accept(listener):

@@ -1,0 +1,268 @@
+"""The Open Inference Protocol over gRPC, on a port of its own in every worker process.
+
+The same data plane, the same gate and the same counters as HTTP; only the envelope differs. With
+it come the standard health service, for Kubernetes's grpc probes, and reflection, for grpcurl.
+Imported only if a port is set: whoever does not want gRPC does not pay for it.
+"""
+
+import logging
+import math
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from model_server import __version__, errors, grpc_v2, protocol_v2
+from model_server import open_inference_pb2 as messages
+from model_server.context import RequestContext
+from model_server.errors import InvalidSettings, RequestError
+from model_server.inference import VisionModel
+from model_server.logs import REQUEST_LOGGER
+from model_server.routes.state import State
+
+SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+_log = logging.getLogger(REQUEST_LOGGER)
+_REQUEST_ID = "x-request-id"
+# For answers that are made but not sent yet.
+_LAST_WORDS_SECONDS = 0.5
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_STATUSES: dict[type[RequestError], grpc.StatusCode] = {
+    errors.UnknownModel: grpc.StatusCode.NOT_FOUND,
+    errors.WrongTask: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.PayloadTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.ImageTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    # Not RESOURCE_EXHAUSTED: UNAVAILABLE is what clients and proxies take as "try again".
+    errors.Overloaded: grpc.StatusCode.UNAVAILABLE,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.ClientGone: grpc.StatusCode.CANCELLED,
+    errors.InferenceFailed: grpc.StatusCode.INTERNAL,
+}
+Request = TypeVar("Request", bound=Message)
+
+
+class GrpcServer:
+    """One worker's gRPC server.
+
+    Attributes:
+        port: Where it listens.
+    """
+
+    def __init__(self, state: State, host: str, port: int, threads: int) -> None:
+        """Starts it.
+
+        Args:
+            state: Models, limits, gate and metrics, shared with HTTP.
+            host: Address to listen on.
+            port: Port to listen on; the workers of one master share it.
+            threads: Calls at the same time at most; one more is turned away.
+
+        Raises:
+            InvalidSettings: if the port cannot be listened on.
+        """
+        size = state.settings.max_body_bytes
+        self._server = grpc.server(
+            ThreadPoolExecutor(threads, thread_name_prefix="grpc"),
+            maximum_concurrent_rpcs=threads,
+            options=[
+                ("grpc.max_receive_message_length", size),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 1),
+            ],
+        )
+        self._health = health.HealthServicer()
+        for name in ("", SERVICE, *state.registry.names):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._service = _Service(state)
+        self._server.add_generic_rpc_handlers((_handlers(self._service),))
+        reflection.enable_server_reflection(
+            (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            self.port: int = self._server.add_insecure_port(where)
+        except RuntimeError as error:
+            raise InvalidSettings(f"--grpc-port: cannot listen on {where}") from error
+        self._server.start()
+
+    def begin_stop(self, seconds: float) -> None:
+        """Takes no new calls; those in progress have `seconds` to finish. Returns at once."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(seconds)
+
+    def finish_stop(self, seconds: float) -> None:
+        """Waits until the calls in progress have finished, after `begin_stop`.
+
+        Whoever watches the health service would do so for ever; that is not waited for.
+        """
+        self._service.wait_idle(seconds)
+        self._server.stop(_LAST_WORDS_SECONDS).wait(2 * _LAST_WORDS_SECONDS)
+
+
+def _handlers(service: "_Service") -> grpc.GenericRpcHandler:
+    described = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    methods = {}
+    for method in described.methods:
+        request = getattr(messages, method.input_type.name)
+        response = getattr(messages, method.output_type.name)
+        methods[method.name] = grpc.unary_unary_rpc_method_handler(
+            _guarded(service, method.name, getattr(service, _snake_case(method.name))),
+            request_deserializer=request.FromString,
+            response_serializer=response.SerializeToString,
+        )
+    return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+
+def _snake_case(name: str) -> str:
+    """`ModelInfer` to `model_infer`, the method of `_Service` that answers it."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _guarded(
+    service: "_Service",
+    method: str,
+    answer: Callable[[Any, RequestContext], Message],
+) -> Callable[[Any, grpc.ServicerContext], Message]:
+    """Surrounds a method with what surrounds every request: context, errors, log and metrics."""
+
+    def handle(request: Any, call: grpc.ServicerContext) -> Message:
+        context = service.context(call)
+        call.set_trailing_metadata(((_REQUEST_ID, context.request_id),))
+        with service.recorded(method, context) as record:
+            try:
+                return answer(request, context)
+            except RequestError as error:
+                record["error"], status = error.code, _status(error)
+                details = error.message
+            except Exception:  # what a client sees must not depend on what went wrong inside
+                logging.getLogger("model_server").exception("a request failed")
+                record["error"], status = "InternalError", grpc.StatusCode.INTERNAL
+                details = "the server failed; the request's id is in its log"
+            record["status"] = status.name
+            call.abort(status, details)
+        raise AssertionError("abort always raises")
+
+    return handle
+
+
+def _status(error: RequestError) -> grpc.StatusCode:
+    return _STATUSES.get(type(error), grpc.StatusCode.INVALID_ARGUMENT)
+
+
+class _Service:
+    """The protocol's methods, each from message to message."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._inside = 0
+        self._changed = threading.Condition()
+
+    def wait_idle(self, seconds: float) -> None:
+        """Waits until no call is in progress, at most so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._inside == 0, seconds)
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._inside += change
+            self._changed.notify_all()
+
+    def context(self, call: grpc.ServicerContext) -> RequestContext:
+        """A request's context: its id, and the sooner of the client's and our deadline."""
+        sent = dict(call.invocation_metadata() or ())
+        wanted = sent.get(_REQUEST_ID, "")
+        known = isinstance(wanted, str) and _SAFE_ID.fullmatch(wanted)
+        seconds = min(self._state.settings.timeout_seconds, call.time_remaining() or math.inf)
+        return RequestContext(
+            request_id=str(wanted) if known else uuid.uuid4().hex,
+            deadline=time.monotonic() + seconds,
+            client_gone=lambda: not call.is_active(),
+        )
+
+    @contextmanager
+    def recorded(self, method: str, context: RequestContext) -> Iterator[dict[str, str]]:
+        """Counts and logs a call; the body tells of an error through the yielded dictionary."""
+        record = {"status": grpc.StatusCode.OK.name, "error": ""}
+        started = time.perf_counter()
+        self._count(1)
+        try:
+            yield record
+        finally:
+            self._count(-1)
+            seconds = time.perf_counter() - started
+            endpoint, metrics = f"/{SERVICE}/{method}", self._state.metrics
+            metrics.requests.labels(endpoint, context.model, record["status"]).inc()
+            metrics.request_seconds.labels(endpoint).observe(seconds)
+            metrics.observe_stages(context.model, context.stages)
+            if record["error"]:
+                metrics.errors.labels(endpoint, record["error"]).inc()
+            if method == "ModelInfer":  # the others are probes
+                _log.info(
+                    "gRPC %s %s", method, record["status"],
+                    extra={
+                        "request_id": context.request_id,
+                        "model": context.model,
+                        "status": record["status"],
+                        "error": record["error"],
+                        "milliseconds": round(seconds * 1000, 2),
+                        "stages_ms": {
+                            name: round(s * 1000, 2) for name, s in context.stages.items()
+                        },
+                    },
+                )  # fmt: skip
+
+    def _model(self, name: str, version: str) -> VisionModel:
+        model = self._state.registry.get(name)
+        protocol_v2.check_version(model, version)
+        return model
+
+    def server_live(self, _request: Any, _context: RequestContext) -> Message:
+        return messages.ServerLiveResponse(live=True)
+
+    def server_ready(self, _request: Any, _context: RequestContext) -> Message:
+        return messages.ServerReadyResponse(ready=True)
+
+    def model_ready(self, request: messages.ModelReadyRequest, _context: RequestContext) -> Message:
+        self._model(request.name, request.version)
+        return messages.ModelReadyResponse(ready=True)
+
+    def server_metadata(self, _request: Any, _context: RequestContext) -> Message:
+        return messages.ServerMetadataResponse(
+            name="model-server", version=__version__, extensions=protocol_v2.EXTENSIONS
+        )
+
+    def model_metadata(
+        self, request: messages.ModelMetadataRequest, _context: RequestContext
+    ) -> Message:
+        return grpc_v2.encode_metadata(
+            protocol_v2.metadata(self._model(request.name, request.version))
+        )
+
+    def repository_index(self, _request: Any, _context: RequestContext) -> Message:
+        answer = messages.RepositoryIndexResponse()
+        for name in self._state.registry.names:
+            answer.models.add(name=name, version=protocol_v2.VERSION, state="READY")
+        return answer
+
+    def model_infer(self, request: messages.ModelInferRequest, context: RequestContext) -> Message:
+        model = self._model(request.model_name, request.model_version)
+        most = self._state.settings.max_instances
+        size = request.ByteSize()
+        self._state.bodies.reserve(size)
+        try:
+            wanted = grpc_v2.parse_request(request, most)
+            with self._state.gate.admit(context):
+                found = protocol_v2.infer(model, wanted, most, context)
+            with context.stage("encode"):
+                return grpc_v2.encode_response(found, protocol_v2.VERSION, raw=wanted.binary)
+        finally:
+            self._state.bodies.release(size)

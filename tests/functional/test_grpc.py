@@ -1,0 +1,327 @@
+"""The Open Inference Protocol over gRPC, with gRPC's own client against the real server."""
+
+from __future__ import annotations
+
+import io
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+from PIL import Image
+
+from model_server import open_inference_pb2 as pb
+from support.model_server import (
+    COCO,
+    COCO_LABELS,
+    DATA,
+    IMAGENET,
+    IMAGENET_LABELS,
+    NO_DATA,
+    RunningServer,
+    model_server,
+    server_command,
+    server_environment,
+    stop,
+)
+from support.poll import eventually
+
+SERVICE = "inference.GRPCInferenceService"
+needs_data = pytest.mark.skipif(not COCO.exists(), reason=NO_DATA)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Calls:
+    """The protocol's methods on a channel."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
+
+    def __call__(self, method: str, request: Message, timeout: float = 60, **metadata: str) -> Any:
+        described = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name[method]
+        answer = getattr(pb, described.output_type.name)
+        call = self.channel.unary_unary(
+            f"/{SERVICE}/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        sent = tuple((key.replace("_", "-"), value) for key, value in metadata.items())
+        return call(request, timeout=timeout, metadata=sent)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[RunningServer, int]]:
+    port = free_port()
+    with model_server(name="shapes", grpc_port=port, max_body_bytes=1_000_000) as running:
+        yield running, port
+
+
+@pytest.fixture
+def calls(server: tuple[RunningServer, int]) -> Iterator[Calls]:
+    with grpc.insecure_channel(f"127.0.0.1:{server[1]}") as channel:
+        yield Calls(channel)
+
+
+def png(size: tuple[int, int] = (64, 48)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 30)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def picture_request(*pictures: bytes, raw: bool = False, model: str = "shapes") -> Message:
+    request = pb.ModelInferRequest(model_name=model, id="mine")
+    item = request.inputs.add(name="image", datatype="BYTES", shape=[len(pictures)])
+    if raw:
+        parts = (len(data).to_bytes(4, "little") + data for data in pictures)
+        request.raw_input_contents.append(b"".join(parts))
+    else:
+        item.contents.bytes_contents.extend(pictures)
+    return request
+
+
+def test_live_ready_and_metadata(calls: Calls) -> None:
+    assert calls("ServerLive", pb.ServerLiveRequest()).live
+    assert calls("ServerReady", pb.ServerReadyRequest()).ready
+    assert calls("ModelReady", pb.ModelReadyRequest(name="shapes")).ready
+    assert calls("ModelReady", pb.ModelReadyRequest(name="shapes", version="1")).ready
+    server = calls("ServerMetadata", pb.ServerMetadataRequest())
+    assert server.name == "model-server"
+    assert "binary_tensor_data" in server.extensions
+    model = calls("ModelMetadata", pb.ModelMetadataRequest(name="shapes"))
+    assert (model.platform, list(model.versions)) == ("tensorflow_lite", ["1"])
+    assert (model.inputs[0].datatype, model.inputs[0].shape[-1]) == ("UINT8", 3)
+    assert "labels" in [output.name for output in model.outputs]
+    index = calls("RepositoryIndex", pb.RepositoryIndexRequest())
+    assert [(item.name, item.state) for item in index.models] == [("shapes", "READY")]
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_picture(raw: bool, calls: Calls) -> None:
+    answer = calls("ModelInfer", picture_request(png(), raw=raw))
+    assert (answer.model_name, answer.model_version, answer.id) == ("shapes", "1", "mine")
+    assert "labels" in [output.name for output in answer.outputs]
+    assert bool(answer.raw_output_contents) is raw
+    assert answer.outputs[0].HasField("contents") is not raw
+
+
+def test_a_tensor_gives_the_same_raw_and_as_a_list(calls: Calls) -> None:
+    spec = calls("ModelMetadata", pb.ModelMetadataRequest(name="shapes")).inputs[0]
+    pixels = np.random.default_rng(1).integers(0, 256, list(spec.shape), dtype=np.uint8)
+    raw = pb.ModelInferRequest(model_name="shapes", raw_input_contents=[pixels.tobytes()])
+    raw.inputs.add(name=spec.name, datatype="UINT8", shape=spec.shape)
+    typed = pb.ModelInferRequest(model_name="shapes")
+    item = typed.inputs.add(name=spec.name, datatype="UINT8", shape=spec.shape)
+    item.contents.uint_contents.extend(pixels.ravel().tolist())
+    one, other = calls("ModelInfer", raw), calls("ModelInfer", typed)
+    assert [output.name for output in one.outputs] == [output.name for output in other.outputs]
+    for number, output in enumerate(other.outputs):
+        if output.datatype == "FP32":
+            values = np.frombuffer(one.raw_output_contents[number], "<f4")
+            assert values.tolist() == list(output.contents.fp32_contents)
+
+
+def test_only_the_outputs_that_are_wanted(calls: Calls) -> None:
+    request = picture_request(png())
+    request.outputs.add(name="labels")  # type: ignore[attr-defined]
+    answer = calls("ModelInfer", request)
+    assert [output.name for output in answer.outputs] == ["labels"]
+
+
+def tensor(**changes: Any) -> Message:
+    item: dict[str, Any] = {"name": "image", "datatype": "BYTES", "shape": [1]} | changes
+    request = pb.ModelInferRequest(model_name="shapes")
+    request.inputs.add(**item)
+    return request
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "complaint"),
+    [
+        (pb.ModelInferRequest(model_name="none"), "NOT_FOUND", "there is no model 'none'"),
+        (
+            pb.ModelInferRequest(model_name="shapes", model_version="2"),
+            "NOT_FOUND",
+            "has no version '2'",
+        ),
+        (pb.ModelInferRequest(model_name="shapes"), "INVALID_ARGUMENT", "from 1 to 64 tensors"),
+        (picture_request(b"no picture"), "INVALID_ARGUMENT", "picture"),
+        (tensor(datatype="FP128"), "INVALID_ARGUMENT", "'FP128' is not one of"),
+        (tensor(datatype="FP16"), "INVALID_ARGUMENT", "needs raw_input_contents"),
+        (tensor(shape=[2]), "INVALID_ARGUMENT", "needs 2 elements, but 0 came"),
+        (tensor(shape=[-1]), "INVALID_ARGUMENT", "the shape must be"),
+        (tensor(shape=[1 << 40]), "INVALID_ARGUMENT", "the shape must be"),
+        (
+            tensor(datatype="UINT8", contents=pb.InferTensorContents(fp32_contents=[1])),
+            "INVALID_ARGUMENT",
+            "UINT8 goes into uint_contents",
+        ),
+        (
+            tensor(datatype="UINT8", contents=pb.InferTensorContents(uint_contents=[256])),
+            "INVALID_ARGUMENT",
+            "a value that is no UINT8",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(
+    request_: Message, status: str, complaint: str, calls: Calls
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        calls("ModelInfer", request_)
+    assert caught.value.code().name == status
+    assert complaint in (caught.value.details() or "")
+    assert calls("ServerLive", pb.ServerLiveRequest()).live
+
+
+def test_more_bytes_than_allowed(calls: Calls) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        calls("ModelInfer", picture_request(b"x" * 1_100_000))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_the_clients_deadline_is_kept(calls: Calls) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        calls("ModelInfer", picture_request(png((3000, 3000))), timeout=0.001)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_the_requests_id_comes_back_and_is_in_the_log(
+    server: tuple[RunningServer, int], calls: Calls
+) -> None:
+    calls("ModelInfer", picture_request(png()), x_request_id="my-own-id")
+    line = eventually(
+        lambda: next(
+            (line for line in server[0].log if line.get("request_id") == "my-own-id"), None
+        ),
+        "the log line of the call",
+    )
+    assert (line["status"], line["model"]) == ("OK", "shapes")
+    assert "inference" in line["stages_ms"]
+
+
+def test_calls_are_counted(server: tuple[RunningServer, int], calls: Calls) -> None:
+    calls("ModelInfer", picture_request(png()))
+    page = server[0].request("/metrics").body.decode()
+    endpoint = f'endpoint="/{SERVICE}/ModelInfer",model="shapes",status="OK"'
+    assert f"model_server_requests_total{{{endpoint}}}" in page
+
+
+def test_health(calls: Calls) -> None:
+    stub: Any = health_pb2_grpc.HealthStub(calls.channel)
+    for name in ("", SERVICE, "shapes"):
+        answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=60)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Check(health_pb2.HealthCheckRequest(service="none"), timeout=60)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_reflection(calls: Calls) -> None:
+    database = ProtoReflectionDescriptorDatabase(calls.channel)
+    assert SERVICE in database.get_services()
+    found = DescriptorPool(database).FindServiceByName(SERVICE)
+    assert "ModelInfer" in [method.name for method in found.methods]
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    import subprocess  # noqa: PLC0415 - only here
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            server_command(host="127.0.0.1", port=0, grpc_port=port),
+            env=server_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert done.returncode == 2
+    assert f"InvalidSettings: --host and --grpc-port: cannot listen on 127.0.0.1 port {port}" in (
+        done.stderr
+    )
+
+
+def test_stopping_loses_no_call() -> None:
+    """Calls that are in progress when the order to stop comes are answered; a watcher is not
+    waited for."""
+    port = free_port()
+    with model_server(grpc_port=port, name="shapes", drain_seconds=30) as running:
+        statuses: list[str] = []
+        begun = threading.Barrier(9)
+
+        def infer() -> None:
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                grpc.channel_ready_future(channel).result(60)
+                begun.wait(60)
+                try:
+                    Calls(channel)("ModelInfer", picture_request(png((1200, 900))))
+                    statuses.append("OK")
+                except grpc.RpcError as error:
+                    statuses.append(error.code().name)
+
+        threads = [threading.Thread(target=infer) for _ in range(8)]
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            watching = stub.Watch(health_pb2.HealthCheckRequest())
+            assert next(watching).status == health_pb2.HealthCheckResponse.SERVING
+            for thread in threads:
+                thread.start()
+            begun.wait(60)
+            before = running.request("/metrics").body
+            assert before
+            running.process.send_signal(signal.SIGTERM)
+            assert next(watching).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            for thread in threads:
+                thread.join(60)
+            assert stop(running.process) == 0
+            watching.cancel()
+    # A call that had not arrived yet is told to go elsewhere; none is cut off.
+    assert set(statuses) <= {"OK", "UNAVAILABLE"}
+    assert len(statuses) == 8
+
+
+@needs_data
+@pytest.mark.real_data
+def test_a_real_classifier_with_triton_classification() -> None:
+    port = free_port()
+    with (
+        model_server(model=IMAGENET, labels=IMAGENET_LABELS, name="birds", grpc_port=port),
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        calls = Calls(channel)
+        output = calls("ModelMetadata", pb.ModelMetadataRequest(name="birds")).outputs[0].name
+        request = picture_request((DATA / "parrot.jpg").read_bytes(), model="birds")
+        wanted = request.outputs.add(name=output)  # type: ignore[attr-defined]
+        wanted.parameters["classification"].int64_param = 2
+        answer = calls("ModelInfer", request)
+        best = answer.outputs[0].contents.bytes_contents[0].decode()
+        assert best.endswith(":macaw")
+
+
+@needs_data
+@pytest.mark.real_data
+def test_a_real_detector() -> None:
+    port = free_port()
+    with (
+        model_server(model=COCO, labels=COCO_LABELS, name="coco", grpc_port=port),
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        request = picture_request((DATA / "cat_720p.jpg").read_bytes(), model="coco")
+        answer = Calls(channel)("ModelInfer", request)
+        labels = next(output for output in answer.outputs if output.name == "labels")
+        assert labels.contents.bytes_contents[0] == b"cat"
