@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from local_cluster.errors import UnsuitableMachineError
+
 ROOT = Path("/sys/fs/cgroup")
+NEEDED = {"cpu", "cpuset", "memory", "pids"}
 
 
 def hierarchies(root: Path = ROOT) -> list[Path]:
@@ -35,15 +38,37 @@ def create(name: str, root: Path = ROOT) -> None:
     for hierarchy in hierarchies(root):
         (hierarchy / name).mkdir(exist_ok=True)
     if not is_version_1(root):
-        enabled = " ".join(f"+{word}" for word in (root / "cgroup.controllers").read_text().split())
         for folder in (root, root / name):
-            (folder / "cgroup.subtree_control").write_text(enabled)
+            _hand_down(folder, (root / "cgroup.controllers").read_text().split())
         return
     for hierarchy in hierarchies(root):
         # A fresh cpuset group is empty and takes no process until it is told what it may use.
         for file in ("cpuset.cpus", "cpuset.mems"):
             if (hierarchy / file).exists():
                 (hierarchy / name / file).write_text((hierarchy / file).read_text())
+
+
+def _hand_down(folder: Path, controllers: list[str]) -> None:
+    """Let the groups below a version 2 group use its controllers.
+
+    Some machines hold one back (cpu, where real-time processes run); only those that the kubelet
+    cannot do without must work.
+
+    Raises:
+        UnsuitableMachineError: one of those is held back, as in a container without its own groups.
+    """
+    file = folder / "cgroup.subtree_control"
+    for controller in controllers:
+        try:
+            file.write_text(f"+{controller}")
+        except OSError as error:
+            if controller in NEEDED:
+                message = (
+                    f"the control group controller {controller!r} cannot be used below {folder} "
+                    f"({error.strerror}): run this on the machine itself rather than in a "
+                    f"container, or give the container control groups of its own"
+                )
+                raise UnsuitableMachineError(message) from error
 
 
 def remove(name: str, root: Path = ROOT) -> bool:

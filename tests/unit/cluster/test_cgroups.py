@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_cluster import cgroups
+from local_cluster.errors import UnsuitableMachineError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,11 +40,26 @@ def test_version_1_has_a_group_per_controller(version_1: Path) -> None:
     assert (version_1 / "cpuset" / NAME / "cpuset.cpus").read_text() == "0-1\n"
 
 
-def test_version_2_hands_all_controllers_down(version_2: Path) -> None:
+def test_version_2_hands_controllers_down(version_2: Path) -> None:
+    # The kernel collects what is written; a plain file shows the last line.
     cgroups.create(NAME, version_2)
-    assert (version_2 / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
-    assert (version_2 / NAME / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+    assert (version_2 / "cgroup.subtree_control").read_text() == "+pids"
+    assert (version_2 / NAME / "cgroup.subtree_control").read_text() == "+pids"
     assert not cgroups.is_version_1(version_2)
+
+
+def test_a_needed_controller_that_is_held_back_is_named(version_2: Path) -> None:
+    (version_2 / "cgroup.subtree_control").unlink()
+    (version_2 / "cgroup.subtree_control").mkdir()
+    with pytest.raises(UnsuitableMachineError, match="controller 'cpu' cannot be used"):
+        cgroups.create(NAME, version_2)
+
+
+def test_one_that_is_not_needed_may_be_held_back(version_2: Path) -> None:
+    (version_2 / "cgroup.controllers").write_text("rdma\n")
+    (version_2 / "cgroup.subtree_control").unlink()
+    (version_2 / "cgroup.subtree_control").mkdir()
+    cgroups.create(NAME, version_2)
 
 
 def test_removal_takes_what_is_below_too(version_1: Path) -> None:
