@@ -17,7 +17,6 @@ _PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/b
 _DETECTIONS = "application/vnd.inference-operator.detections+json"
 _JSON = "application/json"
 _BINARY = {"type": "string", "format": "binary"}
-_PICTURE = {"type": "string", "format": "picture"}
 _JsonObject = dict[str, Any]
 
 _MODELS: tuple[type[BaseModel], ...] = (
@@ -255,11 +254,11 @@ def _picture_body() -> _JsonObject:
 
 
 def _raw_pictures() -> _JsonObject:
-    return {kind: {"schema": _PICTURE} for kind in _PICTURE_TYPES}
+    return {kind: {"schema": _BINARY} for kind in _PICTURE_TYPES}
 
 
 def _form() -> _JsonObject:
-    form = {"type": "object", "required": ["image"], "properties": {"image": _PICTURE}}
+    form = {"type": "object", "required": ["image"], "properties": {"image": _BINARY}}
     return {"multipart/form-data": {"schema": form}}
 
 

@@ -131,9 +131,9 @@ def model_server(
                 env=server_environment(environment),
             )
         try:
-            port = eventually(lambda: _port(process, log_path), "the server listens", 60, 0.02)
+            port = eventually(lambda: _port(process, log_path), "the server listens", 180, 0.02)
             server = RunningServer(process, port, log_path)
-            eventually(lambda: _ready(server), "the server is ready", 120, 0.02)
+            eventually(lambda: _ready(server), "the server is ready", 240, 0.02)
             yield server
         finally:
             stop(process)

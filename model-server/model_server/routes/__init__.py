@@ -1,12 +1,20 @@
 """HTTP only: one module per protocol, no logic. A new protocol is one line here."""
 
 from flask import Flask
+from werkzeug.routing import BaseConverter
 
 from model_server.routes import articles, documents, health, pages, v1, v2
 
 
+class ModelName(BaseConverter):
+    """A model's name in a URL: without the colon that begins `:predict`."""
+
+    regex = r"[^/:]+"
+
+
 def register_routes(app: Flask) -> None:
     """Adds every protocol's URLs to the application."""
+    app.url_map.converters["model"] = ModelName
     app.register_blueprint(health.blueprint)
     app.register_blueprint(articles.blueprint)
     app.register_blueprint(documents.blueprint)

@@ -26,14 +26,14 @@ def models() -> Response:
     return jsonify(models=list(state().registry.names))
 
 
-@blueprint.get("/v1/models/<name>")
+@blueprint.get("/v1/models/<model:name>")
 def model(name: str) -> Response:
     """A model that is loaded is ready: it has done an inference."""
     return jsonify(name=state().registry.get(name).name, ready=True)
 
 
-@blueprint.post("/v1/models/<name>:predict")
-@blueprint.post("/v1/models/<name>/versions/<version>:predict")
+@blueprint.post("/v1/models/<model:name>:predict")
+@blueprint.post("/v1/models/<model:name>/versions/<version>:predict")
 def predict(name: str, version: str = VERSION) -> Response:
     """Predictions for JSON instances, or for the picture that is the body."""
     current = state()

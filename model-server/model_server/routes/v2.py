@@ -49,8 +49,8 @@ def repository_index() -> Response:
     )
 
 
-@blueprint.get("/models/<name>")
-@blueprint.get("/models/<name>/versions/<version>")
+@blueprint.get("/models/<model:name>")
+@blueprint.get("/models/<model:name>/versions/<version>")
 def metadata(name: str, version: str = "") -> Response:
     """Platform, inputs and outputs of a model."""
     model = state().registry.get(name)
@@ -58,8 +58,8 @@ def metadata(name: str, version: str = "") -> Response:
     return jsonify(protocol_v2.metadata(model))
 
 
-@blueprint.get("/models/<name>/ready")
-@blueprint.get("/models/<name>/versions/<version>/ready")
+@blueprint.get("/models/<model:name>/ready")
+@blueprint.get("/models/<model:name>/versions/<version>/ready")
 def model_ready(name: str, version: str = "") -> Response:
     """A model that is loaded is ready: it has done an inference."""
     model = state().registry.get(name)
@@ -67,8 +67,8 @@ def model_ready(name: str, version: str = "") -> Response:
     return jsonify(name=model.name, ready=True)
 
 
-@blueprint.post("/models/<name>/infer")
-@blueprint.post("/models/<name>/versions/<version>/infer")
+@blueprint.post("/models/<model:name>/infer")
+@blueprint.post("/models/<model:name>/versions/<version>/infer")
 def infer(name: str, version: str = "") -> Response:
     """Tensors or encoded pictures in, tensors out; each as JSON or in binary form."""
     current, context = state(), request_context()

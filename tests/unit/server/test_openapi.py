@@ -23,7 +23,7 @@ def test_every_url_is_documented_and_every_document_is_a_url(client: Client) -> 
         if method != "parameters"
     }
     served = {
-        (rule.rule, method)
+        (rule.rule.replace("<model:", "<"), method)
         for rule in client().application.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule != "/" and not rule.rule.startswith(_PAGES)

@@ -133,6 +133,12 @@ def test_numbers_that_the_type_cannot_hold_are_refused(client: Client, value: fl
     assert "no UINT8" in response.get_json()["error"]
 
 
+def test_a_method_that_predict_does_not_have_is_405(client: Client) -> None:
+    response = client().get("/v1/models/colours:predict")
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "OPTIONS, POST"
+
+
 def test_versions_other_than_one_are_unknown(client: Client) -> None:
     body = {"instances": [RED]}
     server = client()
