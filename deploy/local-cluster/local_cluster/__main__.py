@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED = 130
+DIR_HELP = "the cluster's folder; another folder is another cluster (default: .cluster)"
 
 DESCRIPTION = """\
 A Kubernetes cluster to try the project on: API server, controllers, scheduler, a node with
@@ -47,27 +48,32 @@ def _parser() -> argparse.ArgumentParser:
         name: str, text: str, run: Callable[[argparse.Namespace], int]
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
-        sub.add_argument(
-            "--dir",
-            type=Path,
-            default=DEFAULT_FOLDER,
-            metavar="PATH",
-            help="the cluster's folder; another folder is another cluster (default: .cluster)",
-        )
+        sub.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, metavar="PATH", help=DIR_HELP)
         sub.set_defaults(run=run)
         return sub
 
-    up = command("up", "Start the cluster; does nothing when it runs", _up)
+    _add_up_options(command("up", "Start the cluster; does nothing when it runs", _up))
+    command("status", "Say what of the cluster runs; status 1 unless all is well", _status)
+    command("down", "Stop the cluster and leave nothing of it but its logs", _down)
+    command("build", "Build the Kubernetes binary, if it is not in the cache", _build)
+    images_text = "Build the images that changed, load them into the cluster"
+    _add_images_options(command("images", images_text, _images))
+    command("env", "Print shell lines that point kubectl at the cluster", _env)
+    kubectl = command("kubectl", "Run kubectl on the cluster: `kubectl -- get pods`", _kubectl)
+    kubectl.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENT")
+    return parser
+
+
+def _add_up_options(up: argparse.ArgumentParser) -> None:
     up.add_argument("--context", default="", help="use this kubeconfig context instead")
     up.add_argument(
         "--control-plane-only",
         action="store_true",
         help="only the API server and its controllers: no node, no root, about 6 s",
     )
-    command("status", "Say what of the cluster runs; status 1 unless all is well", _status)
-    command("down", "Stop the cluster and leave nothing of it but its logs", _down)
-    command("build", "Build the Kubernetes binary, if it is not in the cache", _build)
-    build = command("images", "Build the images that changed, load them into the cluster", _images)
+
+
+def _add_images_options(build: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--variant",
         choices=sorted(images.VARIANTS),
@@ -78,10 +84,6 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument(
         "--refresh-base", action="store_true", help="make the base image anew, with updates"
     )
-    command("env", "Print shell lines that point kubectl at the cluster", _env)
-    kubectl = command("kubectl", "Run kubectl on the cluster: `kubectl -- get pods`", _kubectl)
-    kubectl.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENT")
-    return parser
 
 
 def _up(options: argparse.Namespace) -> int:

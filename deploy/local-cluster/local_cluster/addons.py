@@ -194,9 +194,8 @@ def kind_metrics_objects() -> list[Manifest]:
     ]
 
 
-def _metrics_deployment() -> Manifest:
-    labels = {"k8s-app": "metrics-server"}
-    container = {
+def _metrics_container() -> dict[str, Any]:
+    return {
         "name": "metrics-server",
         "image": METRICS_IMAGE,
         "args": [
@@ -219,6 +218,10 @@ def _metrics_deployment() -> Manifest:
         },
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - in the container
     }
+
+
+def _metrics_deployment() -> Manifest:
+    labels = {"k8s-app": "metrics-server"}
     pod = {
         "serviceAccountName": "metrics-server",
         "priorityClassName": "system-cluster-critical",
@@ -227,7 +230,7 @@ def _metrics_deployment() -> Manifest:
             "runAsUser": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [container],
+        "containers": [_metrics_container()],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
     }
     return {

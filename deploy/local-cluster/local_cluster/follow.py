@@ -42,19 +42,7 @@ def follow(
         ClusterError: it failed; the message has the end of its output and the log's name.
     """
     lines: list[str] = []
-    with (
-        log.open("a") as file,
-        subprocess.Popen(
-            ["nice", "-n", str(NICENESS), *command],
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process,
-    ):
+    with log.open("a") as file, _started(command, cwd, env) as process:
         try:
             for line in _lines_or_ticks(process):
                 if line is not None:
@@ -72,6 +60,21 @@ def follow(
         shown = " ".join(command[:4])
         message = f"`{shown} ...` ended with status {status} (all of its output: {log}):\n{tail}"
         raise ClusterError(message)
+
+
+def _started(
+    command: list[str], cwd: Path | None, env: Mapping[str, str] | None
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["nice", "-n", str(NICENESS), *command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
 
 
 def _lines_or_ticks(process: subprocess.Popen[str]) -> Iterator[str | None]:

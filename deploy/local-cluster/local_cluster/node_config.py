@@ -24,6 +24,17 @@ PAUSE_IMAGE = "inference-operator.dev/pause:1"
 STUB_RESOLVER_FILE = "/run/systemd/resolve/resolv.conf"
 
 
+# Images are imported, never pulled, and memory and disk are the machine's: delete nothing, evict
+# nobody.
+KEEP_EVERYTHING: dict[str, Any] = {
+    "imageGCHighThresholdPercent": 100,
+    "imageGCLowThresholdPercent": 99,
+    "evictionHard": dict.fromkeys(
+        ("memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available"), "0%"
+    ),
+}
+
+
 @dataclass(frozen=True)
 class NodeSite:
     """What the node's configuration depends on.
@@ -80,12 +91,7 @@ def kubelet_configuration(site: NodeSite) -> str:
         "maxPods": 200,
         # The machine has iptables rules of its own or none; kube-proxy works with nftables.
         "makeIPTablesUtilChains": False,
-        # Images are imported, never pulled, and the disk is the machine's: delete nothing.
-        "imageGCHighThresholdPercent": 100,
-        "imageGCLowThresholdPercent": 99,
-        "evictionHard": dict.fromkeys(
-            ("memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available"), "0%"
-        ),
+        **KEEP_EVERYTHING,
         "containerLogMaxSize": "10Mi",
         "containerLogMaxFiles": 2,
         "podLogsDir": "/var/log/pods",

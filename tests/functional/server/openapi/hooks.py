@@ -7,7 +7,7 @@ named in the OpenAPI document.
 import base64
 import io
 
-import schemathesis
+import schemathesis  # type: ignore[import-not-found]  # in an environment of its own
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -42,7 +42,7 @@ for _name in _FORMATS:
     schemathesis.openapi.media_type(f"image/{_name.lower()}", _pictures(_name))
 
 
-@schemathesis.hook
+@schemathesis.hook  # type: ignore[untyped-decorator]
 def map_path_parameters(
     context: schemathesis.HookContext, path_parameters: dict[str, object] | None
 ) -> dict[str, object] | None:
