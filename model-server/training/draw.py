@@ -21,9 +21,14 @@ from .sketches import CLASSIFIED
 SCENE_SIDE = 256
 #: Side in pixels of the classifier's input.
 SINGLE_SIDE = 96
+#: Figures that would be shorter or slimmer than this (pixels of the delivered scene) are left out:
+#: nobody could tell them apart.
+LEAST_LENGTH = 15.0
+LEAST_WIDTH = 7.0
 #: No scene holds more figures than this.
 MOST_FIGURES = 16
 
+Patch = npt.NDArray[np.float64]
 Boxes = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]
 
@@ -56,34 +61,30 @@ def _colour(rng: np.random.Generator) -> tuple[float, float, float]:
     return (float(clipped[0]), float(clipped[1]), float(clipped[2]))
 
 
-def _visible(
-    below: npt.NDArray[np.float64], least: float, rng: np.random.Generator
-) -> tuple[float, float, float]:
-    """Return an ink that differs from the background by at least `least` in some channel."""
+def _visible(below: Patch, least: float, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Return an ink that stands out from a patch by `least` and by what the patch itself varies."""
+    mean, least = below.mean(axis=(0, 1)), least + float(below.std(axis=(0, 1)).max())
     for _ in range(12):
         colour = _colour(rng)
-        if np.abs(np.asarray(colour) - below).max() >= least:
+        if np.abs(np.asarray(colour) - mean).max() >= least:
             return colour
-    dark = below.mean() > 127
-    return (20.0, 20.0, 20.0) if dark else (240.0, 240.0, 240.0)
+    return (20.0, 20.0, 20.0) if mean.mean() > 127 else (240.0, 240.0, 240.0)
 
 
-def _style(
-    below: npt.NDArray[np.float64], size: float, fillable: bool, rng: np.random.Generator
-) -> pens.Style:
-    """Return a pen for a figure of `size` pixels on a background of mean colour `below`."""
+def _style(below: Patch, size: float, fillable: bool, rng: np.random.Generator) -> pens.Style:
+    """Return a pen for a figure of `size` pixels on a background that looks like `below`."""
     width = int(np.clip(round(np.exp(rng.uniform(np.log(0.012), np.log(0.12))) * size), 1, 24))
     thin = width <= 2
-    opacity = rng.uniform(0.6, 1.0) if rng.random() < 0.4 else 1.0
+    opacity = rng.uniform(0.7, 1.0) if rng.random() < 0.4 else 1.0
     style = pens.Style(
-        ink=_visible(below, 75 if thin else 50, rng),
+        ink=_visible(below, 90 if thin else 60, rng),
         fill=None,
         width=width,
-        opacity=max(opacity, 0.8) if thin else opacity,
+        opacity=max(opacity, 0.85) if thin else opacity,
         wobble=0.0 if rng.random() < 0.35 else float(rng.uniform(0.003, 0.022)),
-        grain=rng.uniform(0.2, 0.7) if rng.random() < 0.25 else 0.0,
+        grain=rng.uniform(0.2, 0.55) if rng.random() < 0.25 else 0.0,
         passes=2 if rng.random() < 0.1 else 1,
-        dash=max(3, int(size / 12)) if rng.random() < 0.04 else 0,
+        dash=max(3, int(size / 12)) if rng.random() < 0.04 and size > 40 else 0,
     )
     if fillable and rng.random() < 0.45:
         if rng.random() < 0.55:
@@ -121,14 +122,19 @@ def _moved(
     return tuple(moved)
 
 
-def _clear(box: npt.NDArray[np.float64], others: list[npt.NDArray[np.float64]]) -> bool:
-    """Tell whether a new box leaves the earlier ones recognisable (a small one may lie inside)."""
+def _clear(
+    box: npt.NDArray[np.float64], others: list[npt.NDArray[np.float64]], inside: bool
+) -> bool:
+    """Tell whether a new box leaves the earlier ones recognisable.
+
+    Boxes may touch a little; a small one may lie within a large one where `inside` allows it.
+    """
     area = float(np.prod(box[2:] - box[:2]))
     for other in others:
         common = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
         shared = float(np.prod(np.maximum(common, 0)))
         theirs = float(np.prod(other[2:] - other[:2]))
-        if shared > 0.12 * min(area, theirs) and not (area < 0.2 * theirs):
+        if shared > 0.08 * min(area, theirs) and not (inside and area < 0.2 * theirs):
             return False
     return True
 
@@ -152,18 +158,19 @@ class _Sheet:
         self.boxes: list[pens.Box] = []
         self.classes: list[int] = []
 
-    def below(self, drawing: Drawing) -> npt.NDArray[np.float64]:
-        """Return the mean colour under a figure."""
+    def below(self, drawing: Drawing) -> Patch:
+        """Return some of the pixels under a figure."""
         corners = np.concatenate([path.points for path in drawing])
         left, top = np.maximum(corners.min(axis=0), 0).astype(int)
         right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 1
         patch = self.canvas[top:bottom:4, left:right:4]
-        return patch.mean(axis=(0, 1), dtype=np.float64) if patch.size else np.full(3, 128.0)
+        return patch.astype(np.float64) if patch.size else np.full((1, 1, 3), 128.0)
 
     def free_place(self, drawing: Drawing) -> Drawing | None:
         """Return the figure moved to a free place, or None when none was found in a few tries."""
         reach = np.abs(np.concatenate([path.points for path in drawing])).max(axis=0)
         low_end = np.minimum(reach * 0.9, self.size * 0.45)
+        inside = self.rng.random() < 0.3
         for _ in range(12):
             centre = self.rng.uniform(low_end, self.size - low_end)
             moved = _moved(drawing, centre, self.mapping)
@@ -173,7 +180,7 @@ class _Sheet:
             if (low < outside).any() or (high > self.size - outside).any():
                 continue
             box = np.concatenate([low, high])
-            if _clear(box, self.taken):
+            if _clear(box, self.taken, inside):
                 self.taken.append(box)
                 return moved
         return None
@@ -185,6 +192,9 @@ class _Sheet:
         if drawing is None:
             return
         extent = np.ptp(np.concatenate([path.points for path in drawing]), axis=0)
+        squeezed = extent / self.size * SCENE_SIDE
+        if squeezed.max() < LEAST_LENGTH or squeezed.min() < LEAST_WIDTH:
+            return
         fillable = all(path.closed for path in drawing)
         style = _style(self.below(drawing), float(extent.max()), fillable, self.rng)
         box = pens.put(self.canvas, drawing, style, self.rng)
@@ -197,12 +207,12 @@ def _sizes(rng: np.random.Generator) -> list[float]:
     """Return the figures' lengths as shares of the picture, large ones first."""
     if rng.random() < 0.03:
         return []
-    if rng.random() < 0.08:
-        return [float(rng.uniform(0.4, 0.92))]
+    if rng.random() < 0.22:
+        return sorted(rng.uniform(0.25, 0.9, int(rng.integers(1, 4))).tolist(), reverse=True)
     count = 2 + min(int(rng.geometric(0.1)), MOST_FIGURES - 2)
     typical = rng.uniform(np.log(0.08), np.log(0.6 / np.sqrt(count) + 0.08))
     sizes = np.exp(rng.normal(typical, 0.35, count))
-    return sorted(np.clip(sizes, 0.05, 0.62).tolist(), reverse=True)
+    return sorted(np.clip(sizes, 0.06, 0.62).tolist(), reverse=True)
 
 
 def scene(seed: int, side: int = SCENE_SIDE) -> Scene:
@@ -251,7 +261,7 @@ def single(seed: int, side: int = SINGLE_SIDE) -> tuple[grounds.Picture, int]:
     centre = np.array([width, height]) / 2 + rng.uniform(-1, 1, 2) * np.maximum(slack, 0)
     drawing = _moved(drawing, centre, mapping)
     fillable = any(path.closed for path in drawing)
-    style = _style(canvas.mean(axis=(0, 1), dtype=np.float64), size, fillable, rng)
+    style = _style(canvas[::4, ::4].astype(np.float64), size, fillable, rng)
     if name in SINGLE_OUTLINED and style.fill is not None and style.fill == style.ink:
         style = replace(style, fill=None)
     if style.ink is None:

@@ -74,7 +74,7 @@ def by_hand(path: Path, size: float, wobble: float, rng: np.random.Generator) ->
     if wobble <= 0:
         return np.concatenate([path.points, path.points[:1]]) if path.closed else path.points
     length = float(np.abs(np.diff(path.points, axis=0)).sum())
-    count = int(np.clip(length / 3, 24, 120))
+    count = int(np.clip(length / 2, 60, 150))
     points = path.points
     if path.closed and len(points) > 12:
         points = np.roll(points, int(rng.integers(len(points))), axis=0)
@@ -84,7 +84,7 @@ def by_hand(path: Path, size: float, wobble: float, rng: np.random.Generator) ->
         points = np.concatenate([points, points[1 : over + 1]])[: count + over]
     if rng.random() < 0.5:  # A quick hand rounds corners off.
         ends = points[[0, -1]].copy()
-        reach = int(rng.integers(3, 6))
+        reach = max(2, int(rng.uniform(0.02, 0.05) * len(points)))
         padded = np.pad(points, ((reach // 2, reach - 1 - reach // 2), (0, 0)), mode="edge")
         points = np.stack(
             [np.convolve(padded[:, axis], np.ones(reach) / reach, "valid") for axis in (0, 1)], 1

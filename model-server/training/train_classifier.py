@@ -26,7 +26,7 @@ INPUT = (1, SINGLE_SIDE, SINGLE_SIDE, 3)
 def arguments() -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=40000, help="drawn to learn from")
+    parser.add_argument("--pictures", type=int, default=24000, help="drawn to learn from")
     parser.add_argument("--epochs", type=int, default=8, help="passes over them")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")

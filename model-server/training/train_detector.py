@@ -31,9 +31,9 @@ INPUT = (1, SCENE_SIDE, SCENE_SIDE, 3)
 def arguments() -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=16000, help="pictures drawn to learn from")
+    parser.add_argument("--scenes", type=int, default=24000, help="pictures drawn to learn from")
     parser.add_argument("--small-epochs", type=int, default=5, help="passes at 192 pixels")
-    parser.add_argument("--epochs", type=int, default=2, help="passes at full size, after those")
+    parser.add_argument("--epochs", type=int, default=3, help="passes at full size, after those")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=1)
