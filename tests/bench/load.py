@@ -91,7 +91,11 @@ class Generator:
         (folder / "targets").write_text("\n".join(lines), encoding="utf-8")
 
     def run(self, attack: Attack, during: Callable[[int], None] | None = None) -> list[Answer]:
-        """Send, calling ``during`` once meanwhile with its process's number, and give every answer in the order sent.
+        """Send, and give every answer in the order sent.
+
+        Args:
+            attack: What and how.
+            during: Called once meanwhile with the number of the generator's process.
 
         Raises:
             RuntimeError: The generator itself failed.

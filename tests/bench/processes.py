@@ -45,7 +45,7 @@ def tree(root: int, session: int | None = None) -> list[int]:
         if not entry.name.isdigit():
             continue
         fields = _stat(int(entry.name))
-        if fields is None:
+        if fields is None or fields[0] == "Z":
             continue
         parents[int(entry.name)] = int(fields[1])
         if session is not None and int(fields[3]) == session:
@@ -93,6 +93,7 @@ class Running:
         environment: Variables on top of this process's own.
         cores: The cores it may use; all when empty.
         directory: Its working directory.
+        patience: Seconds it may take to stop before it is killed.
     """
 
     command: Sequence[str]
@@ -100,6 +101,7 @@ class Running:
     environment: Mapping[str, str] = field(default_factory=dict)
     cores: Sequence[int] = ()
     directory: Path | None = None
+    patience: float = 15.0
     peak_bytes: int = 0
 
     def __enter__(self) -> Self:
@@ -132,7 +134,7 @@ class Running:
     ) -> None:
         self._stop.set()
         self._watcher.join()
-        stop(self._process, deadline=15)
+        stop(self._process, deadline=self.patience)
 
     @property
     def pid(self) -> int:
@@ -162,6 +164,15 @@ class Running:
         """The last lines of its log, each cut at 200 characters."""
         text = self.log.read_text(encoding="utf-8", errors="replace").strip()
         return "\n".join(line[:200] for line in text.splitlines()[-lines:])
+
+    def has_line(self, line: str) -> bool:
+        """Whether its log holds exactly this line."""
+        return line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    def tail_line(self) -> str:
+        """The last line of its log in full, or nothing."""
+        text = self.log.read_text(encoding="utf-8", errors="replace").strip()
+        return text.rpartition("\n")[2]
 
     def _watch(self) -> None:
         # Half a second: reading smaps_rollup walks page tables under the process's own lock, and

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,8 @@ class ModelFiles:
         kind: ``detector`` or ``classifier``.
         recommended: What this software recommends and every peer gets: a tflite file.
         labels: One label per line, by class number.
-        articles: What the article's own way of serving gets.
+        articles: Gives what the article's own way of serving gets; made when asked for, since
+            it needs TensorFlow.
         note: Where it is from, for the reader of the table.
     """
 
@@ -39,7 +40,7 @@ class ModelFiles:
     kind: str
     recommended: Path
     labels: Path
-    articles: Path
+    articles: Callable[[], Path]
     note: str
 
 
@@ -54,16 +55,26 @@ def detector() -> ModelFiles:
             "detector",
             bundled / "model.tflite",
             bundled / "labels.txt",
-            bundled / "absent",
+            lambda: _absent(bundled),
             "the bundled detector, because the shared data is absent",
         )
     labels = paths.cache("models", "coco_labels.txt")
     # The file's first line stands for the background, which the model does not count.
     lines = labelmap.read_text(encoding="utf-8").splitlines()[1:]
     labels.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    saved = _made("ssd_savedmodel", "coco_ssd", [str(model)])
     note = "SSD MobileNet v1, COCO, int8 (its SavedModel is translated from the same file)"
-    return ModelFiles("detector", "detector", model, labels, saved, note)
+    return ModelFiles(
+        "detector",
+        "detector",
+        model,
+        labels,
+        lambda: _made("ssd_savedmodel", "coco_ssd", [str(model)]),
+        note,
+    )
+
+
+def _absent(bundled: Path) -> Path:
+    raise NotMade(f"the detector of {bundled} has no TensorFlow form: add the shared data")
 
 
 def resnet50() -> ModelFiles:
@@ -75,9 +86,34 @@ def resnet50() -> ModelFiles:
         "classifier",
         folder / "int8.tflite",
         folder / "labels.txt",
-        folder / "resnet50.keras",
+        lambda: folder / "resnet50.keras",
         "ResNet50-224, seeded random weights, int8 (the articles' way: its .keras)",
     )
+
+
+def forms(model: str) -> dict[str, Callable[[], Path]]:
+    """Every form of ``detector`` or ``resnet50`` by name, each made when it is asked for."""
+    if model == "detector":
+        return {"int8": lambda: detector().recommended, "savedmodel": detector().articles}
+    folder = resnet50().recommended.parent
+    return {
+        "savedmodel": lambda: folder / "savedmodel",
+        "keras": lambda: folder / "resnet50.keras",
+        "fp32": lambda: folder / "fp32.tflite",
+        "int8": lambda: folder / "int8.tflite",
+        "onnx": lambda: _onnx(folder),
+    }
+
+
+def _onnx(folder: Path) -> Path:
+    """The SavedModel as ONNX, by tf2onnx."""
+    target = folder / "resnet50.onnx"
+    if not target.exists():
+        partial = folder / "partial.onnx"
+        order = ["--saved-model", str(folder / "savedmodel"), "--output", str(partial)]
+        _script("onnx-export", ["tf2onnx.convert", *order, "--opset", "17"])
+        partial.rename(target)
+    return target
 
 
 def files(model: str) -> ModelFiles:
@@ -97,8 +133,19 @@ def _made(script: str, name: str, arguments: Sequence[str]) -> Path:
     partial.mkdir()
     order = [str(partial), *arguments]
     print(f"Making {name} (once; some minutes)", file=sys.stderr, flush=True)
+    _script("tensorflow", [f"bench.assets.{script}", *order])
+    partial.rename(folder)
+    return folder
+
+
+def _script(environment: str, order: Sequence[str]) -> None:
+    """Run ``python -m`` with these arguments in an environment.
+
+    Raises:
+        NotMade: It failed.
+    """
     answer = subprocess.run(
-        [str(installs.python("tensorflow")), "-m", f"bench.assets.{script}", *order],
+        [str(installs.python(environment)), "-m", *order],
         cwd=paths.HERE.parent,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(paths.HERE.parent)},
         capture_output=True,
@@ -106,6 +153,4 @@ def _made(script: str, name: str, arguments: Sequence[str]) -> Path:
         check=False,
     )
     if answer.returncode:
-        raise NotMade(f"{name}: " + " ".join(answer.stderr.strip().splitlines()[-3:]))
-    partial.rename(folder)
-    return folder
+        raise NotMade(f"{order[0]}: " + " ".join(answer.stderr.strip().splitlines()[-3:]))

@@ -48,3 +48,19 @@ QUICK = (
     Workload("resnet50", "answer", "0.3MP", (8,)),
     Workload("detector", "annotate", "0.3MP", (1,)),
 )
+
+
+def chosen(names: str, default: tuple[Workload, ...]) -> tuple[Workload, ...]:
+    """The workloads with these comma-separated names; the default when empty.
+
+    Raises:
+        SystemExit: There is none of such a name.
+    """
+    if not names:
+        return default
+    known = {workload.name: workload for workload in FULL}
+    wanted = [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in known:
+            raise SystemExit(f"--workloads: there is no {name!r}; there are {', '.join(known)}")
+    return tuple(known[name] for name in wanted)

@@ -18,6 +18,7 @@ from bench.serving import wire
 from bench.serving.cases import Workload
 
 OURS = "ours"
+BATCHING = "ours (batching)"
 RAW = "raw engine"
 ARTICLES = "articles' way"
 
@@ -66,7 +67,8 @@ class Contestant:
         name: As the table shows it.
         environment: Its virtual environment under ``environments``; empty for this project's own.
         command: The interpreter of that environment and the start to the command line.
-        protocols: How each task is asked; a task that is absent is not offered.
+        protocols: How each task is asked, by the workload's name, model and task, or task; what
+            is absent is not offered.
         variables: On top of ``Start.variables``.
     """
 
@@ -82,8 +84,10 @@ class Contestant:
 
     def protocol(self, workload: Workload) -> wire.Protocol | None:
         """How this workload is asked of it, or None."""
-        exact = self.protocols.get(f"{workload.model} {workload.task}")
-        return exact or self.protocols.get(workload.task)
+        for key in (workload.name, f"{workload.model} {workload.task}", workload.task):
+            if key in self.protocols:
+                return self.protocols[key]
+        return None
 
     def interpreter(self) -> Path:
         """The Python of its environment, installed by now."""
@@ -113,6 +117,10 @@ def _ours(python: Path, start: Start) -> list[str]:
         *("--score-threshold", "0.5"),
         *("--log-level", "warning"),
     ]
+
+
+def _batching(python: Path, start: Start) -> list[str]:
+    return [*_ours(python, start), "--max-batch-size", "8", "--max-latency-ms", "5"]
 
 
 def _articles(python: Path, start: Start) -> list[str]:
@@ -147,11 +155,20 @@ ALL = (
         },
     ),
     Contestant(
+        BATCHING,
+        "",
+        _batching,
+        {
+            "detector answer 0.3MP": wire.OURS_DETECTIONS,
+            "detector annotate 0.3MP": wire.OURS_ANNOTATE,
+        },
+    ),
+    Contestant(
         ARTICLES,
         "tensorflow",
         _articles,
         {"resnet50 answer": wire.FORM, "article": wire.ARTICLE},
-        lambda start: {"BENCH_MODEL": str(start.files.articles), "TF_CPP_MIN_LOG_LEVEL": "2"},
+        lambda start: {"BENCH_MODEL": str(start.files.articles()), "TF_CPP_MIN_LOG_LEVEL": "2"},
     ),
     Contestant(
         "mosec",

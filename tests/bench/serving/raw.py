@@ -77,7 +77,7 @@ def run(
 def _await_first_answer(loop: Running) -> float:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if "ready" in loop.tail(1):
+        if loop.tail_line().startswith('{"ready"'):
             return time.monotonic() - loop.started
         if not loop.alive():
             break

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import installs, paths
 from bench.assets import files, pictures
-from bench.assets.files import ModelFiles
+from bench.assets.files import ModelFiles, NotMade
 from bench.assets.pictures import Picture
 from bench.processes import free_port
 from bench.progress import Progress
@@ -119,7 +119,7 @@ class ServingBench:
                     self._raw(model, offered, common)
                 else:
                     self._contestant(contestant, model, offered, common)
-            except (Failed, installs.NotInstalled, RuntimeError, OSError) as error:
+            except (Failed, NotMade, installs.NotInstalled, RuntimeError, OSError) as error:
                 self._results.add(**common, kind="error", error=str(error)[:800])
                 self._progress.say(f"{name} failed: {str(error)[:300]}")
 

@@ -1,0 +1,1 @@
+"""The operator benchmark: how fast and how quietly resources become their children."""

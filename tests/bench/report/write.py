@@ -1,0 +1,30 @@
+"""Writes the table and the plots of a run."""
+
+from __future__ import annotations
+
+from bench import paths
+from bench.record import Results
+from bench.report.goals import goals
+from bench.report.plots import plots
+from bench.report.table import page
+
+
+def write(results: Results, *, publish: bool) -> None:
+    """Compute the goals into the results; with ``publish``, replace the table and the plots.
+
+    A partial run has no business in the committed table, so it only prints.
+    """
+    results.goals = goals(results.rows)
+    results.save()
+    text = page(results.goals, results.rows, results.machine)
+    target = paths.TABLE if publish else results.path.with_name("BENCHMARKS.md")
+    target.write_text(text, encoding="utf-8")
+    folder = paths.PLOTS if publish else results.path.with_name("plots")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, drawing in plots(results.rows).items():
+        (folder / name).write_text(drawing, encoding="utf-8")
+    print(f"Results: {results.path}\nTable: {target}\nPlots: {folder}")
+    for goal in results.goals:
+        mark = {True: "met   ", False: "MISSED", None: "  -   "}[goal["met"]]
+        shown = "not measured" if goal["ratio"] is None else f"{goal['ratio']:g}"
+        print(f"  {mark} {goal['name']}: {shown} (wanted {goal['goal']}) {goal['note']}".rstrip())
