@@ -85,8 +85,9 @@ def find_sources(settings: Settings) -> dict[str, ModelSource]:
 def parallelism(settings: Settings) -> Parallelism:
     """How each worker's models use the CPUs: one inference per CPU, each on one thread.
 
-    Expected, not yet measured on a quiet machine: under load several single-threaded inferences beat one that uses
-    all CPUs, and a lone request gains from more threads only what XNNPACK makes of them.
+    Expected, not yet measured on a quiet machine: under load several single-threaded inferences
+    beat one that uses all CPUs, and a lone request gains from more threads only what XNNPACK
+    makes of them.
     """
     cpus = max(1, available_cpus() // max(1, settings.workers))
     instances = settings.model_instances or min(cpus, 8)

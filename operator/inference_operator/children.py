@@ -20,8 +20,8 @@ from inference_operator.drift import digest, matches, project
 from inference_operator.errors import ApiError, ChildConflictError, ChildRejectedError
 from inference_operator.manifests import Desired
 from inference_operator.observed import controller_of
-from inference_operator.spec import InferenceService
 from inference_operator.store import CHILD_KINDS, Child, Key, Store
+from inference_operator.wanted import InferenceService
 
 Json = Mapping[str, Any]
 logger = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Children:
         mark = digest(manifest)
         marked = _marked(manifest, mark)
         if child is not None and _gives_up_replicas(manifest, child):
-            await self._hand_over_replicas(key, child)
+            await self._hand_over_replicas(key)
         try:
             answer = await self._send(key, service, marked, known=child is not None)
         except ApiError as error:
@@ -159,7 +159,7 @@ class Children:
             logger.info("%s/%s: created %s", *key, kind)
         elif child.in_sync_with == mark:
             child.repairs, child.repaired_at = child.repairs + 1, time.monotonic()
-            repair = Repair(kind, manifest["metadata"]["name"], changed_by(child.body))
+            repair = Repair(kind, manifest["metadata"]["name"], child.changed_by)
             logger.info("%s/%s: %s was changed by %s and put right", *key, kind, repair.by)
         self._remember(key, manifest, mark, answer)
         return repair
@@ -194,20 +194,18 @@ class Children:
             "the InferenceService another name"
         )
 
-    async def _hand_over_replicas(self, key: Key, child: Child) -> None:
+    async def _hand_over_replicas(self, key: Key) -> None:
         """Keep the present number of replicas when the autoscaler takes over.
 
         A field that its only owner stops applying is reset: the Deployment would fall to one pod
         until the autoscaler raised it again. A second manager holds the number until then.
         """
-        body = child.body or await self._cluster.get("Deployment", key[0], names.predictor(key[1]))
-        if not body:
-            return
+        deployment = self._store.observed(key).deployment
         replicas = {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"namespace": key[0], "name": names.predictor(key[1])},
-            "spec": {"replicas": body["spec"].get("replicas", 1)},
+            "spec": {"replicas": deployment.wanted if deployment else 1},
         }
         await self._cluster.apply(replicas, names.HANDOVER_MANAGER, force=True)
 
@@ -222,17 +220,6 @@ class Children:
         child.accepted = b""
         if not matches(manifest, answer):
             child.accepted = digest(project(manifest, answer))
-
-
-def changed_by(body: Json | None) -> str:
-    """The manager of the newest change that is not the operator's or a status."""
-    fields = ((body or {}).get("metadata") or {}).get("managedFields") or ()
-    others = [
-        (entry.get("time", ""), entry.get("manager", ""))
-        for entry in fields
-        if entry.get("manager") != names.FIELD_MANAGER and not entry.get("subresource")
-    ]
-    return max(others)[1] if others else "somebody"
 
 
 class _OursError(Exception):

@@ -14,13 +14,13 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Self
 
-from inference_operator import __version__, health, names
+from inference_operator import __version__, health
 from inference_operator.cluster import Cluster, Login
 from inference_operator.config import Config
 from inference_operator.election import Election
 from inference_operator.errors import ApiError, ConfigError
 from inference_operator.reconcile import Reconciler
-from inference_operator.resync import resync_forever
+from inference_operator.resync import prime, resync_forever
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -58,13 +58,13 @@ class Context:
         """Connect, and start the workers.
 
         Raises:
-            ConfigError: the cluster does not know the resource, or cannot be reached.
+            ConfigError: the cluster does not know the resource, or cannot be read.
         """
         config = self.config
         self._cluster = cluster = Cluster(login, connections=config.workers * 2)
         await cluster.open()
-        await self._check(cluster)
         self._reconciler = reconciler = Reconciler(cluster, config)
+        await self._first_look(reconciler)
         for _ in range(config.workers):
             self._spawn(reconciler.work())
         self._spawn(resync_forever(reconciler))
@@ -84,19 +84,18 @@ class Context:
             "namespaces " + ", ".join(config.namespaces) if config.namespaces else "all namespaces",
         )
 
-    async def _check(self, cluster: Cluster) -> None:
-        """Wait until the resource can be listed; kopf would only warn and serve nothing."""
+    async def _first_look(self, reconciler: Reconciler) -> None:
+        """Take in all there is; until that can be done there is nothing to decide on."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                for namespace in self.config.namespaces or ("",):
-                    await cluster.list_metadata(names.KIND, namespace)
+                await prime(reconciler)
             except ApiError as error:
                 advice = {
                     403: "give the operator its ClusterRole (deploy/install.yaml)",
                     404: "install the resource (kubectl apply -f deploy/install.yaml)",
                 }.get(error.status, "check the connection to the API server")
-                message = f"{names.PLURAL} cannot be listed: {error}: {advice}"
+                message = f"the cluster cannot be read: {error}: {advice}"
                 # A cluster that is just being set up gets there by itself.
                 if time.monotonic() > deadline:
                     raise ConfigError(message) from error

@@ -126,6 +126,16 @@ def controller_of(metadata: Json) -> Json:
     return {}
 
 
+def changed_by(metadata: Json) -> str:
+    """Manager of the newest change of an object that is not the operator's own or of a status."""
+    others = [
+        (entry.get("time", ""), entry.get("manager", ""))
+        for entry in metadata.get("managedFields") or ()
+        if entry.get("manager") != names.FIELD_MANAGER and not entry.get("subresource")
+    ]
+    return str(max(others)[1]) if others else "somebody"
+
+
 def service_of(metadata: Json) -> tuple[str, str] | None:
     """Namespace and name of the InferenceService that an object says it belongs to."""
     name = (metadata.get("labels") or {}).get(names.LABEL_SERVICE)

@@ -24,9 +24,11 @@ from inference_operator.errors import ApiError, ApiUnavailableError, StatusError
 from inference_operator.events import announce, announce_repair
 from inference_operator.manifests import Desired, Running, desired
 from inference_operator.observed import service_of
-from inference_operator.spec import InferenceService, parse
-from inference_operator.status import Situation, merge_patch, summarize
+from inference_operator.spec import parse
+from inference_operator.status import merge_patch, summarize
 from inference_operator.store import Key, Store
+from inference_operator.verdict import Situation
+from inference_operator.wanted import InferenceService
 from inference_operator.workqueue import Priority, WorkQueue
 
 Json = Mapping[str, Any]
@@ -105,7 +107,8 @@ class Reconciler:
                 if self.active.is_set():
                     await self.run_once(key)
                 else:
-                    self.look_at(key)
+                    self.compare(key)
+                    self.queue.done(key)
             except ApiError as error:
                 self._put_off(key, error)
             except Exception:
@@ -114,14 +117,14 @@ class Reconciler:
                 self.failed += 1
                 self.queue.failed(key)
 
-    def look_at(self, key: Key) -> None:
-        """Only compare, so that a replica that does not lead keeps no bodies in memory."""
+    def compare(self, key: Key) -> None:
+        """Only compare what is with what should be: bodies that were judged can be dropped."""
         body = self.store.body(key)
+        if body is None:
+            return
         with contextlib.suppress(StatusError):
-            if body is not None:
-                service = parse(body)
-                self.children.stale(key, service, desired(service, self.config, _running(body)))
-        self.queue.done(key)
+            service = parse(body)
+            self.children.stale(key, service, desired(service, self.config, _running(body)))
 
     def _put_off(self, key: Key, error: ApiError) -> None:
         if "being terminated" in error.message or "namespaces " in error.message:

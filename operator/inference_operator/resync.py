@@ -1,4 +1,7 @@
-"""A slow second look: is the store what the API server has?
+"""A whole first look, and a slow second one: is the store what the API server has?
+
+Before anything is decided, everything is listed once: kopf's watches fill the store kind by kind,
+and a service whose pods were not seen yet would be called not ready.
 
 When a watch has to start over after an interruption, kopf lists what exists, but nobody says what
 was deleted in between; and should a watch ever hide a change, nothing would come after it. So
@@ -11,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from typing import Any
 
 from inference_operator.errors import ApiError
 from inference_operator.observed import service_of
@@ -19,14 +23,33 @@ from inference_operator.store import CHILD_KINDS, Key, Thing, version_of
 from inference_operator.workqueue import Priority
 
 logger = logging.getLogger(__name__)
+SECOND_LOOK_SECONDS = 30.0
 KINDS = ("InferenceService", *CHILD_KINDS, "Pod")
 Versions = dict[Key, dict[Thing, tuple[str, int]]]
 
 
+async def prime(reconciler: Reconciler) -> None:
+    """Fill an empty store with all there is."""
+    for kind in KINDS:
+        for namespace in reconciler.config.namespaces or ("",):
+            async for body in reconciler.cluster.list_all(kind, namespace):
+                _take_in(reconciler, kind, body)
+                key = service_of(body["metadata"])
+                if kind in CHILD_KINDS and key is not None:
+                    # Judged at once, so that not all bodies are in memory at the same time.
+                    reconciler.compare(key)
+
+
 async def resync_forever(reconciler: Reconciler) -> None:
-    """Look again every `resync_seconds`, spread so that replicas do not coincide."""
+    """Look again soon after the start, then every `resync_seconds`.
+
+    Soon, because what went between the first look and kopf's own is announced by nobody. The
+    times are spread, so that replicas do not coincide.
+    """
+    pause = min(SECOND_LOOK_SECONDS, reconciler.config.resync_seconds)
     while True:
-        await asyncio.sleep(reconciler.config.resync_seconds * random.uniform(0.8, 1.2))  # noqa: S311
+        await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
+        pause = reconciler.config.resync_seconds
         try:
             await resync(reconciler)
         except ApiError as error:
@@ -83,8 +106,11 @@ def _forget(reconciler: Reconciler, key: Key, thing: Thing, uid: str) -> None:
 async def _read(reconciler: Reconciler, key: Key, thing: Thing) -> None:
     kind, name = thing
     body = await reconciler.cluster.get(kind, key[0], name)
-    if body is None:
-        return
+    if body is not None:
+        _take_in(reconciler, kind, body)
+
+
+def _take_in(reconciler: Reconciler, kind: str, body: dict[str, Any]) -> None:
     if kind == "InferenceService":
         reconciler.service_seen(None, body)
     elif kind == "Pod":

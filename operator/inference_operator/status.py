@@ -9,69 +9,14 @@ and the newest does not, `Ready` stays True, says why in `reason` and `message`,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from inference_operator import names
-from inference_operator.errors import StatusError
-from inference_operator.manifests import Desired
-from inference_operator.observed import Observed, PodState, Problem
-from inference_operator.spec import InferenceService
+from inference_operator.observed import Problem
+from inference_operator.verdict import Situation, Verdict, judge, previous_predictor, revision_of
 
 Json = Mapping[str, Any]
 Status = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Everything that the status is computed from.
-
-    `service` is None when the resource could not be understood; `error` then says why. `now` is
-    the time as RFC 3339 in UTC; it appears only where something changed.
-    """
-
-    body: Json
-    observed: Observed
-    now: str
-    cluster_domain: str = "cluster.local"
-    service: InferenceService | None = None
-    desired: Desired | None = None
-    error: StatusError | None = None
-
-    @property
-    def previous(self) -> Json:
-        """The status as it is."""
-        status: Json = self.body.get("status") or {}
-        return status
-
-    @property
-    def generation(self) -> int:
-        """Generation of the spec that was looked at."""
-        return int(self.body["metadata"].get("generation", 0))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the pods amount to.
-
-    `current` and `serving` are revision names, empty when there is none; `serving` is the earlier
-    revision that answers while `current` does not.
-    """
-
-    current: str
-    serving: str
-    ready: tuple[PodState, ...]
-    ready_current: int
-    wanted: int
-    complete: bool
-    problem: Problem | None
-    stage: str
-    stopped: bool
-
-    @property
-    def answers(self) -> bool:
-        """Whether any pod answers."""
-        return bool(self.ready)
 
 
 def summarize(situation: Situation) -> Status:
@@ -100,76 +45,6 @@ def summarize(situation: Situation) -> Status:
     return status
 
 
-def judge(situation: Situation) -> Verdict:
-    """Weigh all pods of the service."""
-    observed, previous = situation.observed, _previous_predictor(situation)
-    current = (
-        situation.desired.revision
-        if situation.desired
-        else previous.get("latestCreatedRevision", "")
-    )
-    deployment = observed.deployment
-    ready = tuple(pod for pod in observed.pods if pod.ready)
-    ready_current = sum(_revision(situation, pod) == current for pod in ready)
-    earlier = sorted({_revision(situation, pod) for pod in ready} - {current})
-    last_good = previous.get("latestRolledoutRevision", "")
-    serving = last_good if last_good in earlier else (earlier[0] if earlier else "")
-    wanted = deployment.wanted if deployment else 1
-    stopped = situation.service is not None and situation.service.scaling.min_replicas == 0
-    mine = [
-        pod
-        for pod in observed.pods
-        if _revision(situation, pod) == current and not pod.ready and pod.stage != "Terminating"
-    ]
-    short = ready_current < wanted
-    return Verdict(
-        current=current,
-        serving="" if ready_current else serving,
-        ready=ready,
-        ready_current=ready_current,
-        wanted=wanted,
-        complete=bool(deployment and deployment.complete and not earlier),
-        problem=_problem(situation, mine if short else []),
-        stage=_stage(mine, stopped=stopped),
-        stopped=stopped,
-    )
-
-
-def _revision(situation: Situation, pod: PodState) -> str:
-    return names.revision(situation.body["metadata"]["name"], pod.revision)
-
-
-def _previous_predictor(situation: Situation) -> Json:
-    components = situation.previous.get("components") or {}
-    predictor: Json = components.get("predictor") or {}
-    return predictor
-
-
-def _problem(situation: Situation, pods: list[PodState]) -> Problem | None:
-    """The one problem to tell: a refused spec, else the most telling one of the pods."""
-    if situation.error is not None:
-        return Problem(situation.error.reason, situation.error.message)
-    found = [(pod.problem.rank, pod.name, pod.problem) for pod in pods if pod.problem is not None]
-    deployment = situation.observed.deployment
-    stuck = deployment.problem if deployment else None
-    if found:
-        rank, name, problem = min(found, key=lambda item: item[:2])
-        if stuck is None or rank <= stuck.rank:
-            return Problem(
-                problem.reason, f"pod {name}: {problem.message}", problem.exit_code, rank
-            )
-    return stuck
-
-
-def _stage(pods: list[PodState], *, stopped: bool) -> str:
-    """The furthest stage that a pod of the newest revision has come to."""
-    if stopped:
-        return "Stopped"
-    order = ("Pending", "Downloading", "Starting")
-    reached = [order.index(pod.stage) for pod in pods if pod.stage in order]
-    return order[max(reached)] if reached else "Pending"
-
-
 _STAGE_MESSAGES = {
     "Stopped": "minReplicas is 0: raise it to serve again",
     "Pending": "waiting for a pod to be scheduled",
@@ -193,7 +68,7 @@ def _conditions(situation: Situation, verdict: Verdict) -> list[Status]:
 
 
 def _earlier_ready(situation: Situation, verdict: Verdict) -> bool:
-    return any(_revision(situation, pod) != verdict.current for pod in verdict.ready)
+    return any(revision_of(situation, pod) != verdict.current for pod in verdict.ready)
 
 
 def _ready(verdict: Verdict) -> Status:
@@ -252,7 +127,7 @@ def _stamped(condition: Status, situation: Situation) -> Status:
 
 
 def _predictor(situation: Situation, verdict: Verdict, address: str) -> Status:
-    before = _previous_predictor(situation)
+    before = previous_predictor(situation)
     kept = ("latestReadyRevision", "latestRolledoutRevision", "previousRolledoutRevision", "image")
     predictor: Status = {key: before[key] for key in kept if key in before}
     if verdict.current:
@@ -277,7 +152,7 @@ def _traffic(situation: Situation, verdict: Verdict) -> list[Status]:
     """The real split: kube-proxy gives every Ready pod the same share."""
     counts: dict[str, int] = {}
     for pod in verdict.ready:
-        revision = _revision(situation, pod)
+        revision = revision_of(situation, pod)
         counts[revision] = counts.get(revision, 0) + 1
     latest = verdict.current if verdict.ready_current else verdict.serving
     ordered = sorted(counts, key=lambda revision: (revision != latest, revision))

@@ -17,6 +17,7 @@ from inference_operator.observed import (
     DeploymentState,
     Observed,
     PodState,
+    changed_by,
     controller_of,
     read_deployment,
     read_load_balancer,
@@ -28,18 +29,24 @@ Key = tuple[str, str]
 Thing = tuple[str, str]
 """Kind and name of an object."""
 
-CHILD_KINDS = ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget")
+API_VERSIONS = {
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "PodDisruptionBudget": "policy/v1",
+}
+CHILD_KINDS = tuple(API_VERSIONS)
 
 
 @dataclass(slots=True)
 class Child:
     """One child as it was last seen.
 
-    `body` is kept only until the child was compared with what is wanted. `in_sync_with` is the
-    digest of the manifest it was found equal to, `accepted` the digest of the form that the API
-    server gave to that manifest. `owns_replicas` says that we are the manager of a Deployment's
-    number of replicas. `repairs` counts how often in a row it had to be put right, the last time at
-    `repaired_at` on the monotonic clock.
+    `body` is what drift is judged by, kept only until that was done. `in_sync_with` is the digest
+    of the manifest it was found equal to, `accepted` that of the form which the API server gave to
+    the manifest. `owns_replicas` says that we are the manager of a Deployment's number of
+    replicas, `changed_by` who else last changed it. `repairs` counts how often in a row it had to
+    be put right, the last time at `repaired_at` on the monotonic clock.
     """
 
     uid: str
@@ -49,6 +56,7 @@ class Child:
     in_sync_with: bytes = b""
     accepted: bytes = b""
     owns_replicas: bool = False
+    changed_by: str = ""
     repairs: int = 0
     repaired_at: float = 0.0
 
@@ -161,7 +169,8 @@ class Store:
         if metadata.get("name") != names.predictor(key[1]):
             return False
         owner = controller_of(metadata).get("uid", "")
-        child = Child(metadata["uid"], version, owner, body)
+        child = Child(metadata["uid"], version, owner, _slim(kind, body))
+        child.changed_by = changed_by(metadata)
         child.owns_replicas = kind == "Deployment" and _owns_replicas(metadata)
         if known is not None and known.uid == child.uid:
             child.in_sync_with, child.accepted = known.in_sync_with, known.accepted
@@ -217,6 +226,19 @@ def version_of(metadata: Json) -> int:
     """
     version = str(metadata.get("resourceVersion", "0"))
     return int(version) if version.isdecimal() else 0
+
+
+def _slim(kind: str, body: Json) -> Json:
+    """A child without its status and its history."""
+    metadata = body["metadata"]
+    kept = ("name", "namespace", "labels", "annotations", "ownerReferences")
+    return {
+        # Elements of lists do not say what they are.
+        "apiVersion": API_VERSIONS[kind],
+        "kind": kind,
+        "metadata": {name: metadata[name] for name in kept if name in metadata},
+        "spec": body.get("spec") or {},
+    }
 
 
 def _owns_replicas(metadata: Json) -> bool:

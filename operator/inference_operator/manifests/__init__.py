@@ -20,7 +20,7 @@ from inference_operator.manifests.deployment import build_deployment
 from inference_operator.manifests.disruption import build_disruption_budget
 from inference_operator.manifests.pod import build_pod_template
 from inference_operator.manifests.service import build_service
-from inference_operator.spec import InferenceService
+from inference_operator.wanted import InferenceService
 
 Manifest = dict[str, Any]
 _ANY_IMAGE = "inference-operator.dev/any"

@@ -9,7 +9,7 @@ from typing import Any
 
 from inference_operator import names
 from inference_operator.manifests.pod import START_SECONDS
-from inference_operator.spec import InferenceService
+from inference_operator.wanted import InferenceService
 
 Manifest = dict[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from inference_operator import names
 from inference_operator.config import Config
-from inference_operator.spec import InferenceService, Model, SourceKind
+from inference_operator.wanted import InferenceService, Model, SourceKind
 
 Manifest = dict[str, Any]
 

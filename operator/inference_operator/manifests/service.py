@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inference_operator import names
-from inference_operator.spec import InferenceService
+from inference_operator.wanted import InferenceService
 
 Manifest = dict[str, Any]
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference_operator.errors import SpecError
-from inference_operator.spec import Format, SourceKind, parse
+from inference_operator.spec import parse
+from inference_operator.wanted import Format, SourceKind
 
 
 def body(predictor: Any = None, **spec: Any) -> dict[str, Any]:

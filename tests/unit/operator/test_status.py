@@ -17,7 +17,8 @@ from inference_operator.events import transition
 from inference_operator.manifests import desired
 from inference_operator.observed import DeploymentState, Observed, PodState, Problem
 from inference_operator.spec import parse
-from inference_operator.status import Situation, merge_patch, summarize
+from inference_operator.status import merge_patch, summarize
+from inference_operator.verdict import Situation
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"
 PROBLEM = Problem("DownloadFailed", "https://x/y is not there", 1)

@@ -31,7 +31,10 @@ def deployment(version: int, uid: str = "d", replicas: int = 1) -> dict[str, Any
             "resourceVersion": str(version),
             "ownerReferences": [owner],
             "managedFields": [
-                {"manager": "inference-operator", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+                {"manager": "inference-operator", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {"manager": "kubectl-edit", "time": "2026-01-02T00:00:00Z"},
+                {"manager": "controller", "time": "2026-01-03T00:00:00Z", "subresource": "status"},
+                {"manager": "kubectl", "time": "2026-01-01T00:00:00Z"},
             ],
         },
         "spec": {"replicas": replicas},
@@ -95,6 +98,7 @@ def test_what_was_judged_stays_judged_until_the_child_is_another() -> None:
     assert entry.children["Deployment"].in_sync_with == b"mark"
     assert entry.children["Deployment"].body is not None, "to be judged again"
     assert entry.children["Deployment"].owns_replicas
+    assert entry.children["Deployment"].changed_by == "kubectl-edit"
     store.put_child(KEY, "Deployment", deployment(3, uid="another"))
     assert entry.children["Deployment"].in_sync_with == b""
 
