@@ -92,3 +92,12 @@ test: lint ## Everything: lint, then unit, contract, functional and e2e tests
 	@$(MAKE) --no-print-directory deploy SETTINGS=ALLOWED_ADDRESSES=10.0.0.0/8
 	@$(CLUSTER) images --variant tensorflow
 	$(BIN)/python -m pytest -n 4 --dist loadgroup
+
+# ---- figures: on a quiet machine; neither is part of `make test`
+
+.PHONY: bench bench-quick
+bench: setup ## Everything measured side by side with the peers (about two hours)
+	@cd tests && ../$(BIN)/python -m bench
+
+bench-quick: setup ## Ours and the limits only (under five minutes)
+	@cd tests && ../$(BIN)/python -m bench --quick
