@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "deploy" / "examples" / "detector.yaml"
-PICTURE = ROOT / "deploy" / "examples" / "images" / "whiteboard.jpg"
+PICTURE = Path("deploy/examples/images/whiteboard.jpg")
 KIND = "inferenceservices.inference-operator.dev"
 
 
@@ -144,6 +144,8 @@ def send(address: str, picture: Path, output: Path) -> None:
     client = str(Path(sys.executable).with_name("inference-client"))
     if subprocess.run([client, *flags], check=False).returncode != 0:
         raise DemoError("the picture got no answer (see the line above)")
+    written = max(output.iterdir(), key=lambda path: path.stat().st_mtime)
+    print(f"the picture with the boxes: {written}")
 
 
 def next_steps(name: str, kubeconfig: str | None) -> str:
@@ -199,4 +201,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    os.chdir(ROOT)
     sys.exit(main())
