@@ -52,6 +52,8 @@ def test_a_savedmodel_archive(kubectl: Kubectl, images: dict[str, str], models: 
     model = {
         "modelFormat": {"name": "savedmodel"},
         "storageUri": f"{base_uri}/classifier.tar.gz",
+        # A SavedModel does not say which range of pixels it wants; this one rescales by itself.
+        "env": [{"name": "MODEL_SERVER_PREPROCESSING", "value": "none"}],
         "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}},
     }
     kubectl.apply(inference_service("saved", {"model": model}))
