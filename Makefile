@@ -91,7 +91,7 @@ unit: setup ## Unit tests: no cluster, no TensorFlow, seconds
 test: lint ## Everything: lint, then unit, contract, functional and e2e tests
 	@$(MAKE) --no-print-directory deploy SETTINGS=ALLOWED_ADDRESSES=10.0.0.0/8
 	@$(CLUSTER) images --variant tensorflow
-	$(BIN)/python -m pytest -n 4 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # ---- figures: on a quiet machine; neither is part of `make test`
 
