@@ -20,6 +20,8 @@ from model_server.preprocessing import picture_input
 from model_server.protocol_v2 import InferenceRequest, InferenceResponse, RequestedOutput
 
 _REQUEST_FIELDS = {"id", "parameters", "inputs", "outputs"}
+# The SDK of KServe repeats these from the URL, which decides.
+_REPEATED_FIELDS = {"model_name", "model_version"}
 _MAX_OUTPUTS = 64
 
 
@@ -49,7 +51,7 @@ def parse_request(
     if not isinstance(document, dict):
         raise InvalidRequest('the body must be a JSON object with "inputs"')
     for key in document:
-        if key not in _REQUEST_FIELDS:
+        if key not in _REQUEST_FIELDS | _REPEATED_FIELDS:
             raise InvalidRequest(
                 f"field {key!r} is unknown; there is id, parameters, inputs, outputs"
             )

@@ -180,6 +180,11 @@ def test_binary_output_for_all(client: Client) -> None:
 BINARY = {"binary_data_size": 4}
 
 
+def test_names_that_the_kserve_sdk_repeats_from_the_url_are_taken(client: Client) -> None:
+    body = {"inputs": [tensor()], "model_name": "colours", "model_version": None}
+    assert infer(client(), body).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
