@@ -11,10 +11,13 @@ import base64
 import csv
 import io
 import subprocess
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import paths
 from bench.serving.wire import Request
 
 # Bytes of each answer that are kept: enough for the labels, not for a picture.
@@ -72,7 +75,7 @@ class Generator:
 
     Args:
         binary: The vegeta program.
-        folder: For its files; emptied of earlier ones by the caller.
+        folder: For its files; nobody else may use it meanwhile.
         url: Scheme, host and port.
         requests: What to send.
     """
@@ -80,7 +83,6 @@ class Generator:
     def __init__(self, binary: Path, folder: Path, url: str, requests: Sequence[Request]) -> None:
         self._binary = binary
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
         lines = []
         for number, request in enumerate(requests):
             body = folder / f"body{number}"
@@ -143,6 +145,13 @@ class Generator:
         ).stdout
         csv.field_size_limit(1 << 24)
         return parse(text)
+
+
+@contextmanager
+def prepared(binary: Path, url: str, requests: Sequence[Request]) -> Iterator[Generator]:
+    """A generator with files of its own: two benchmarks at once must not mix theirs."""
+    with tempfile.TemporaryDirectory(prefix="load-", dir=paths.folder("load")) as folder:
+        yield Generator(binary, Path(folder), url, requests)
 
 
 def parse(text: str) -> list[Answer]:

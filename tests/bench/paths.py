@@ -30,6 +30,13 @@ def cache(*parts: str) -> Path:
     return path
 
 
+def folder(*parts: str) -> Path:
+    """A folder in the benchmark's cache; it exists afterwards."""
+    path = cache(*parts)
+    path.mkdir(exist_ok=True)
+    return path
+
+
 def shared(name: str) -> Path | None:
     """A file of the shared test data, or None where that data is absent."""
     path = SHARED_DATA / name

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+# One measurement is made for the whole module, and two at once would measure each other.
+pytestmark = pytest.mark.xdist_group("bench")
+
 TESTS = Path(__file__).resolve().parent.parent
 WORKLOAD = "detector answer 0.3MP"
 

@@ -6,13 +6,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import machine, paths
 from bench.assets.pictures import Picture
-from bench.load import Attack, Generator
+from bench.load import Attack, Generator, prepared
 from bench.processes import Running, cpu_seconds
 from bench.serving import figures
 from bench.serving.cases import Workload
@@ -112,7 +113,7 @@ class Subject:
     ) -> dict[str, Any]:
         """Figures with ``clients`` that each ask again as soon as they are answered."""
         setting = self._setting
-        generator, protocol = self._generator(workload, pictures)
+        protocol = _protocol(self.contestant, workload)
         readings: dict[str, float] = {}
 
         def read_meters(generator_pid: int) -> None:
@@ -125,7 +126,8 @@ class Subject:
             readings["others"] = meter.others(readings["cpu"] + asked)
 
         attack = Attack(clients, 0, setting.warm + setting.seconds, core=setting.client_core)
-        answers = generator.run(attack, read_meters)
+        with self._generator(protocol, pictures) as generator:
+            answers = generator.run(attack, read_meters)
         right = [figures.is_right(answer, protocol.read, labels) for answer in answers]
         begin = answers[0].sent + setting.warm if answers else 0.0
         found = figures.closed(answers, right, begin, setting.seconds)
@@ -141,21 +143,20 @@ class Subject:
         self, workload: Workload, pictures: Sequence[Picture], labels: Collection[str], rate: float
     ) -> dict[str, Any]:
         """Figures at a fixed rate of requests per second."""
-        generator, protocol = self._generator(workload, pictures)
+        protocol = _protocol(self.contestant, workload)
         attack = Attack(
             0, rate, self._setting.seconds, timeout=15.0, core=self._setting.client_core
         )
-        answers = generator.run(attack)
+        with self._generator(protocol, pictures) as generator:
+            answers = generator.run(attack)
         right = [figures.is_right(answer, protocol.read, labels) for answer in answers]
         return figures.open_loop(answers, right, max(1, round(rate)), self._setting.seconds)
 
     def _generator(
-        self, workload: Workload, pictures: Sequence[Picture]
-    ) -> tuple[Generator, Protocol]:
-        protocol = _protocol(self.contestant, workload)
+        self, protocol: Protocol, pictures: Sequence[Picture]
+    ) -> AbstractContextManager[Generator]:
         requests = [protocol.build(picture.data) for picture in pictures]
-        folder = paths.cache("load", "files")
-        return Generator(self._setting.generator, folder, self._url, requests), protocol
+        return prepared(self._setting.generator, self._url, requests)
 
 
 def launch(contestant: Contestant, start: Start, setting: Setting) -> Running:
