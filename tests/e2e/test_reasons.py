@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from support.isvc import KIND, WITHIN_S, condition, inference_service, wait_ready, wait_reason
+from support.isvc import (
+    KIND,
+    PICTURE,
+    WITHIN_S,
+    condition,
+    detect,
+    inference_service,
+    wait_ready,
+    wait_reason,
+)
 from support.kube import Kubectl, KubectlError, Manifest
 from support.poll import eventually
 
@@ -60,6 +69,15 @@ def test_an_unsupported_component_is_refused_by_name(kubectl: Kubectl) -> None:
         kubectl.apply(inference_service("invalid", transformer={"containers": []}))
 
 
+def test_what_only_the_api_server_knows_to_be_wrong_is_told(kubectl: Kubectl) -> None:
+    """The schema cannot see it, so the resource is accepted, and its Deployment is not."""
+    env = [{"name": "A=B", "value": "1"}]
+    kubectl.apply(inference_service("odd", {"model": {"env": env}}))
+    message = condition(wait_reason(kubectl, "odd", "InvalidSpec"), "Ready")["message"]
+    assert "the Deployment odd-predictor is refused" in message
+    assert '"A=B"' in message
+
+
 def test_a_bad_update_leaves_the_good_revision_serving(kubectl: Kubectl) -> None:
     kubectl.apply(inference_service("shapes"))
     wait_ready(kubectl, "shapes")
@@ -78,6 +96,6 @@ def test_a_bad_update_leaves_the_good_revision_serving(kubectl: Kubectl) -> None
     assert deployment
     assert deployment["status"]["readyReplicas"] >= 1
     with kubectl.port_forward("svc/shapes-predictor") as base:
-        assert base
+        assert detect(base, PICTURE)["detections"]
     kubectl.patch(KIND, "shapes", {"spec": {"predictor": {"model": {"storageUri": None}}}})
     wait_ready(kubectl, "shapes")

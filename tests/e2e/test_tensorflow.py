@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from support.isvc import classify, inference_service, wait_ready
+from support.isvc import PICTURE, classify, inference_service, wait_ready
 from support.kube import Kubectl, Manifest
 from support.pods import PYTHON, send_files, start_model_host, wait_pod_ready
 
 ROOT = Path(__file__).parents[2]
-PICTURE = next(iter(sorted((ROOT / "deploy" / "examples" / "images").glob("*.jpg"))))
 SCRIPT = ROOT / "tests" / "support" / "tf_classifier.py"
 READY_WITHIN_S = 240
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from support.isvc import KIND, inference_service, wait_ready, wait_rolled_out
+from support.isvc import KIND, PICTURE, inference_service, wait_ready, wait_rolled_out
 from support.kube import Kubectl, Manifest
 from support.pods import start_load
 from support.poll import eventually
-
-ROOT = Path(__file__).parents[2]
-PICTURE = next(iter(sorted((ROOT / "deploy" / "examples" / "images").glob("*.jpg"))))
 
 
 def hpa_of(kubectl: Kubectl, name: str) -> Manifest:

@@ -12,6 +12,8 @@ from support.poll import eventually
 
 KIND = "inferenceservices.inference-operator.dev"
 CHILD_SUFFIX = "-predictor"
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+PICTURE = min((EXAMPLES / "images").glob("*.jpg"))
 WITHIN_S = 30  # the promise: a cause is named within this time
 
 
