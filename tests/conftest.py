@@ -1,0 +1,20 @@
+"""What holds for every suite."""
+
+from __future__ import annotations
+
+import pytest
+
+LONGEST_TEXT_IN_A_NAME = 24
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes that are no short text after their argument, not after their content.
+
+    An archive holds the time at which it was made: two workers that collect a second apart would
+    disagree on the names of the tests, and pytest-xdist then runs none.
+    """
+    if not isinstance(val, bytes):
+        return None
+    text = val.decode("latin-1")
+    readable = val.isascii() and text.isprintable() and len(text) <= LONGEST_TEXT_IN_A_NAME
+    return None if readable else argname
