@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,22 @@ def test_every_make_target_in_the_documents_exists() -> None:
         spans = re.findall(r"`make ([a-z-]+)", path.read_text())
         unknown = [name for name in spans if name not in targets]
         assert not unknown, f"{path.name}: {unknown}"
+
+
+def test_groups_of_tests_stay_together(tmp_path: Path) -> None:
+    """Where pytest and pytest-xdist do not fit, groups are silently ignored (xdist issue 1386)."""
+    (tmp_path / "test_two.py").write_text(
+        "import pytest\n"
+        "pytestmark = pytest.mark.xdist_group('one')\n"
+        "@pytest.mark.parametrize('number', range(4))\n"
+        "def test_it(number): print()\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-v"]
+    done = subprocess.run(
+        [*command, "--rootdir", tmp_path, "-p", "no:cacheprovider", "-c", "/dev/null", tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(re.findall("gw[01]. .*PASSED", done.stdout)) == 4
+    assert len(set(re.findall("(gw[01]). .*PASSED", done.stdout))) == 1

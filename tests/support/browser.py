@@ -33,11 +33,11 @@ def find_chromium() -> str:
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         print("Installing chromium with apt-get for the tests of the page", file=sys.stderr)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for step in (
-            ["update", "-q"],
-            ["install", "-q", "-y", "--no-install-recommends", "chromium"],
-        ):
-            subprocess.run(["apt-get", *step], env=quiet, check=True, stdout=sys.stderr)
+        apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
+        # One broken source among several, or another update at the same time, need not matter.
+        subprocess.run([*apt, "update"], env=quiet, check=False, stdout=sys.stderr)
+        install = [*apt, "install", "--no-install-recommends", "chromium"]
+        subprocess.run(install, env=quiet, check=True, stdout=sys.stderr)
         found = shutil.which("chromium")
     if found is None:
         pytest.skip("no Chromium or Chrome is installed, and it cannot be installed from here")

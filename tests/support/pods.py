@@ -39,7 +39,7 @@ RECEIVE = (
 # arrive; it ends by itself after MAX_SECONDS or when /tmp/stop appears.
 LOAD_SCRIPT = """
 import http.client, json, os, sys, threading, time
-host, path, threads, max_seconds, picture = sys.argv[1:6]
+host, path, accept, threads, max_seconds, picture = sys.argv[1:7]
 body = open(picture, 'rb').read()
 deadline = time.monotonic() + float(max_seconds)
 lock = threading.Lock()
@@ -50,7 +50,7 @@ def work():
         begin = time.monotonic()
         try:
             connection = http.client.HTTPConnection(host, 80, timeout=30)
-            headers = {'Content-Type': 'application/octet-stream', 'Accept': 'application/json'}
+            headers = {'Content-Type': 'application/octet-stream', 'Accept': accept}
             connection.request('POST', path, body, headers)
             answer = connection.getresponse()
             answer.read()
@@ -158,7 +158,8 @@ def start_load(kubectl: Kubectl, image: str, host: str, picture: Path, threads: 
     """Start a bounded closed-loop load on a Service of this cluster's."""
     name = "load"
     wait = "import os, time\nwhile not os.path.exists('/tmp/go'): time.sleep(0.05)\n"
-    arguments = [host, "/object_detection?image_data=false", str(threads), "300", "/data/picture"]
+    boxes = "application/vnd.inference-operator.detections+json"
+    arguments = [host, "/object_detection", boxes, str(threads), "300", "/data/picture"]
     kubectl.apply(helper_pod(name, image, [PYTHON, "-c", wait + LOAD_SCRIPT, *arguments]))
     wait_pod_ready(kubectl, name)
     send_files(kubectl, name, {"picture": picture.read_bytes()})

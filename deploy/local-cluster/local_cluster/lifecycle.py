@@ -15,7 +15,7 @@ from local_cluster.api import ApiServer
 from local_cluster.build import ensure_binary, revision
 from local_cluster.console import Progress, elapsed, say
 from local_cluster.errors import ClusterError
-from local_cluster.processes import is_running
+from local_cluster.processes import is_running, wait_until
 from local_cluster.programs import RIGHTS_GATE
 from local_cluster.state import Mode, Profile
 
@@ -90,6 +90,16 @@ def read_programs(layout: Layout) -> dict[str, str]:
     return {str(name): str(text) for name, text in record.items()}
 
 
+def has_begun(layout: Layout, state: State) -> bool:
+    """Whether the recorded supervisor runs and has been told to go.
+
+    One whose command was killed before it could say so ends by itself; that is waited for, because
+    until then it looks like a running cluster.
+    """
+    wait_until(lambda: bool(read_programs(layout)) or not is_running(state.supervisor), 10.0)
+    return is_running(state.supervisor)
+
+
 def wait_for(
     layout: Layout, state: State, what: str, condition: Callable[[], bool], progress: Progress
 ) -> None:
@@ -148,7 +158,7 @@ def up(layout: Layout, profile: Profile, context: str = "") -> None:
         state = states.load(layout.state)
         if context or (state is not None and state.mode != Mode.OWN):
             _use_foreign(layout, state, context)
-        elif state is not None and is_running(state.supervisor):
+        elif state is not None and has_begun(layout, state):
             _check_running(layout, state, profile)
         elif state is None and profile == Profile.FULL and foreign.kind_is_usable():
             with _undone_unless_finished(layout):

@@ -120,10 +120,12 @@ def ensure(requirements: tuple[Requirement, ...]) -> None:
 
 def _install(packages: list[str]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", "--quiet", *packages]
+    # Where another installation is under way, its end is waited for.
+    apt = ["apt-get", "--quiet", "--yes", "-o", "DPkg::Lock::Timeout=300"]
+    install = [*apt, "install", "--no-install-recommends", *packages]
     refused = ""
     try:
-        run(["apt-get", "update", "--quiet"], env=environment)
+        run([*apt, "update"], env=environment)
     except CommandError as error:
         # One broken source among several is common and need not matter for these packages.
         refused = str(error)

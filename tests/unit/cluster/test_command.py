@@ -7,6 +7,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,6 +101,22 @@ def test_waiting_ends_with_the_last_words_of_a_program_that_died(tmp_path: Path)
     state = State(Mode.OWN, Profile.FULL, layout.cluster_id, identify(1))
     with pytest.raises(ClusterError, match=r"kubelet exited with status 1;.*\n.*\nno such device"):
         lifecycle.wait_for(layout, state, "the node", lambda: False, Progress())
+
+
+def test_a_supervisor_that_was_never_told_to_go_is_no_cluster(tmp_path: Path) -> None:
+    layout = layout_of(tmp_path)
+    waits_for_go = [sys.executable, "-c", "import sys; sys.stdin.readline()"]
+    with subprocess.Popen(waits_for_go, stdin=subprocess.PIPE) as process:
+        state = State(Mode.OWN, Profile.FULL, layout.cluster_id, identify(process.pid))
+        layout.programs.write_text(json.dumps({"etcd": "waiting"}))
+        assert lifecycle.has_begun(layout, state)
+        layout.programs.unlink()
+        with ThreadPoolExecutor() as pool:
+            begun = pool.submit(lifecycle.has_begun, layout, state)
+            assert process.stdin is not None
+            process.stdin.close()  # as the kernel does for a command that was killed
+            process.wait()
+            assert not begun.result()
 
 
 def test_waiting_ends_when_the_supervisor_did(tmp_path: Path) -> None:
