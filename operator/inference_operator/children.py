@@ -20,6 +20,7 @@ from inference_operator.drift import digest, matches, project
 from inference_operator.errors import ApiError, ChildConflictError, ChildRejectedError
 from inference_operator.manifests import Desired
 from inference_operator.observed import controller_of
+from inference_operator.replicas import Replicas
 from inference_operator.store import CHILD_KINDS, Child, Key, Store
 from inference_operator.wanted import InferenceService
 
@@ -61,6 +62,7 @@ class Children:
     def __init__(self, cluster: Cluster, store: Store) -> None:
         self._cluster = cluster
         self._store = store
+        self._replicas = Replicas(cluster, store)
 
     async def sync(self, key: Key, service: InferenceService, wanted: Desired) -> Outcome:
         """Bring all children in line.
@@ -85,7 +87,10 @@ class Children:
             raise errors[0]
         repairs = tuple(result for result in results if isinstance(result, Repair))
         wait = min((pause for pause in pauses if pause > 0), default=0.0)
-        return Outcome(pruned or bool(due), wait, repairs)
+        raised = service.scaling.autoscaled and await self._replicas.raise_to(
+            key, service.scaling.min_replicas
+        )
+        return Outcome(pruned or bool(due) or raised, wait, repairs)
 
     def _pause(self, key: Key, manifest: Json, now: float) -> float:
         """Seconds until a child may be put right; not above 0 when it may be at once."""
@@ -148,8 +153,8 @@ class Children:
             raise await self._conflict(key, service, kind)
         mark = digest(manifest)
         marked = _marked(manifest, mark)
-        if child is not None and _gives_up_replicas(manifest, child):
-            await self._hand_over_replicas(key)
+        if kind == "Deployment" and "replicas" not in manifest["spec"]:
+            await self._replicas.release(key)
         try:
             answer = await self._send(key, service, marked, known=child is not None)
         except ApiError as error:
@@ -194,21 +199,6 @@ class Children:
             "the InferenceService another name"
         )
 
-    async def _hand_over_replicas(self, key: Key) -> None:
-        """Keep the present number of replicas when the autoscaler takes over.
-
-        A field that its only owner stops applying is reset: the Deployment would fall to one pod
-        until the autoscaler raised it again. A second manager holds the number until then.
-        """
-        deployment = self._store.observed(key).deployment
-        replicas = {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"namespace": key[0], "name": names.predictor(key[1])},
-            "spec": {"replicas": deployment.wanted if deployment else 1},
-        }
-        await self._cluster.apply(replicas, names.HANDOVER_MANAGER, force=True)
-
     def _remember(self, key: Key, manifest: Json, mark: bytes, answer: dict[str, Any]) -> None:
         """Take the API server's answer as the child that is in sync."""
         kind = manifest["kind"]
@@ -234,13 +224,6 @@ def _marked(manifest: Json, mark: bytes) -> dict[str, Any]:
         names.ANNOTATION_APPLIED: mark.hex(),
     }
     return {**manifest, "metadata": metadata}
-
-
-def _gives_up_replicas(manifest: Json, child: Child) -> bool:
-    """Whether we own the number of replicas now and are about to leave it to an autoscaler."""
-    if manifest["kind"] != "Deployment" or "replicas" in manifest["spec"]:
-        return False
-    return child.owns_replicas
 
 
 def _explained(error: ApiError, manifest: Json) -> Exception:

@@ -128,10 +128,11 @@ def controller_of(metadata: Json) -> Json:
 
 def changed_by(metadata: Json) -> str:
     """Manager of the newest change of an object that is not the operator's own or of a status."""
+    ours = {names.FIELD_MANAGER, names.HANDOVER_MANAGER}
     others = [
         (entry.get("time", ""), entry.get("manager", ""))
         for entry in metadata.get("managedFields") or ()
-        if entry.get("manager") != names.FIELD_MANAGER and not entry.get("subresource")
+        if entry.get("manager") not in ours and not entry.get("subresource")
     ]
     return str(max(others)[1]) if others else "somebody"
 

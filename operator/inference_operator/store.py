@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from inference_operator import names
@@ -38,15 +39,27 @@ API_VERSIONS = {
 CHILD_KINDS = tuple(API_VERSIONS)
 
 
+class ReplicasOwner(Enum):
+    """Whose the number of replicas of a Deployment is.
+
+    HANDOVER is our second field manager, which holds the number until an autoscaler claims it.
+    """
+
+    NOBODY = 0
+    OPERATOR = 1
+    HANDOVER = 2
+    OTHER = 3
+
+
 @dataclass(slots=True)
 class Child:
     """One child as it was last seen.
 
     `body` is what drift is judged by, kept only until that was done. `in_sync_with` is the digest
     of the manifest it was found equal to, `accepted` that of the form which the API server gave to
-    the manifest. `owns_replicas` says that we are the manager of a Deployment's number of
-    replicas, `changed_by` who else last changed it. `repairs` counts how often in a row it had to
-    be put right, the last time at `repaired_at` on the monotonic clock.
+    the manifest. `replicas_owner` is about a Deployment, `changed_by` says who else last changed
+    the child. `repairs` counts how often in a row it had to be put right, the last time at
+    `repaired_at` on the monotonic clock.
     """
 
     uid: str
@@ -55,7 +68,7 @@ class Child:
     body: Json | None = None
     in_sync_with: bytes = b""
     accepted: bytes = b""
-    owns_replicas: bool = False
+    replicas_owner: ReplicasOwner = ReplicasOwner.NOBODY
     changed_by: str = ""
     repairs: int = 0
     repaired_at: float = 0.0
@@ -171,7 +184,8 @@ class Store:
         owner = controller_of(metadata).get("uid", "")
         child = Child(metadata["uid"], version, owner, _slim(kind, body))
         child.changed_by = changed_by(metadata)
-        child.owns_replicas = kind == "Deployment" and _owns_replicas(metadata)
+        if kind == "Deployment":
+            child.replicas_owner = _replicas_owner(metadata)
         if known is not None and known.uid == child.uid:
             child.in_sync_with, child.accepted = known.in_sync_with, known.accepted
             child.repairs, child.repaired_at = known.repairs, known.repaired_at
@@ -241,10 +255,15 @@ def _slim(kind: str, body: Json) -> Json:
     }
 
 
-def _owns_replicas(metadata: Json) -> bool:
-    """Whether `spec.replicas` is among the fields that the operator applied."""
-    return any(
-        "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+def _replicas_owner(metadata: Json) -> ReplicasOwner:
+    """Whose `spec.replicas` is; of several owners the one that has to act."""
+    owners = {
+        entry.get("manager")
         for entry in metadata.get("managedFields") or ()
-        if entry.get("manager") == names.FIELD_MANAGER
-    )
+        if "f:replicas" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    }
+    if names.FIELD_MANAGER in owners:
+        return ReplicasOwner.OPERATOR
+    if owners - {names.HANDOVER_MANAGER}:
+        return ReplicasOwner.OTHER
+    return ReplicasOwner.HANDOVER if owners else ReplicasOwner.NOBODY

@@ -26,11 +26,13 @@ _HOP = {"host", "transfer-encoding", "connection", "content-length", "content-en
 class Faults:
     """What is to go wrong; nothing as long as all are None.
 
-    `lose_answer` says for a method and path that the request is carried out and its answer lost;
-    `refuse` gives the status to answer instead of asking the API server, 0 for none; `drop_event`
-    says that a watch event is swallowed. `requests` is what has passed.
+    `lose_request` says for a method and path that the request never arrives, `lose_answer` that it
+    is carried out and its answer lost; `refuse` gives the status to answer instead of asking the
+    API server, 0 for none; `drop_event` says that a watch event is swallowed. `requests` is what
+    has come to the proxy.
     """
 
+    lose_request: Callable[[str, str], bool] | None = None
     lose_answer: Callable[[str, str], bool] | None = None
     refuse: Callable[[str, str], int] | None = None
     drop_event: Callable[[Event], bool] | None = None
@@ -89,6 +91,8 @@ class _Proxy:
         if status:
             refusal = {"kind": "Status", "message": "refused by the test", "code": status}
             return web.json_response(refusal, status=status, headers={"Retry-After": "1"})
+        if faults.lose_request and faults.lose_request(request.method, request.path):
+            return _hang_up(request)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         assert self._session is not None
         async with self._session.request(
@@ -105,8 +109,7 @@ class _Proxy:
                 return response
             body = await answer.read()
             if faults.lose_answer and faults.lose_answer(request.method, request.path):
-                assert request.transport is not None
-                request.transport.abort()
+                return _hang_up(request)
             return web.Response(body=body, status=answer.status, headers=kept)
 
     async def _stream(self, answer: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
@@ -121,3 +124,10 @@ class _Proxy:
                         await response.write(line + b"\n")
                     except (ConnectionError, aiohttp.ClientError):
                         return
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    """Close the connection; the answer goes nowhere."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()

@@ -37,7 +37,7 @@ class Operator:
         command = [sys.executable, "-m", "inference_operator", "run"]
         with log.open("ab") as stream:
             self._process = subprocess.Popen(command, stderr=stream, stdout=stream, env=environment)
-        eventually(self.is_alive, f"the operator of {log}", timeout_s=60)
+        eventually(self.is_alive, f"the operator of {log}")
 
     def is_alive(self) -> bool:
         if self._process.poll() is not None:
@@ -101,7 +101,7 @@ def child(kubectl: Kubectl, kind: str, name: str = "shapes") -> Manifest | None:
 
 def present(kubectl: Kubectl, kind: str, name: str = "shapes") -> Manifest:
     """A child, as soon as it is there."""
-    return eventually(lambda: child(kubectl, kind, name), f"{kind} of {name}", timeout_s=20)
+    return eventually(lambda: child(kubectl, kind, name), f"{kind} of {name}")
 
 
 def condition(kubectl: Kubectl, kind: str = "Ready", name: str = "shapes") -> Manifest:
@@ -141,4 +141,4 @@ def make_ready(kubectl: Kubectl, name: str = "shapes") -> None:
         assert ready.get("observedGeneration") == found["metadata"]["generation"], ready
         return ready["status"] == "True" and "reason" not in ready
 
-    eventually(probe, f"{name} Ready", timeout_s=60)
+    eventually(probe, f"{name} Ready")

@@ -66,7 +66,7 @@ def test_what_is_changed_by_hand_is_put_back(kubectl: Kubectl, operator: Operato
         assert found["deployment"]["spec"]["paused"] is True, "never ours, so left alone"
         return True
 
-    eventually(repaired, "all changes put back", timeout_s=20)
+    eventually(repaired, "all changes put back")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -77,7 +77,6 @@ def test_a_deleted_child_comes_back(kind: str, kubectl: Kubectl, operator: Opera
     eventually(
         lambda: (child(kubectl, kind) or {"metadata": {"uid": old}})["metadata"]["uid"] != old,
         f"another {kind}",
-        timeout_s=20,
     )
 
 
@@ -103,6 +102,44 @@ def settled(kubectl: Kubectl) -> bool:
     return seen == int(found["metadata"]["generation"])
 
 
+def scale_downs(kubectl: Kubectl) -> list[str]:
+    """What the Deployment's controller says of every time that it took pods away."""
+    events = kubectl.run("get", "events", "-o", "json", "--field-selector=reason=ScalingReplicaSet")
+    messages = [event["message"] for event in json.loads(events)["items"]]
+    return [message for message in messages if message.startswith("Scaled down")]
+
+
+def test_an_autoscaled_service_starts_with_its_least_number_of_pods(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    """The autoscaler itself looks at a new Deployment after 15 seconds only."""
+    kubectl.apply(service(predictor={"minReplicas": 3, "maxReplicas": 5}))
+    eventually(lambda: replicas(kubectl) == 3, "three replicas")
+    assert owners_of_replicas(kubectl) == {"inference-operator-handover"}, "not the autoscaler's"
+    eventually(lambda: len(pods(kubectl)) == 3, "three pods")
+    # A fourth that somebody (an autoscaler, a person) asks for is theirs, whatever we do.
+    kubectl.run("scale", "deployment", "shapes-predictor", "--replicas=4")
+    kubectl.apply(service(predictor={"minReplicas": 3, "maxReplicas": 6}))
+    eventually(
+        lambda: present(kubectl, "horizontalpodautoscaler")["spec"]["maxReplicas"] == 6,
+        "another maximum",
+    )
+    assert replicas(kubectl) == 4
+    assert "inference-operator-handover" not in owners_of_replicas(kubectl)
+    assert not scale_downs(kubectl)
+
+
+def test_a_stopped_service_starts_again_with_an_autoscaler(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    """An autoscaler leaves a Deployment without replicas at rest for ever."""
+    kubectl.apply(service(predictor={"minReplicas": 0}))
+    eventually(lambda: replicas(kubectl) == 0, "no replicas")
+    kubectl.apply(service(predictor={"minReplicas": 2, "maxReplicas": 5}))
+    eventually(lambda: replicas(kubectl) == 2, "two replicas")
+    assert "inference-operator" not in owners_of_replicas(kubectl)
+
+
 def test_an_autoscaler_takes_over_and_gives_back_without_a_bounce(
     kubectl: Kubectl, operator: Operator
 ) -> None:
@@ -118,6 +155,7 @@ def test_an_autoscaler_takes_over_and_gives_back_without_a_bounce(
     eventually(lambda: settled(kubectl), "a settled Deployment")
     after = {pod["metadata"]["uid"] for pod in kubectl.objects("pods")}
     assert after == before, "no pod went or came in between"
+    assert not scale_downs(kubectl)
 
     kubectl.run("scale", "deployment", "shapes-predictor", "--replicas=4")
     kubectl.run("annotate", KIND, "shapes", "look=again")
@@ -193,13 +231,12 @@ def test_an_object_of_somebody_else_is_not_taken_over(kubectl: Kubectl, operator
         assert ready.get("reason") == "NameTaken", ready
         return "Service called shapes-predictor" in ready["message"]
 
-    eventually(told, "NameTaken", timeout_s=20)
+    eventually(told, "NameTaken")
     assert present(kubectl, "service")["spec"]["selector"] == {"app": "theirs"}
     kubectl.run("delete", "service", "shapes-predictor")
     eventually(
         lambda: "ownerReferences" in (child(kubectl, "service") or {"metadata": {}})["metadata"],
         "our own after theirs is gone",
-        timeout_s=90,
     )
 
 
@@ -218,7 +255,7 @@ def test_a_successor_of_the_same_name_gets_its_own_children(
         assert found["metadata"]["uid"] != old
         return bool(found["metadata"]["ownerReferences"][0]["uid"] == uid)
 
-    eventually(own, "a Deployment of the successor", timeout_s=40)
+    eventually(own, "a Deployment of the successor")
 
 
 def test_deletion_needs_no_operator(kubectl: Kubectl, operator: Operator) -> None:
@@ -249,14 +286,14 @@ def test_an_idle_operator_writes_nothing_nor_does_a_restarted_one(
         )
         return one.writes() == before
 
-    eventually(lambda: idle(first), "an idle operator", timeout_s=60)
+    eventually(lambda: idle(first), "an idle operator")
     version = (kubectl.get(KIND, "shapes") or {})["metadata"]["resourceVersion"]
     generation = present(kubectl, "deployment")["metadata"]["generation"]
     assert first.stop() == 0
 
     newer = "registry.example.com/model-server:2"
     second = start_operator(**settings, MODEL_SERVER_IMAGE=newer)
-    eventually(lambda: idle(second), "an idle successor", timeout_s=60)
+    eventually(lambda: idle(second), "an idle successor")
     # One pass over what the API server wrote in another form; nothing that changes anything.
     assert second.writes() <= 1
     assert (kubectl.get(KIND, "shapes") or {})["metadata"]["resourceVersion"] == version
@@ -278,7 +315,7 @@ def test_a_quarrel_slows_down(kubectl: Kubectl, operator: Operator) -> None:
     def repaired() -> bool:
         return "app" not in present(kubectl, "service")["spec"]["selector"]
 
-    eventually(repaired, "put right in the end", timeout_s=60)
+    eventually(repaired, "put right in the end")
     events = kubectl.run("get", "events", "-o", "json", "--field-selector", "reason=Repaired")
     messages = [event["message"] for event in json.loads(events)["items"]]
     assert messages

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from inference_operator.store import Store
+import pytest
+
+from inference_operator.store import ReplicasOwner, Store
 
 KEY = ("vision", "shapes")
 
@@ -97,10 +99,33 @@ def test_what_was_judged_stays_judged_until_the_child_is_another() -> None:
     store.put_child(KEY, "Deployment", deployment(2))
     assert entry.children["Deployment"].in_sync_with == b"mark"
     assert entry.children["Deployment"].body is not None, "to be judged again"
-    assert entry.children["Deployment"].owns_replicas
+    assert entry.children["Deployment"].replicas_owner is ReplicasOwner.OPERATOR
     assert entry.children["Deployment"].changed_by == "kubectl-edit"
     store.put_child(KEY, "Deployment", deployment(3, uid="another"))
     assert entry.children["Deployment"].in_sync_with == b""
+
+
+@pytest.mark.parametrize(
+    ("managers", "owner"),
+    [
+        ([], ReplicasOwner.NOBODY),
+        (["inference-operator"], ReplicasOwner.OPERATOR),
+        (["inference-operator-handover", "inference-operator"], ReplicasOwner.OPERATOR),
+        (["inference-operator-handover"], ReplicasOwner.HANDOVER),
+        (["kube-controller-manager"], ReplicasOwner.OTHER),
+        (["inference-operator-handover", "kubectl"], ReplicasOwner.OTHER),
+    ],
+)
+def test_whose_the_number_of_replicas_is(managers: list[str], owner: ReplicasOwner) -> None:
+    fields: dict[str, Any] = {"fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    rest = {"manager": "inference-operator", "fieldsV1": {"f:spec": {"f:template": {}}}}
+    body = deployment(1)
+    body["metadata"]["managedFields"] = [rest, *({"manager": m, **fields} for m in managers)]
+    store = Store()
+    store.put_child(KEY, "Deployment", body)
+    entry = store.entry(KEY)
+    assert entry is not None
+    assert entry.children["Deployment"].replicas_owner is owner
 
 
 def test_an_object_of_another_name_is_no_child() -> None:
