@@ -134,13 +134,14 @@ def _parse_source(model: Reader) -> Source:
     sha256 = model.text(
         "sha256", lambda text: bool(_SHA256.fullmatch(text)), "is not 64 hexadecimal digits"
     )
+    files = _parse_digests(model)
     if _REMOTE.match(uri):
-        return Source(SourceKind.REMOTE, uri, sha256=sha256)
-    if sha256:
-        raise SpecError(
-            model.path("sha256"),
-            f"checks a downloaded file, and {uri!r} is none: remove it",
-        )
+        return Source(SourceKind.REMOTE, uri, sha256=sha256, files=files)
+    for key in ("sha256", "fileSha256"):
+        if model.has(key):
+            raise SpecError(
+                model.path(key), f"checks what is downloaded, and {uri!r} is not: remove it"
+            )
     if uri in {"bundled://detector", "bundled://classifier"}:
         return Source(SourceKind.BUNDLED, uri)
     if uri.startswith("bundled://"):
@@ -156,6 +157,18 @@ def _parse_source(model: Reader) -> Source:
     if ".." in path.split("/"):
         raise SpecError(where, f"{uri!r}: the path in the volume must not have '..'")
     return Source(SourceKind.VOLUME, uri, claim=claim[1], path=path)
+
+
+def _parse_digests(model: Reader) -> Mapping[str, str]:
+    digests = model.texts("fileSha256")
+    for path, digest in digests.items():
+        if not path or path.startswith("/") or ".." in path.split("/"):
+            raise SpecError(
+                model.path("fileSha256"), f"{path!r} is not the path of a file in the model"
+            )
+        if not _SHA256.fullmatch(digest):
+            raise SpecError(model.path("fileSha256"), f"{path}: is not 64 hexadecimal digits")
+    return digests
 
 
 def _parse_environment(model: Reader) -> tuple[Json, ...]:

@@ -40,7 +40,8 @@ class Source:
     """Where the model comes from.
 
     `claim` and `path` belong to VOLUME: the PersistentVolumeClaim and the path in it, without a
-    leading slash. `sha256` belongs to REMOTE and is empty when not given.
+    leading slash. `sha256` of the download and `files`, digests by path in the unpacked model,
+    belong to REMOTE and are empty when not given.
     """
 
     kind: SourceKind
@@ -48,6 +49,7 @@ class Source:
     claim: str = ""
     path: str = ""
     sha256: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def test_the_download_is_asked_in_its_own_words(case: Path) -> None:
         assert options.uri == service.model.source.uri
         assert options.dest == Path(names.MODEL_PATH)
         assert options.sha256 == service.model.source.sha256
+        assert options.files == service.model.source.files
         assert options.max_bytes == 5
         assert options.instance_credentials
 

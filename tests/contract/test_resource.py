@@ -63,6 +63,7 @@ SAMPLES: dict[str, Any] = {
     "predictor.model.modelFormat.version": ("2", {"name": "tflite"}),
     "predictor.model.storageUri": "https://example.com/m.zip",
     "predictor.model.sha256": ("0" * 64, REMOTE),
+    "predictor.model.fileSha256": ({"m.tflite": "0" * 64}, REMOTE),
     "predictor.model.protocolVersion": "v2",
     "predictor.model.resources.requests": {"cpu": "1"},
     "predictor.model.resources.limits": {"cpu": 1},

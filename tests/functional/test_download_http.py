@@ -116,6 +116,28 @@ def test_a_second_run_with_the_checksum_asks_nobody(download: Download) -> None:
     assert len(server.requests) == 1
 
 
+def test_a_file_of_an_archive_is_checked(download: Download) -> None:
+    archive = zipped(detect__tflite=TFLITE, labels__txt=b"cat\n")
+    wanted = ("--file-sha256", f"detect.tflite={SHA256}")
+    other = "0" * 64
+    with loopback_server(lambda _: Reply(body=archive)) as server:
+        uri = f"{server.url}/model.zip"
+        said = download.fails(uri, *wanted, "--file-sha256", f"labels.txt={other}")
+        assert said.startswith("ChecksumMismatch: labels.txt of http")
+        assert f"but {other} was asked for" in said
+        said = download.fails(uri, "--file-sha256", f"gone.txt={other}")
+        assert "has no file gone.txt" in said
+        assert "it has detect.tflite, labels.txt" in said
+        assert download(uri, *wanted) == 0
+        asked = len(server.requests)
+        assert download(uri, *wanted) == 0
+        assert len(server.requests) == asked, "what was checked is there already"
+        labels = hashlib.sha256(b"cat\n").hexdigest()
+        assert download(uri, "--file-sha256", f"labels.txt={labels}") == 0
+        assert len(server.requests) == asked + 1, "checked by another file: fetched again"
+    assert download.files() == {"detect.tflite": TFLITE, "labels.txt": b"cat\n"}
+
+
 def test_a_second_run_without_it_fetches_again(download: Download) -> None:
     with loopback_server(lambda _: Reply(body=TFLITE)) as server:
         for _ in range(2):
@@ -511,6 +533,8 @@ def test_help_names_every_scheme(capsys: pytest.CaptureFixture[str]) -> None:
         (("--allow-address", "10.0.0.0/99"), "is not a network such as"),
         (("--timeout", "0"), "is not a number of seconds above 0"),
         (("--attempts", "0"), "is not a whole number"),
+        (("--file-sha256", "m.tflite=abc"), "argument --file-sha256"),
+        (("--file-sha256", f"../m={'0' * 64}"), "'../m' is not the path of a file of the model"),
     ],
 )
 def test_wrong_flags(

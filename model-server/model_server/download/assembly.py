@@ -5,12 +5,18 @@ The check is the server's own rule for finding a model, so that what passes here
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from model_server.download.archives import unpack
 from model_server.download.content import is_archive, kind_of_content, name_model, recognize
-from model_server.download.errors import ModelNotFound, ModelTooLarge, UnsafeArchive
+from model_server.download.errors import (
+    ChecksumMismatch,
+    ModelNotFound,
+    ModelTooLarge,
+    UnsafeArchive,
+)
 from model_server.download.fetch import Fetched, no_space
 from model_server.download.member_names import Names, check_name, show
 from model_server.download.progress import amount
@@ -49,6 +55,33 @@ def check_model(content: Path, shown: str) -> None:
     except InvalidModel as error:
         said = error.message.removeprefix("model: ").replace(str(content), shown)
         raise ModelNotFound(f"{said}; it has {_listing(content)}") from error
+
+
+def check_files(content: Path, digests: Mapping[str, str], shown: str) -> None:
+    """Makes sure that files of a model are the ones that were asked for.
+
+    Args:
+        content: The model's folder.
+        digests: SHA-256 in hex by path in it.
+        shown: Where the model is from.
+
+    Raises:
+        ChecksumMismatch: one of them is not there, or is another.
+    """
+    for path, expected in digests.items():
+        file = content / path
+        if not file.is_file():
+            raise ChecksumMismatch(
+                f"{shown} has no file {path}, whose checksum was asked for; it has "
+                f"{_listing(content)}"
+            )
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != expected:
+            raise ChecksumMismatch(
+                f"{path} of {shown} has the SHA-256 {found}, but {expected} was asked for; what is "
+                "there is another model, or the checksum is wrong"
+            )
 
 
 def _single(item: Item, fetched: Fetched, content: Path, max_bytes: int) -> None:

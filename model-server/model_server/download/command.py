@@ -12,10 +12,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from model_server.download.assembly import Pair, assemble, check_model
+from model_server.download.assembly import Pair, assemble, check_files, check_model
 from model_server.download.connections import Connections, Timeouts
 from model_server.download.destination import Destination
 from model_server.download.errors import ChecksumMismatch, DownloadError, DownloadFailed
@@ -66,12 +66,23 @@ def run(options: Options) -> None:
         return
     expected = _expected_digest(options, uri)
     destination = Destination(options.dest)
-    published = destination.published()
-    if expected and (published.get("uri"), published.get("sha256")) == (uri.shown, expected):
-        _LOG.info("%s with the SHA-256 %s is already there", uri.shown, expected)
+    if _is_there(destination, uri.shown, expected, options.files):
+        _LOG.info("%s is already there, as it was asked for", uri.shown)
         return
     destination.prepare()
     _Download(options, uri, destination).run(expected)
+
+
+def _is_there(
+    destination: Destination, shown: str, expected: str, files: Mapping[str, str]
+) -> bool:
+    """Whether the very model was published already; without a checksum nobody can tell."""
+    published = destination.published()
+    if not (expected or files) or published.get("uri") != shown:
+        return False
+    return (not expected or published.get("sha256") == expected) and (
+        published.get("files", {}) == files
+    )
 
 
 class _Download:
@@ -101,10 +112,12 @@ class _Download:
         )
         assemble(pairs, self._destination.content, self._options.max_bytes)
         check_model(self._destination.content, self._uri.shown)
+        check_files(self._destination.content, self._options.files, self._uri.shown)
         self._destination.publish(
             {
                 "uri": self._uri.shown,
                 "sha256": digest,
+                "files": dict(self._options.files),
                 "bytes": size,
                 "seconds": round(seconds, 3),
                 "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_server.download.addresses import AddressPolicy, Network, parse_network
+from model_server.download.errors import DownloadError
+from model_server.download.uri import parse_sha256
 
 TERMINATION_LOG = Path("/dev/termination-log")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
@@ -24,6 +26,8 @@ storage URIs:
 A checksum may also end the URI: https://HOST/PATH#sha256=HEX. It is that of the downloaded file,
 before it is unpacked; of an OCI artifact's manifest; of a folder, what this prints:
   find . -type f | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum
+
+Where only the digest of the model inside an archive is known, --file-sha256 checks that instead.
 
 environment:
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, ...  for s3
@@ -41,6 +45,7 @@ class Options:
 
     Attributes:
         sha256: As given; empty for none.
+        files: Digest in hex by path in the model's folder, of files that must be there.
         max_bytes: Most bytes to download, and to unpack.
         connect_timeout: Seconds for one connection attempt.
         read_timeout: Seconds without a byte.
@@ -54,6 +59,7 @@ class Options:
     uri: str
     dest: Path
     sha256: str
+    files: Mapping[str, str]
     max_bytes: int
     policy: AddressPolicy
     connect_timeout: float
@@ -73,6 +79,7 @@ def parse_options(argv: Sequence[str] | None) -> Options:
         uri=given.uri,
         dest=given.dest,
         sha256=given.sha256,
+        files=dict(given.file_sha256),
         max_bytes=given.max_bytes,
         policy=AddressPolicy(given.allow_private_addresses, tuple(given.allow_address)),
         connect_timeout=given.connect_timeout,
@@ -111,6 +118,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--uri", required=True, help="where the model is; see below")
     add("--dest", required=True, type=Path, metavar="FOLDER", help="folder for the model alone")
     add("--sha256", default="", metavar="HEX", help="checksum that the download must have")
+    add(
+        "--file-sha256",
+        type=_file_digest,
+        action="append",
+        default=[],
+        metavar="PATH=HEX",
+        help="checksum of one file of the model, after unpacking; can be repeated",
+    )
     add(
         "--max-bytes",
         type=_typed(parse_size, "a size such as 500M or 2Gi"),
@@ -190,6 +205,17 @@ def _typed(parse: Callable[[str], int | Network], what: str) -> Callable[[str], 
             raise argparse.ArgumentTypeError(f"{text!r} is not {what}") from None
 
     return convert
+
+
+def _file_digest(text: str) -> tuple[str, str]:
+    path, _, digest = text.rpartition("=")
+    try:
+        checked = parse_sha256(digest, "PATH=HEX")
+    except DownloadError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not path or path.startswith("/") or ".." in path.split("/"):
+        raise argparse.ArgumentTypeError(f"{path!r} is not the path of a file of the model")
+    return path, checked
 
 
 def _positive(text: str) -> float:

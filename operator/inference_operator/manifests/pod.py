@@ -100,6 +100,8 @@ def build_initializer(model: Model, config: Config, image: str) -> Manifest:
     arguments += ["--attempts", str(DOWNLOAD_ATTEMPTS)]
     if model.source.sha256:
         arguments += ["--sha256", model.source.sha256]
+    for path, digest in sorted(model.source.files.items()):
+        arguments += ["--file-sha256", f"{path}={digest}"]
     if config.max_model_bytes:
         arguments += ["--max-bytes", str(config.max_model_bytes)]
     if config.allow_private_addresses:

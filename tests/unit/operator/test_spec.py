@@ -92,6 +92,15 @@ def test_sources(uri: str, kind: SourceKind, claim: str, path: str) -> None:
         ({"model": {"storageUri": "pvc://a/../b"}}, "spec.predictor.model.storageUri"),
         ({"model": {"storageUri": "pvc://-a/b"}}, "spec.predictor.model.storageUri"),
         ({"model": {"sha256": "0" * 64}}, "spec.predictor.model.sha256"),
+        ({"model": {"fileSha256": {"a": "0" * 64}}}, "spec.predictor.model.fileSha256"),
+        (
+            {"model": {"storageUri": "https://x/y", "fileSha256": {"a": "00"}}},
+            "spec.predictor.model.fileSha256",
+        ),
+        (
+            {"model": {"storageUri": "https://x/y", "fileSha256": {"a/../b": "0" * 64}}},
+            "spec.predictor.model.fileSha256",
+        ),
         (
             {"model": {"storageUri": "https://x/y", "sha256": "00"}},
             "spec.predictor.model.sha256",
