@@ -219,6 +219,6 @@ def test_examples_are_valid(file: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert {file.stem for file in EXAMPLES} >= {"detector", "classifier", "coco"}
+    assert {file.stem for file in EXAMPLES} >= {"detector", "classifier", "coco", "imagenet"}
     lines = (ROOT / "deploy" / "examples" / "detector.yaml").read_text().splitlines()
     assert len(lines) <= 10

@@ -3,19 +3,34 @@
 The classes and percentages were measured with LiteRT directly, independent of this server.
 """
 
+import hashlib
 import io
 import json
 import re
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from support.model_server import RunningServer
 
 pytestmark = pytest.mark.real_data
+EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
+
+
+def test_the_examples_ask_for_these_very_files(data: Path) -> None:
+    def model(example: str) -> dict[str, Any]:
+        body = yaml.safe_load((EXAMPLES / f"{example}.yaml").read_text())
+        return dict(body["spec"]["predictor"]["model"])
+
+    detector = hashlib.sha256((data / "coco_ssd_mobilenet_v1_quant.tflite").read_bytes())
+    assert model("coco")["fileSha256"] == {"detect.tflite": detector.hexdigest()}
+    classifier = hashlib.sha256((data / "mobilenet_v2_1.0_224_quant.tflite").read_bytes())
+    assert model("imagenet")["sha256"] == classifier.hexdigest()
 
 
 @pytest.mark.parametrize(
