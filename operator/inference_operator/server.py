@@ -34,6 +34,7 @@ async def run_operator(config: Config) -> None:
             namespaces=config.namespaces,
             settings=settings,
             memo=context,
+            memories=handlers.NoMemories(),
             # Left to itself kopf asks for the user's name, which the image's numeric user has not.
             identity=identity,
         )

@@ -1,13 +1,13 @@
 """What the watches have told so far: every InferenceService with its children and pods.
 
 Reconciling reads from here and asks the API server nothing, which keeps a reconcile at the calls
-that change something. Bodies are kept as compact JSON (services) or only until they were judged
-(children). Not a cache of the API: whatever decisions do not need is dropped on arrival. No IO.
+that change something. Bodies are kept packed (services) or only until they were judged (children).
+Not a cache of the API: whatever decisions do not need is dropped on arrival. No IO.
 """
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -23,6 +23,7 @@ from inference_operator.observed import (
     read_deployment,
     read_load_balancer,
 )
+from inference_operator.packing import pack, unpack
 from inference_operator.pods import classify
 
 Json = Mapping[str, Any]
@@ -136,8 +137,7 @@ class Store:
         entry = self._entries.get(key)
         if entry is None or not entry.raw:
             return None
-        body: dict[str, Any] = json.loads(entry.raw)
-        return body
+        return unpack(entry.raw)
 
     def observed(self, key: Key) -> Observed:
         """What is known of the children of `key`."""
@@ -159,7 +159,7 @@ class Store:
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
         }
-        entry.raw = json.dumps(slim, separators=(",", ":")).encode()
+        entry.raw = pack(slim)
         entry.uid, entry.version = metadata["uid"], version
         entry.generation = metadata.get("generation", 0)
         return True
@@ -182,8 +182,10 @@ class Store:
         if metadata.get("name") != names.predictor(key[1]):
             return False
         owner = controller_of(metadata).get("uid", "")
+        # Strings that are the same for all are kept once.
+        owner = entry.uid if owner == entry.uid else owner
         child = Child(metadata["uid"], version, owner, _slim(kind, body))
-        child.changed_by = changed_by(metadata)
+        child.changed_by = sys.intern(changed_by(metadata))
         if kind == "Deployment":
             child.replicas_owner = _replicas_owner(metadata)
         if known is not None and known.uid == child.uid:
