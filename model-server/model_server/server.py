@@ -21,6 +21,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from model_server.errors import InvalidModel, InvalidSettings, StartupError
+from model_server.master import Master
 from model_server.registry import find_sources
 from model_server.settings import Settings
 from model_server.worker import Worker
@@ -57,6 +58,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         self.read_seconds = settings.timeout_seconds  # for the worker
         self._grpc: GrpcServer | None = None
         super().__init__()
+
+    def run(self) -> None:
+        """Serves until stopped; leaves by SystemExit."""
+        Master(self).run()
 
     def load_config(self) -> None:
         """Translates our settings to gunicorn's."""

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -293,6 +294,61 @@ def test_stopping_loses_no_call() -> None:
     # A call that had not arrived yet is told to go elsewhere; none is cut off.
     assert set(statuses) <= {"OK", "UNAVAILABLE"}
     assert len(statuses) == 8
+
+
+class Callers:
+    """Callers that call without a pause: three on a channel each, two on new ones every time."""
+
+    def __init__(self, port: int) -> None:
+        self._address = f"127.0.0.1:{port}"
+        self._stop = threading.Event()
+        self.statuses: list[str] = []
+        keeps = (True, True, True, False, False)
+        self._threads = [threading.Thread(target=self._run, args=(keep,)) for keep in keeps]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, keep: bool) -> None:
+        request = picture_request(png((200, 160)))
+        while not self._stop.is_set():
+            # Connections are not to be shared between channels of this process.
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            with grpc.insecure_channel(self._address, options) as channel:
+                while not self._stop.is_set():
+                    try:
+                        Calls(channel)("ModelInfer", request)
+                        self.statuses.append("OK")
+                    except grpc.RpcError as error:
+                        self.statuses.append(f"{error.code().name}: {error.details()}")
+                    if not keep:
+                        break
+
+    def answered(self, count: int) -> bool:
+        return len(self.statuses) >= count
+
+    def finish(self) -> set[str]:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(90)
+        return set(self.statuses)
+
+
+def replaced(running: RunningServer, before: set[int]) -> bool:
+    return not before & set(running.workers())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_rolling_restart_loses_no_call(workers: int) -> None:
+    port = free_port()
+    with model_server(grpc_port=port, name="shapes", workers=workers) as running:
+        callers = Callers(port)
+        for _ in range(2):
+            before = set(running.workers())
+            running.process.send_signal(signal.SIGHUP)
+            eventually(partial(replaced, running, before), "new workers", 120)
+            answered = len(callers.statuses)
+            eventually(partial(callers.answered, answered + 20), "they answer", 60)
+        assert callers.finish() == {"OK"}
 
 
 @needs_data
