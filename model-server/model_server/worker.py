@@ -2,13 +2,18 @@
 
 What gunicorn does not do by itself: answer the connections that the kernel has accepted for us
 when the order to stop comes, wait for a new connection's first byte without holding a thread, and
-give up on a client that sends its request a byte at a time. It knows nothing of models or routes.
+give up on a client that sends its request a byte at a time or never takes its answer. It knows
+nothing of models or routes.
 """
 
 import contextlib
 import errno
+import fcntl
+import mmap
 import selectors
 import socket
+import struct
+import termios
 import time
 from functools import partial
 from typing import Any
@@ -17,6 +22,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 # A new connection that says nothing for this long is closed.
 _SILENT_SECONDS = 30.0
+# A client that takes nothing of its answer for this long is given up.
+_STUCK_SECONDS = 30.0
 _NOBODY_THERE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
 
 
@@ -25,8 +32,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        # Made before the fork, so that the master sees what the worker writes.
+        self._serving = mmap.mmap(-1, 1)
         self._reading: dict[TConn, float] = {}
         self._read_seconds: float = self.app.read_seconds
+        # How much of its answer each client has not taken yet, and since when as much.
+        self._unsent: dict[TConn, tuple[int, float]] = {}
+
+    @property
+    def serves(self) -> bool:
+        """Whether its models are loaded and it accepts connections; for the master."""
+        return self._serving[0] == 1
+
+    def run(self) -> None:
+        """The main loop, which begins when the models are loaded."""
+        self._serving[0] = 1
+        super().run()
 
     def accept(self, listener: Any) -> None:
         """Takes a new connection; a thread gets it when it has something to say."""
@@ -55,6 +76,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             return super().handle(conn)
         finally:
             self._reading.pop(conn, None)
+            self._unsent.pop(conn, None)
 
     def murder_pending(self) -> None:
         """Called every second: also ends the reading of requests that come too slowly.
@@ -68,6 +90,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             if since < oldest:
                 with contextlib.suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RD)
+            with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
+                self._end_if_stuck(conn)
+
+    def _end_if_stuck(self, conn: TConn) -> None:
+        """Wakes a thread whose client does not take the answer: its memory is needed elsewhere."""
+        now, unsent = time.monotonic(), _unsent_bytes(conn.sock)
+        before, since = self._unsent.get(conn, (0, now))
+        if unsent == 0 or unsent != before:
+            self._unsent[conn] = (unsent, now)
+        elif now - since > min(_STUCK_SECONDS, self._read_seconds):
+            conn.sock.shutdown(socket.SHUT_RDWR)
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """When stopping, first takes what waits in the backlog: closing would reset it."""
@@ -86,3 +119,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
+
+
+def _unsent_bytes(connection: socket.socket) -> int:
+    """Bytes that the kernel holds because the other side has not taken them."""
+    answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    return int(struct.unpack("i", answer)[0])

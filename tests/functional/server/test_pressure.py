@@ -12,35 +12,51 @@ from pathlib import Path
 
 import pytest
 
-from support.model_server import IMAGENET, IMAGENET_LABELS, RunningServer, model_server
+from support.model_server import (
+    COCO,
+    COCO_LABELS,
+    IMAGENET,
+    IMAGENET_LABELS,
+    RunningServer,
+    model_server,
+)
 from support.poll import eventually
 
 REFUSED = "refused"
 
 
 class Load:
-    """Clients that send one request after another, each on a new connection, until told to stop."""
+    """Clients that send one request after another until told to stop or refused.
+
+    Every second one keeps its connection; the others open a new one for each request.
+    """
 
     def __init__(self, server: RunningServer, body: bytes, clients: int) -> None:
         self._address = ("127.0.0.1", server.port)
         self._body = body
         self._stop = threading.Event()
         self.results: list[str] = []
-        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(number % 2 == 0,)) for number in range(clients)
+        ]
         for thread in self._threads:
             thread.start()
 
-    def _run(self) -> None:
+    def _run(self, keep: bool) -> None:
+        connection = http.client.HTTPConnection(*self._address, timeout=60)
         while not self._stop.is_set():
-            result = self._one()
+            result = self._one(connection)
             self.results.append(result)
             if result == REFUSED:
                 return
+            if not keep:
+                connection.close()
+        connection.close()
 
-    def _one(self) -> str:
-        connection = http.client.HTTPConnection(*self._address, timeout=60)
+    def _one(self, connection: http.client.HTTPConnection) -> str:
         try:
-            connection.connect()
+            if connection.sock is None:
+                connection.connect()
         except OSError:
             return REFUSED
         try:
@@ -48,11 +64,9 @@ class Load:
             response = connection.getresponse()
             response.read()
         except (OSError, http.client.HTTPException) as error:
-            return repr(error)
-        else:
-            return str(response.status)
-        finally:
             connection.close()
+            return repr(error)
+        return str(response.status)
 
     def counts(self) -> Counter[str]:
         return Counter(self.results)
@@ -77,8 +91,9 @@ def has_other_workers(server: RunningServer, old: set[int]) -> bool:
     return not old & set(server.workers())
 
 
-def test_sigterm_answers_every_request_that_was_sent(picture: bytes) -> None:
-    with model_server(model=IMAGENET, labels=IMAGENET_LABELS) as server:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_answers_every_request_that_was_sent(picture: bytes, workers: int) -> None:
+    with model_server(model=IMAGENET, labels=IMAGENET_LABELS, workers=workers) as server:
         load = Load(server, picture, clients=16)
         eventually(lambda: has_answered(load, 20), "requests are answered", 60)
         server.process.send_signal(signal.SIGTERM)
@@ -129,6 +144,21 @@ def test_clients_that_say_nothing_or_little_block_nobody(picture: bytes) -> None
             client.close()
 
 
+def test_clients_that_never_take_their_answer_block_nobody(data: Path) -> None:
+    photo = (data / "article_1920x1281.jpg").read_bytes()  # answered by 34 MB
+    head = f"POST /object_detection HTTP/1.1\r\nHost: x\r\nContent-Length: {len(photo)}\r\n\r\n"
+    with model_server(
+        model=COCO, labels=COCO_LABELS, threads=2, container_concurrency=2, timeout_seconds=5
+    ) as server:
+        silent = [connect(server) for _ in range(4)]
+        for client in silent:
+            client.sendall(head.encode() + photo)
+        assert server.request("/readyz").status == 200
+        for client in silent:
+            client.close()
+        assert not any("traceback" in line for line in server.log)
+
+
 def connect(server: RunningServer) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port))
 
@@ -157,14 +187,17 @@ def test_abandoned_requests_are_not_computed(picture: bytes) -> None:
         assert set(load.finish()) == {"200"}
 
 
-def test_a_worker_killed_under_load_is_replaced(picture: bytes) -> None:
-    with model_server(model=IMAGENET, labels=IMAGENET_LABELS) as server:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_killed_under_load_is_replaced(picture: bytes, workers: int) -> None:
+    with model_server(model=IMAGENET, labels=IMAGENET_LABELS, workers=workers) as server:
         load = Load(server, picture, clients=4)
         eventually(lambda: has_answered(load, 4), "requests are answered", 60)
-        (worker,) = server.workers()
-        os.kill(worker, signal.SIGKILL)
+        victim = server.workers()[0]
+        os.kill(victim, signal.SIGKILL)
         answered = load.counts()["200"]
-        eventually(lambda: has_answered(load, answered + 8), "the new worker answers", 60)
+        eventually(lambda: has_answered(load, answered + 8), "requests are answered again", 60)
+        eventually(lambda: len({*server.workers()} - {victim}) == workers, "a new worker", 60)
         counts = load.finish()
         # Only what was inside the killed process is lost: at most one request of each client.
         assert sum(counts.values()) - counts["200"] <= 4
+        assert set(server.request("/readyz").json()) == {"status", "models"}
