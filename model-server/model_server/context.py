@@ -5,7 +5,7 @@ Passed along explicitly, so that inference needs no web framework to know when t
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from model_server.errors import ClientGone, DeadlineExceeded
@@ -26,6 +26,7 @@ class RequestContext:
         stages: Seconds spent so far, by stage.
         model: Name of the model that answered; for logs and metrics.
         batch_size: Requests that shared its inference.
+        held: What the request holds until its answer has been sent; see `close`.
     """
 
     request_id: str = ""
@@ -34,6 +35,11 @@ class RequestContext:
     stages: dict[str, float] = field(default_factory=dict)
     model: str = ""
     batch_size: int = 1
+    held: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Lets go of what is held; called once, when the answer has been sent or given up."""
+        self.held.close()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

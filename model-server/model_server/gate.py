@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from model_server.context import RequestContext
-from model_server.errors import DeadlineExceeded, Overloaded
+from model_server.errors import DeadlineExceeded, ImageTooLarge, Overloaded
 
 
 class Gate:
@@ -113,3 +113,54 @@ class BodyBudget:
         """Gives back what `reserve` took."""
         with self._lock:
             self._reserved -= size
+
+
+class PictureBudget:
+    """Memory that decoded pictures may take at the same time; shared by all models.
+
+    A file of 34 bytes can be a picture of 50 megapixels, and a few of those at once would be more
+    than a pod has. A picture that does not fit beside the others waits for them; small ones are
+    not counted, so that they never wait.
+    """
+
+    SMALL = 16 * 1024 * 1024
+
+    def __init__(self, most: int = 512 * 1024 * 1024) -> None:
+        self.most = most
+        self._changed = threading.Condition()
+        self._taken = 0
+
+    @property
+    def taken(self) -> int:
+        """Bytes in use."""
+        return self._taken
+
+    def take(self, size: int, context: RequestContext) -> None:
+        """Waits until so many bytes are free; give them back with `give_back`.
+
+        Raises:
+            ImageTooLarge: if there will never be as many.
+            DeadlineExceeded: if the request's time is up before.
+        """
+        if size > self.most:
+            raise ImageTooLarge(
+                f"decoding the picture would take {size} bytes of memory; at most {self.most} "
+                "are accepted (--max-decoded-bytes)"
+            )
+        if size <= self.SMALL:
+            return
+        left = max(0.0, min(context.seconds_left(), threading.TIMEOUT_MAX))
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._taken + size <= self.most, left):
+                raise DeadlineExceeded(
+                    "the request's time was up while it waited for memory for its picture"
+                )
+            self._taken += size
+
+    def give_back(self, size: int) -> None:
+        """Gives back what `take` took."""
+        if size <= self.SMALL:
+            return
+        with self._changed:
+            self._taken -= size
+            self._changed.notify_all()

@@ -198,6 +198,7 @@ class _Service:
             yield record
         finally:
             self._count(-1)
+            context.close()
             seconds = time.perf_counter() - started
             endpoint, metrics = f"/{SERVICE}/{method}", self._state.metrics
             metrics.requests.labels(endpoint, context.model, record["status"]).inc()

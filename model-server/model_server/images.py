@@ -11,15 +11,21 @@ on the way that matters here (see DECISIONS.md).
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from model_server.errors import ImageTooLarge, InvalidImage, MissingImage, UnsupportedMediaType
+from model_server.errors import (
+    ImageTooLarge,
+    InvalidImage,
+    MissingImage,
+    RequestError,
+    UnsupportedMediaType,
+)
 
 # Our own limit is checked before pixels are decoded; Pillow's is a warning that would be one
 # request too late.
@@ -27,6 +33,25 @@ Image.MAX_IMAGE_PIXELS = None
 
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = {5, 6, 7, 8}
+# What makes a picture of each EXIF orientation upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Bytes of memory for each pixel, all measured (tests/functional/server/test_picture_memory.py):
+# Pillow's RGB takes four, and it is there twice when it is turned upright or drawn over.
+_DECODED = 8
+# A progressive JPEG's coefficients, for each channel.
+_COEFFICIENTS = 2
+# The WebP decoder's own canvases.
+_WEBP = 20
+# Pixels that are converted at a time where it would otherwise take a second whole picture.
+_STRIP_PIXELS = 1 << 20
 # Measured on the pictures of the parity tests: with 2, the COCO detector's scores move by 0.02.
 _MARGIN = 3
 _PLUGINS = {
@@ -80,7 +105,16 @@ class Picture:
     height: int
 
 
-def decode(data: bytes, limits: ImageLimits, target: tuple[int, int] | None = None) -> Picture:
+def _no_reservation(_size: int) -> None:
+    """For callers that decode one picture at a time."""
+
+
+def decode(
+    data: bytes,
+    limits: ImageLimits,
+    target: tuple[int, int] | None = None,
+    reserve: Callable[[int], None] = _no_reservation,
+) -> Picture:
     """Decodes an encoded picture: first frame, turned upright, RGB with 8 bits.
 
     Transparency is laid over white; 16-bit samples are scaled down; CMYK and palettes become RGB.
@@ -92,6 +126,8 @@ def decode(data: bytes, limits: ImageLimits, target: tuple[int, int] | None = No
             with it. A large JPEG is then decoded at half, a quarter or an eighth of its size, but
             never below `_MARGIN` times the target: there the resized picture is the same but for
             rounding (mean difference below 0.6 of 255).
+        reserve: Told how many bytes of memory the pixels will need at most, before they are
+            decoded; may wait or raise.
 
     Raises:
         MissingImage: if there are no bytes.
@@ -100,21 +136,25 @@ def decode(data: bytes, limits: ImageLimits, target: tuple[int, int] | None = No
         InvalidImage: if it is damaged or cut short.
     """
     image = _open(data, limits)
+    form = image.format
     try:
         orientation = _orientation(image)
         width, height = image.size[::-1] if orientation in _SIDEWAYS else image.size
         if target:
             least = _MARGIN * max(target)
             image.draft(image.mode, (least, least))
+        reserve(_bytes_needed(image, width * height))
         image.load()
-        upright = ImageOps.exif_transpose(image) if orientation != 1 else image
-        return Picture(_to_rgb(upright), width, height)
+        image = _to_rgb(image)
+        if orientation in _TURNS:
+            image = image.transpose(_TURNS[orientation])
+        return Picture(image, width, height)
+    except RequestError:
+        raise
     except MemoryError as error:
         raise ImageTooLarge("the picture needs more memory than there is") from error
     except Exception as error:  # codecs raise anything on damaged bytes, SyntaxError included
-        raise InvalidImage(
-            f"the {image.format} picture is damaged or cut short: {error}"
-        ) from error
+        raise InvalidImage(f"the {form} picture is damaged or cut short: {error}") from error
 
 
 def _open(data: bytes, limits: ImageLimits) -> Image.Image:
@@ -146,25 +186,55 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _bytes_needed(image: Image.Image, original_pixels: int) -> int:
+    """Memory for decoding an opened picture, after `draft` has chosen its size."""
+    pixels = image.width * image.height
+    if image.format == "WEBP":
+        return pixels * _WEBP
+    decoder = 0
+    if image.info.get("progressive"):
+        decoder = original_pixels * _COEFFICIENTS * len(image.getbands())
+    return max(pixels * _DECODED, decoder + pixels * _DECODED // 2)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_gray(image).convert("RGB")
+        return _from_deep_gray(image)
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        with_alpha = image.convert("RGBA")
-        background = Image.new("RGB", image.size, "white")
-        background.paste(with_alpha, mask=with_alpha.getchannel("A"))
-        return background
+        return _over_white(image)
     return image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Transparency laid over white."""
+    background = Image.new("RGB", image.size, "white")
+    for strip, place in _strips(image):
+        with_alpha = strip.convert("RGBA")
+        background.paste(with_alpha, place, mask=with_alpha.getchannel("A"))
+    return background
 
 
 def _from_deep_gray(image: Image.Image) -> Image.Image:
     """16 bits or more per pixel to 8; Pillow's own conversion would clip all above 255 to white."""
-    values = np.asarray(image).astype(np.float32)
-    highest = 65_535.0 if image.mode.startswith("I") else float(max(values.max(), 1.0))
-    scaled = np.clip(np.nan_to_num(values) * (255.0 / highest), 0, 255)
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+    gray = Image.new("L", image.size)
+    highest = 65_535.0
+    if image.mode == "F":
+        extrema = image.getextrema()
+        highest = float(max(np.nan_to_num(np.ravel(extrema)).max(), 1.0))
+    for strip, place in _strips(image):
+        values = np.asarray(strip).astype(np.float32)
+        scaled = np.clip(np.nan_to_num(values) * (255.0 / highest), 0, 255)
+        gray.paste(Image.fromarray(np.rint(scaled).astype(np.uint8)), place)
+    return gray.convert("RGB")
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
+    """The picture in rows of a few megabytes, each with its place in the whole."""
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height))), (0, top)
 
 
 def resize(image: Image.Image, width: int, height: int, method: str) -> Image.Image:

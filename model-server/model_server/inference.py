@@ -6,7 +6,7 @@ framework and no model format.
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -35,6 +35,7 @@ from model_server.errors import (
     WarmUpFailed,
     WrongTask,
 )
+from model_server.gate import PictureBudget
 from model_server.images import ImageLimits, Picture, decode
 from model_server.labels import Labels, classifier_names
 from model_server.models.base import Array, ImageInput, Model, Tensors
@@ -72,12 +73,14 @@ class Options:
         task: detection, classification or tensor; empty detects it.
         image: Replaces what the model's format says of its input.
         limits: For pictures.
+        pictures: Memory for decoded pictures, shared with other models.
         batching: Which requests are computed together; none are by default.
     """
 
     task: str = ""
     image: ImageInput | None = None
     limits: ImageLimits = field(default_factory=ImageLimits)
+    pictures: PictureBudget = field(default_factory=PictureBudget)
     batching: BatchLimits = field(default_factory=BatchLimits)
 
 
@@ -110,6 +113,7 @@ class VisionModel:
         embedded = (model.info.labels,) if model.info.labels else ()
         self._label_maps: Sequence[Labels] = labels or embedded
         self.limits = options.limits
+        self._pictures = options.pictures
         self._model = model
         self._arriving = 0
         self._arriving_lock = threading.Lock()
@@ -233,12 +237,19 @@ class VisionModel:
             raise WrongTask(f"model {self.name} takes tensors, not pictures")
         context.model = self.name
         context.check()
-        with self._on_its_way():
+        with self._on_its_way(), ExitStack() as memory:
+
+            def reserve(size: int) -> None:
+                self._pictures.take(size, context)
+                memory.callback(self._pictures.give_back, size)
+
             with context.stage("decode"):
-                picture = decode(data, self.limits, None if full_size else self._target)
+                picture = decode(data, self.limits, None if full_size else self._target, reserve)
             with context.stage("preprocess"):
                 batch = prepare(picture.image, self._input, self._image)
             context.check()
+            if full_size:  # it will be drawn on, and perhaps sent pixel by pixel
+                context.held.push(memory.pop_all())
         with context.stage("inference"):
             outputs = self._batcher.run({self._input.name: batch}, context)
         return picture, outputs

@@ -17,6 +17,7 @@ from model_server.errors import (
     RequestError,
     UnknownModel,
 )
+from model_server.gate import PictureBudget
 from model_server.images import ImageLimits, load_codecs
 from model_server.inference import Options, VisionModel
 from model_server.labels import Labels, find_label_files, read_labels
@@ -110,15 +111,21 @@ def load_registry(settings: Settings) -> Registry:
         StartupError: if a model cannot be served as asked.
     """
     load_codecs(settings.image_formats)
+    pictures = PictureBudget(settings.max_decoded_bytes)
     registry = Registry(
-        {name: _load(name, source, settings) for name, source in find_sources(settings).items()}
+        {
+            name: _load(name, source, settings, pictures)
+            for name, source in find_sources(settings).items()
+        }
     )
     if settings.golden_image is not None:
         check_golden(registry.default, settings.golden_image, settings.golden_expect)
     return registry
 
 
-def _load(name: str, source: ModelSource, settings: Settings) -> VisionModel:
+def _load(
+    name: str, source: ModelSource, settings: Settings, pictures: PictureBudget
+) -> VisionModel:
     model = load_model(source, parallelism(settings))
     scaling = settings.preprocessing
     image = None
@@ -130,6 +137,7 @@ def _load(name: str, source: ModelSource, settings: Settings) -> VisionModel:
         limits=ImageLimits(
             settings.max_image_pixels, settings.max_image_side, settings.image_formats
         ),
+        pictures=pictures,
         batching=BatchLimits(
             size=settings.max_batch_size,
             latency_seconds=settings.max_latency_ms / 1000,

@@ -123,6 +123,11 @@ class Settings(BaseSettings):
     max_image_side: Positive = 16_384
     """Longest side of a picture, in pixels, checked before it is decoded."""
 
+    max_decoded_bytes: Positive = 512 * 1024 * 1024
+    """Memory that decoded pictures may take at the same time, in bytes. A picture that needs more
+    than all of it is refused; one that needs more than is left waits. Most kinds need 8 bytes a
+    pixel, WebP 20, progressive JPEG 10."""
+
     max_instances: Positive = 32
     """Pictures or tensors in one request at most."""
 

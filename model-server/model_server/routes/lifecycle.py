@@ -99,6 +99,7 @@ def streamed(
 def _finish(response: Response) -> Response:
     context = request_context()
     response.headers[_REQUEST_ID] = context.request_id
+    response.call_on_close(context.close)
     if request.path in _QUIET:
         return response
     record = _Record()

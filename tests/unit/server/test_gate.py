@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from model_server.context import RequestContext
-from model_server.errors import ClientGone, DeadlineExceeded, Overloaded
-from model_server.gate import BodyBudget, Gate
+from model_server.errors import ClientGone, DeadlineExceeded, ImageTooLarge, Overloaded
+from model_server.gate import BodyBudget, Gate, PictureBudget
 from support.poll import eventually
 
 
@@ -109,3 +109,34 @@ def test_bodies_of_all_requests_share_a_budget() -> None:
     budget.reserve(500)  # alone, anything goes: the limit of one body is another one
     budget.release(500)
     assert budget.reserved == 0
+
+
+def test_pictures_wait_until_there_is_memory_for_them() -> None:
+    budget = PictureBudget(100 << 20)
+    budget.take(60 << 20, context())
+    with pytest.raises(DeadlineExceeded, match="memory"):
+        budget.take(60 << 20, context(0.01))
+    entered = threading.Event()
+
+    def second() -> None:
+        budget.take(60 << 20, context())
+        entered.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert not entered.is_set()
+    budget.give_back(60 << 20)
+    thread.join(30)
+    assert entered.is_set()
+    assert budget.taken == 60 << 20
+
+
+def test_a_picture_that_never_fits_is_refused_and_a_small_one_never_waits() -> None:
+    budget = PictureBudget(100 << 20)
+    with pytest.raises(ImageTooLarge, match="--max-decoded-bytes"):
+        budget.take(101 << 20, context())
+    budget.take(100 << 20, context())
+    budget.take(PictureBudget.SMALL, context(0.01))
+    budget.give_back(PictureBudget.SMALL)
+    budget.give_back(100 << 20)
+    assert budget.taken == 0

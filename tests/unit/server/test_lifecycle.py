@@ -1,16 +1,21 @@
 """What surrounds a request: ids, log lines, metrics, probes, deadlines."""
 
+import io
 import logging
+import socket
 import threading
 import time
 from typing import Any
 
 import orjson
 import pytest
+from PIL import Image
 
-from model_server.inference import VisionModel
+from model_server.gate import PictureBudget
+from model_server.inference import Options, VisionModel
 from model_server.logs import JsonFormatter, TextFormatter
 from model_server.registry import Registry
+from support.poll import eventually
 from support.tiny_models import BrightBoxDetector
 
 from .conftest import Client
@@ -113,3 +118,56 @@ def test_compressed_bodies_are_refused(client: Client, picture: bytes) -> None:
     response = client().post("/predict", data=picture, headers={"Content-Encoding": "gzip"})
     assert response.status_code == 415
     assert "gzip" in response.get_json()["error"]["message"]
+
+
+def test_a_client_that_hung_up_while_it_waited_costs_no_inference(
+    client: Client, picture: bytes
+) -> None:
+    model = BrightBoxDetector()
+    server = client(Registry({"m": VisionModel("m", model)}), container_concurrency=1)
+    gate = server.application.extensions["model_server"].gate
+    model.busy.acquire()  # the warm-up
+    model.hold.clear()
+    answers: list[Any] = []
+    ours, theirs = socket.socketpair()
+
+    def ask(connection: socket.socket | None = None) -> None:
+        environment = {"gunicorn.socket": connection} if connection else {}
+        answers.append(
+            server.application.test_client().post(
+                "/object_detection", data=picture, environ_overrides=environment
+            )
+        )
+
+    threads = [threading.Thread(target=ask), threading.Thread(target=ask, args=(ours,))]
+    threads[0].start()
+    assert model.busy.acquire(timeout=10)
+    threads[1].start()
+    eventually(lambda: gate.waiting == 1, "the second one waits", 10, 0.001)
+    theirs.close()
+    model.hold.set()
+    for thread in threads:
+        thread.join(10)
+    ours.close()
+    assert sorted(answer.status_code for answer in answers) == [200, 499]
+    assert model.runs == 2  # the warm-up and the first
+
+
+def test_a_pictures_memory_is_held_until_its_answer_is_sent(client: Client) -> None:
+    image = io.BytesIO()
+    Image.new("RGB", (2000, 2000)).save(image, "PNG")
+    budget = PictureBudget()
+    model = VisionModel("m", BrightBoxDetector(), options=Options(pictures=budget))
+    server = client(Registry({"m": model}))
+    wanted = {"Accept": "application/vnd.inference-operator.detections+json"}
+    with server.post("/object_detection", data=image.getvalue(), headers=wanted) as response:
+        assert response.status_code == 200
+        assert budget.taken == 0  # nobody draws on it
+    with server.post("/object_detection", data=image.getvalue()) as response:
+        assert next(response.iter_encoded())
+        assert budget.taken == 2000 * 2000 * 8
+    assert budget.taken == 0
+    refused = server.post("/object_detection", data=image.getvalue()[:-2000])
+    refused.close()
+    assert refused.status_code == 400
+    assert budget.taken == 0

@@ -1,0 +1,1 @@
+"""What knocks servers over: damaged uploads by the thousand, and a very long day."""
