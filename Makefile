@@ -93,6 +93,15 @@ test: lint ## Everything: lint, then unit, contract, functional and e2e tests
 	@$(CLUSTER) images --variant tensorflow
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+# ---- what knocks servers over: minutes each; a bounded part is in `make test`
+
+.PHONY: fuzz soak
+fuzz: setup ## 20,000 damaged uploads and 2,000 damaged bodies against a real server
+	@cd tests && ../$(BIN)/python -m pressure.fuzz $(FUZZ)
+
+soak: setup ## 100,000 ordinary requests; memory must not grow
+	@cd tests && ../$(BIN)/python -m pressure.soak $(SOAK)
+
 # ---- figures: on a quiet machine; neither is part of `make test`
 
 .PHONY: bench bench-quick
