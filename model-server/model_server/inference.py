@@ -39,7 +39,7 @@ from model_server.gate import PictureBudget
 from model_server.images import ImageLimits, Picture, decode
 from model_server.labels import Labels, classifier_names
 from model_server.models.base import Array, ImageInput, Model, Tensors
-from model_server.preprocessing import picture_input, picture_size, prepare
+from model_server.preprocessing import JpegDecoding, least_side, picture_input, prepare
 from model_server.signature import check_inputs, observed, zeros
 
 TaskName = Literal["detection", "classification", "tensor"]
@@ -74,6 +74,7 @@ class Options:
         image: Replaces what the model's format says of its input.
         limits: For pictures.
         pictures: Memory for decoded pictures, shared with other models.
+        decoding: Whether large JPEG pictures are decoded at a reduced size.
         batching: Which requests are computed together; none are by default.
     """
 
@@ -81,6 +82,7 @@ class Options:
     image: ImageInput | None = None
     limits: ImageLimits = field(default_factory=ImageLimits)
     pictures: PictureBudget = field(default_factory=PictureBudget)
+    decoding: JpegDecoding = "auto"
     batching: BatchLimits = field(default_factory=BatchLimits)
 
 
@@ -120,7 +122,9 @@ class VisionModel:
         self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
         self._image = options.image or model.info.image
         self._input = picture_input(model.info)
-        self._target = picture_size(self._input) if self._input else None
+        self._least_side = (
+            least_side(self._input, self._image, options.decoding) if self._input else None
+        )
         sample = self._warm_up()
         self.outputs = observed(model.info.outputs, sample)
         self._detection: DetectionOutputs | None = None
@@ -244,7 +248,8 @@ class VisionModel:
                 memory.callback(self._pictures.give_back, size)
 
             with context.stage("decode"):
-                picture = decode(data, self.limits, None if full_size else self._target, reserve)
+                least = None if full_size else self._least_side
+                picture = decode(data, self.limits, least, reserve)
             with context.stage("preprocess"):
                 batch = prepare(picture.image, self._input, self._image)
             context.check()

@@ -138,6 +138,7 @@ def _load(
             settings.max_image_pixels, settings.max_image_side, settings.image_formats
         ),
         pictures=pictures,
+        decoding=settings.jpeg_decoding,
         batching=BatchLimits(
             size=settings.max_batch_size,
             latency_seconds=settings.max_latency_ms / 1000,

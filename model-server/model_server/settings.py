@@ -19,6 +19,8 @@ Format = Literal["", "tflite", "savedmodel", "keras"]
 Task = Literal["", "detection", "classification", "tensor"]
 Scaling = Literal["auto", "none", "unit", "signed", "caffe", "torch"]
 
+JpegDecoding = Literal["auto", "exact", "reduced"]
+
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -133,6 +135,12 @@ class Settings(BaseSettings):
 
     image_formats: Annotated[tuple[str, ...], NoDecode] = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
     """Picture formats that are read, comma-separated. TIFF can be added."""
+
+    jpeg_decoding: JpegDecoding = "auto"
+    """Whether a JPEG much larger than the model's input is decoded at half, a quarter or an eighth
+    of its size: exact (never; the same scores as a plain script), reduced (down to twice the
+    input; several times faster for photographs of 12 megapixels, scores differ by up to 0.03), or
+    auto: exact for quantized inputs, reduced to four times the input for others."""
 
     golden_image: Path | None = None
     """Picture that the model must get right before the server is ready."""

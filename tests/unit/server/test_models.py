@@ -24,7 +24,7 @@ from model_server.models.keras import scaling_of
 from model_server.models.keras_safety import find_problems
 from model_server.models.source import digest, find_model
 from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
-from model_server.preprocessing import prepare
+from model_server.preprocessing import JpegDecoding, least_side, prepare
 from model_server.registry import Registry, check_golden, find_sources
 from model_server.settings import load_settings
 from model_server.signature import check_inputs
@@ -185,6 +185,27 @@ def test_pixels_get_the_range_that_the_model_wants(
     assert tensor.shape == (1, 3, 5, 3)
     assert tensor.dtype == dtype
     assert tensor[0, 1, 2].tolist() == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "resize", "decoding", "least"),
+    [
+        (np.float32, "bicubic", "auto", 1200),
+        (np.float32, "bilinear", "auto", 1200),
+        (np.float32, "nearest", "auto", None),
+        (np.uint8, "bicubic", "auto", None),
+        (np.int8, "bicubic", "auto", None),
+        (np.uint8, "bicubic", "reduced", 600),
+        (np.float32, "bicubic", "exact", None),
+    ],
+)
+def test_a_jpeg_is_reduced_only_where_the_scores_bear_it(
+    dtype: Any, resize: Any, decoding: JpegDecoding, least: int | None
+) -> None:
+    spec = TensorSpec("x", (1, 200, 300, 3), np.dtype(dtype))
+    assert least_side(spec, ImageInput(resize=resize), decoding) == least
+    free = TensorSpec("x", (1, -1, -1, 3), np.dtype(dtype))
+    assert least_side(free, ImageInput(resize=resize), decoding) is None
 
 
 def test_a_model_of_any_size_gets_the_picture_as_it_is() -> None:
