@@ -28,6 +28,7 @@ from model_server.errors import InvalidSettings, RequestError
 from model_server.inference import VisionModel
 from model_server.logs import REQUEST_LOGGER
 from model_server.routes.state import State
+from model_server.tracing import HEADER, trace_of
 
 SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 _log = logging.getLogger(REQUEST_LOGGER)
@@ -137,7 +138,7 @@ def _guarded(
     def handle(request: Any, call: grpc.ServicerContext) -> Message:
         context = service.context(call)
         call.set_trailing_metadata(((_REQUEST_ID, context.request_id),))
-        with service.recorded(method, context) as record:
+        with service.recorded(method, context, _trace(call)) as record:
             try:
                 return answer(request, context)
             except RequestError as error:
@@ -152,6 +153,12 @@ def _guarded(
         raise AssertionError("abort always raises")
 
     return handle
+
+
+def _trace(call: grpc.ServicerContext) -> dict[str, str]:
+    """The trace that the caller's metadata names, as fields of the log line."""
+    sent = dict(call.invocation_metadata() or ()).get(HEADER, "")
+    return trace_of(sent) if isinstance(sent, str) else {}
 
 
 def _status(error: RequestError) -> grpc.StatusCode:
@@ -189,7 +196,9 @@ class _Service:
         )
 
     @contextmanager
-    def recorded(self, method: str, context: RequestContext) -> Iterator[dict[str, str]]:
+    def recorded(
+        self, method: str, context: RequestContext, trace: dict[str, str]
+    ) -> Iterator[dict[str, str]]:
         """Counts and logs a call; the body tells of an error through the yielded dictionary."""
         record = {"status": grpc.StatusCode.OK.name, "error": ""}
         started = time.perf_counter()
@@ -211,6 +220,7 @@ class _Service:
                     "gRPC %s %s", method, record["status"],
                     extra={
                         "request_id": context.request_id,
+                        **trace,
                         "model": context.model,
                         "status": record["status"],
                         "error": record["error"],

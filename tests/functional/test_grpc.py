@@ -203,7 +203,9 @@ def test_the_clients_deadline_is_kept(calls: Calls) -> None:
 def test_the_requests_id_comes_back_and_is_in_the_log(
     server: tuple[RunningServer, int], calls: Calls
 ) -> None:
-    calls("ModelInfer", picture_request(png()), x_request_id="my-own-id")
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    header = f"00-{trace}-b7ad6b7169203331-01"
+    calls("ModelInfer", picture_request(png()), x_request_id="my-own-id", traceparent=header)
     line = eventually(
         lambda: next(
             (line for line in server[0].log if line.get("request_id") == "my-own-id"), None
@@ -211,6 +213,7 @@ def test_the_requests_id_comes_back_and_is_in_the_log(
         "the log line of the call",
     )
     assert (line["status"], line["model"]) == ("OK", "shapes")
+    assert line["trace_id"] == trace
     assert "inference" in line["stages_ms"]
 
 

@@ -18,6 +18,7 @@ from model_server.context import RequestContext
 from model_server.errors import UnsupportedMediaType
 from model_server.logs import REQUEST_LOGGER
 from model_server.routes.state import State, request_context, state
+from model_server.tracing import HEADER, trace_of
 
 _log = logging.getLogger(REQUEST_LOGGER)
 _REQUEST_ID = "X-Request-Id"
@@ -135,6 +136,7 @@ class _Record:
         self._started: float = g.started
         self._error: str = g.get("error_code", "")
         self._method, self._path = request.method, request.path
+        self._trace = trace_of(request.headers.get(HEADER, ""))
         self._request_bytes = request.content_length or 0
         # The rule, not the path: clients must not be able to make up label values.
         self._endpoint = request.url_rule.rule if request.url_rule else "unmatched"
@@ -158,6 +160,7 @@ class _Record:
             status,
             extra={
                 "request_id": context.request_id,
+                **self._trace,
                 "model": context.model,
                 "status": status,
                 "error": self._error,
