@@ -3,13 +3,12 @@
 Reads the model's files; knows no HTTP and changes nothing.
 """
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from model_server.inference import VisionModel
 from model_server.models.base import TensorSpec
-from model_server.models.source import ModelSource, digest
+from model_server.models.source import ModelSource
 from model_server.tensors import datatype_of
 
 CARDS = ("MODEL_CARD.md", "README.md")
@@ -29,7 +28,7 @@ def describe(model: VisionModel, source: ModelSource) -> dict[str, Any]:
         "classes": len(names),
         "labels": names[:_MAX_LABELS],
         "description": model.info.description,
-        "digest": _digest(source),
+        "digest": model.digest,
         "card": read_card(source.folder),
     }
 
@@ -44,12 +43,6 @@ def read_card(folder: Path) -> str:
         except (OSError, UnicodeDecodeError):
             continue
     return ""
-
-
-# A model does not change while it is served, and a large one takes seconds to read.
-@lru_cache(maxsize=64)
-def _digest(source: ModelSource) -> str:
-    return digest(source)
 
 
 def _class_names(model: VisionModel) -> list[str]:

@@ -89,8 +89,9 @@ def encode_response(response: InferenceResponse, version: str, *, raw: bool) -> 
 
 
 def encode_metadata(metadata: Mapping[str, Any]) -> ModelMetadataResponse:
-    """The message for what `protocol_v2.metadata` gives."""
-    return ModelMetadataResponse(**metadata)
+    """The message for what `protocol_v2.metadata` gives; it has no field for the parameters."""
+    known = ModelMetadataResponse.DESCRIPTOR.fields_by_name
+    return ModelMetadataResponse(**{key: metadata[key] for key in known})
 
 
 def _from_raw(item: ModelInferRequest.InferInputTensor, data: bytes, most: int) -> Array:

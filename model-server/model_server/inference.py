@@ -5,7 +5,7 @@ framework and no model format.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -65,6 +65,10 @@ class DetectionResult:
             return draw_detections(self.picture.image, self.detections)
 
 
+def _no_digest() -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Options:
     """What was asked for when a model was loaded.
@@ -76,6 +80,7 @@ class Options:
         pictures: Memory for decoded pictures, shared with other models.
         decoding: Whether large JPEG pictures are decoded at a reduced size.
         batching: Which requests are computed together; none are by default.
+        digest: Gives the SHA-256 of the model's files in hex; empty where there are none.
     """
 
     task: str = ""
@@ -84,6 +89,7 @@ class Options:
     pictures: PictureBudget = field(default_factory=PictureBudget)
     decoding: JpegDecoding = "auto"
     batching: BatchLimits = field(default_factory=BatchLimits)
+    digest: Callable[[], str] = _no_digest
 
 
 class VisionModel:
@@ -117,6 +123,7 @@ class VisionModel:
         self.limits = options.limits
         self._pictures = options.pictures
         self._model = model
+        self._digest = options.digest
         self._arriving = 0
         self._arriving_lock = threading.Lock()
         self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
@@ -167,6 +174,11 @@ class VisionModel:
 
     def _dequantize(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model's files, hex; empty for one that was made without any."""
+        return self._digest()
 
     @property
     def labels(self) -> Labels | None:

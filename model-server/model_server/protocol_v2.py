@@ -99,7 +99,7 @@ def check_version(model: VisionModel, version: str) -> None:
 
 
 def metadata(model: VisionModel) -> dict[str, Any]:
-    """Name, versions, platform and signature of a model, as JSON values."""
+    """Name, versions, platform, signature and facts of a model, as JSON values."""
     outputs = [_tensor_metadata(spec) for spec in model.outputs]
     if model.detection_outputs:
         outputs.append({"name": LABELS_OUTPUT, "datatype": "BYTES", "shape": [-1, -1]})
@@ -109,6 +109,16 @@ def metadata(model: VisionModel) -> dict[str, Any]:
         "platform": _PLATFORMS[model.info.format],
         "inputs": [_tensor_metadata(spec) for spec in model.info.inputs],
         "outputs": outputs,
+        "parameters": facts(model),
+    }
+
+
+def facts(model: VisionModel) -> dict[str, Any]:
+    """What the protocols have no field for: `digest` is `sha256:` and 64 hex digits."""
+    return {
+        "format": model.info.format,
+        "task": model.task,
+        "digest": f"sha256:{model.digest}" if model.digest else "",
     }
 
 

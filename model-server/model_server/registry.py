@@ -4,6 +4,7 @@ The bridge between settings and the data plane; it knows no HTTP.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from model_server.batching import BatchLimits
@@ -23,7 +24,7 @@ from model_server.inference import Options, VisionModel
 from model_server.labels import Labels, find_label_files, read_labels
 from model_server.models.base import ImageInput, Parallelism
 from model_server.models.loading import load_model
-from model_server.models.source import ModelSource, find_model
+from model_server.models.source import ModelSource, digest, find_model
 from model_server.settings import Settings
 
 
@@ -144,6 +145,8 @@ def _load(
             latency_seconds=settings.max_latency_ms / 1000,
             instances=parallelism(settings).instances,
         ),
+        # On demand: a large model takes seconds to read, and it does not change while it is served.
+        digest=cache(lambda: digest(source)),
     )
     return VisionModel(name, model, _labels(source, settings), options)
 

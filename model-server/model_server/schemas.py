@@ -150,13 +150,6 @@ class V1Models(Wire):
     models: list[str]
 
 
-class V1Model(Wire):
-    """`GET /v1/models/NAME`."""
-
-    name: str
-    ready: bool
-
-
 class V1Request(Wire):
     """`POST /v1/models/NAME:predict`: TensorFlow Serving's row format."""
 
@@ -231,6 +224,23 @@ class V2TensorMetadata(Wire):
     shape: list[int]
 
 
+class ModelFacts(Wire):
+    """What a served model is: its files' SHA-256 after `sha256:`, or empty."""
+
+    format: Literal["tflite", "savedmodel", "keras"]
+    task: Literal["detection", "classification", "tensor"]
+    digest: str = Field(pattern="^(sha256:[0-9a-f]{64})?$")
+
+
+class V1Model(ModelFacts):
+    """`GET /v1/models/NAME`."""
+
+    name: str
+    ready: bool
+    inputs: list[V2TensorMetadata]
+    outputs: list[V2TensorMetadata]
+
+
 class V2Model(Wire):
     """`GET /v2/models/NAME`."""
 
@@ -239,6 +249,7 @@ class V2Model(Wire):
     platform: str
     inputs: list[V2TensorMetadata]
     outputs: list[V2TensorMetadata]
+    parameters: ModelFacts
 
 
 class V2Input(BaseModel):

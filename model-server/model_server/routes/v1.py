@@ -7,7 +7,7 @@ A picture may also be sent as the body itself, and comes back annotated to whoev
 import orjson
 from flask import Blueprint, Response, jsonify, request
 
-from model_server import encoding, protocol_v1
+from model_server import encoding, protocol_v1, protocol_v2
 from model_server.errors import UnknownModel
 from model_server.inference import VisionModel
 from model_server.json_input import parse_json
@@ -28,8 +28,16 @@ def models() -> Response:
 
 @blueprint.get("/v1/models/<model:name>")
 def model(name: str) -> Response:
-    """A model that is loaded is ready: it has done an inference."""
-    return jsonify(name=state().registry.get(name).name, ready=True)
+    """A model that is loaded is ready: it has done an inference. With it, what the model is."""
+    served = state().registry.get(name)
+    described = protocol_v2.metadata(served)
+    return jsonify(
+        name=served.name,
+        ready=True,
+        inputs=described["inputs"],
+        outputs=described["outputs"],
+        **described["parameters"],
+    )
 
 
 @blueprint.post("/v1/models/<model:name>:predict")

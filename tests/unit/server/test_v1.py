@@ -26,7 +26,11 @@ def encoded(picture: bytes) -> dict[str, str]:
 def test_models_are_listed_and_ready(client: Client) -> None:
     server = client()
     assert server.get("/v1/models").get_json() == {"models": ["lights", "colours"]}
-    assert server.get("/v1/models/lights").get_json() == {"name": "lights", "ready": True}
+    described = server.get("/v1/models/lights").get_json()
+    assert (described["name"], described["ready"]) == ("lights", True)
+    assert described["inputs"] == [
+        {"name": "image", "datatype": "UINT8", "shape": [1, 100, 100, 3]}
+    ]
     missing = server.get("/v1/models/nobody")
     assert missing.status_code == 404
     assert missing.get_json()["error"].startswith("there is no model 'nobody'")

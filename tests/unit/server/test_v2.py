@@ -1,6 +1,7 @@
 """The Open Inference Protocol over REST: metadata, JSON and binary tensors, errors by name."""
 
 import base64
+import hashlib
 import json
 import struct
 from typing import Any
@@ -11,9 +12,13 @@ from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model_server.app import create_app
 from model_server.errors import RequestError
 from model_server.inference import VisionModel
+from model_server.registry import find_sources, load_registry
 from model_server.rest_v2 import parse_request
+from model_server.schemas import V1Model, V2Model
+from model_server.settings import load_settings
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 from .conftest import Client
@@ -68,6 +73,7 @@ def test_server_and_models_describe_themselves(client: Client) -> None:
                 {"name": "count", "datatype": "FP32", "shape": [1]},
                 {"name": "labels", "datatype": "BYTES", "shape": [-1, -1]},
             ],
+            "parameters": {"format": "tflite", "task": "detection", "digest": ""},
         }
         assert server.get(f"{url}/ready").get_json() == {"name": "lights", "ready": True}
 
@@ -267,3 +273,17 @@ def test_any_body_is_a_request_or_a_request_error(
     except RequestError:
         return
     assert all(isinstance(array, np.ndarray) for array in request.inputs.values())
+
+
+def test_the_digest_is_that_of_the_files() -> None:
+    """Of a model from files, in V1 and V2 alike: the same that `sha256sum` prints."""
+    settings_ = load_settings(model="bundled://classifier", name="sketches")
+    source = find_sources(settings_)["sketches"]
+    server = create_app(settings_, load_registry(settings_)).test_client()
+    v2 = V2Model.model_validate(server.get("/v2/models/sketches").get_json())
+    v1 = V1Model.model_validate(server.get("/v1/models/sketches").get_json())
+    wanted = "sha256:" + hashlib.sha256(source.path.read_bytes()).hexdigest()
+    assert v1.digest == v2.parameters.digest == wanted
+    assert (v1.format, v1.task) == ("tflite", "classification")
+    assert v1.inputs == v2.inputs
+    assert v1.outputs == v2.outputs
