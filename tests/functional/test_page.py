@@ -232,6 +232,8 @@ def test_keyboard_and_small_screens(scheme: str, chromium: Browser, bundled: Run
         screenshot(page, f"small-{scheme}")
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, "the page scrolls sideways"
+        height = page.evaluate("document.documentElement.scrollHeight")
+        assert height <= 800, "the first look at the page is longer than the screen"
         reached = set()
         for _ in range(12):
             page.keyboard.press("Tab")
