@@ -14,10 +14,12 @@ from html import escape
 FONT = "font-family='system-ui, sans-serif'"
 INK = "#24292f"
 FAINT = "#d0d7de"
-COLOURS = ("#0969da", "#bf3989", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#57606a", "#0e7490")
+COLOURS = ("#0969da", "#bf3989", "#e16f24", "#9a6700", "#8250df", "#cf222e", "#0e7490", "#6e7781")
 OURS = "#1a7f37"
 LIMIT = "#57606a"
 PEER = "#8cb4e8"
+# Who is looked for first has the same colour in every plot, and a thicker line.
+FIXED = {"ours": OURS, "raw engine": LIMIT}
 BAR = 26
 LEFT = 190
 WIDTH = 760
@@ -52,19 +54,24 @@ def number(value: float) -> str:
 def bars(title: str, unit: str, entries: Sequence[Bar]) -> str:
     """Horizontal bars from zero, in the order given."""
     most = max((entry.value for entry in entries), default=0.0) or 1.0
-    room = WIDTH - LEFT - 170
+    # About seven pixels a letter, so that the longest value and note still fit.
+    letters = max((len(_label(entry)) for entry in entries), default=0)
+    room = WIDTH - LEFT - 24 - 7.5 * letters
     height = 64 + BAR * len(entries)
     parts = [_text(16, 28, title, size=16, weight="600"), _text(16, 46, unit, size=12)]
     for place, entry in enumerate(entries):
         y = 58 + place * BAR
         length = max(1.0, room * entry.value / most)
-        label = number(entry.value) + (f"  {entry.note}" if entry.note else "")
         parts += [
             _text(LEFT - 8, y + 15, entry.name, anchor="end"),
             _box(LEFT, y + 2, length, entry.colour),
-            _text(LEFT + length + 6, y + 15, label),
+            _text(LEFT + length + 6, y + 15, _label(entry)),
         ]
     return _document(WIDTH, height, parts)
+
+
+def _label(entry: Bar) -> str:
+    return number(entry.value) + (f"  {entry.note}" if entry.note else "")
 
 
 def lines(
@@ -84,12 +91,12 @@ def lines(
     parts = [_text(16, 28, title, size=16, weight="600"), *plot.grid(axes)]
     names = []
     for place, (name, line) in enumerate(series.items()):
-        colour = COLOURS[place % len(COLOURS)]
+        colour = FIXED.get(name, COLOURS[place % len(COLOURS)])
+        width = 4 if name in FIXED else 2
         path = " ".join(f"{plot.x(x):.1f},{plot.y(y):.1f}" for x, y in sorted(line))
         dash = " stroke-dasharray='6 4'" if place >= len(COLOURS) else ""
-        parts.append(
-            f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'{dash}/>"
-        )
+        stroke = f"stroke='{colour}' stroke-width='{width}'{dash}"
+        parts.append(f"<polyline points='{path}' fill='none' {stroke}/>")
         parts += [
             f"<circle cx='{plot.x(x):.1f}' cy='{plot.y(y):.1f}' r='3' fill='{colour}'/>"
             for x, y in line
