@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import installs, machine, paths
 from bench.control import run as control
@@ -20,11 +21,13 @@ from bench.report.write import write
 from bench.serving import cases, contestants
 from bench.serving.measure import Setting
 from bench.serving.run import Plan, ServingBench
+from bench.turns import Taker
 
 PARTS = ("engine", "serving", "operator")
 EPILOG = """\
 Examples:
-  python -m bench                         everything (about two hours)
+  python -m bench                         everything (about forty minutes)
+  python -m bench --resume                go on with a run that was cut off, failed turns again
   python -m bench --quick                 ours and the limits only (under five minutes)
   python -m bench --only serving --contestants ours,mosec --rounds 2 --seconds 3
   python -m bench report                  table and plots again, from .bench/results.json
@@ -34,6 +37,10 @@ Results go to .bench/results.json as they are measured; a whole run then replace
 and tests/bench/plots/, any other leaves its table and plots in .bench/. Load is sent to loopback
 only. Measure on a quiet machine: every row says how busy the rest of it was.
 """
+
+CUT_OFF = """\
+Cut off. What was measured is kept: `python -m bench --resume` goes on with the same flags, and
+`python -m bench report` makes table and plots of what there is."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--quick", action="store_true", help="ours and the limits only, short")
     made.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what an interrupted run of the same commit and flags has measured",
+    )
+    made.add_argument(
         "--only", metavar="PARTS", default="", help=f"comma-separated: {', '.join(PARTS)}"
     )
     made.add_argument(
@@ -73,8 +85,8 @@ def parser() -> argparse.ArgumentParser:
         "--services", type=int, nargs="+", help="sizes of the operator benchmark (100 500 2000)"
     )
     made.add_argument("--rounds", type=int, help="rounds of each measurement (3; quick: 2)")
-    made.add_argument("--seconds", type=float, help="length of each measurement (5; quick: 3)")
-    made.add_argument("--warm", type=float, default=1.0, help="seconds before each (1)")
+    made.add_argument("--seconds", type=float, default=2.0, help="length of each measurement (2)")
+    made.add_argument("--warm", type=float, default=0.5, help="seconds before each (0.5)")
     made.add_argument(
         "--layout",
         choices=("pinned", "shared"),
@@ -100,11 +112,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "report":
         write(Results.load(path), publish=arguments.publish)
         return 0
-    results = Results(path, machine.describe())
-    run(arguments, results, Progress())
+    results = begin(path, {**machine.describe(), "plan": plan_of(arguments)}, arguments.resume)
+    try:
+        run(arguments, results, Progress())
+    except (KeyboardInterrupt, SystemExit):
+        if results.rows:
+            print(CUT_OFF, file=sys.stderr)
+        raise
     whole = not (arguments.quick or arguments.only or arguments.contestants)
     write(results, publish=whole or arguments.publish)
     return 0
+
+
+def plan_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The flags that decide what is measured and how."""
+    kept = ("quick", "only", "contestants", "workloads", "services", "rounds", "seconds", "warm",
+            "layout")  # fmt: skip
+    return {name: getattr(arguments, name) for name in kept}
+
+
+def begin(path: Path, described: dict[str, Any], resume: bool) -> Results:
+    """Empty results, or those of an interrupted run.
+
+    Raises:
+        SystemExit: There is no such run, or it was of another commit or other flags: its figures
+            would not be comparable.
+    """
+    if not resume:
+        return Results(path, described)
+    results = Results.load(path)
+    for name in ("commit", "plan"):
+        if results.machine.get(name) != described[name]:
+            raise SystemExit(
+                f"--resume: {path} is of the {name} {results.machine.get(name)}, this run would be "
+                f"of {described[name]}; start again without --resume"
+            )
+    results.keep_whole_turns()
+    return results
 
 
 def run(arguments: argparse.Namespace, results: Results, progress: Progress) -> None:
@@ -117,15 +161,16 @@ def run(arguments: argparse.Namespace, results: Results, progress: Progress) -> 
     for name in wanted:
         if name not in PARTS:
             raise SystemExit(f"--only: there is no {name!r}; there are {', '.join(PARTS)}")
+    taker = Taker(results, progress)
     parts: list[EngineBench | ServingBench | OperatorBench] = []
     if "engine" in wanted:
         entries = engines.QUICK if arguments.quick else engines.ENTRIES
-        parts.append(EngineBench(entries, rounds(arguments), seconds(arguments), results, progress))
+        parts.append(EngineBench(entries, rounds(arguments), arguments.seconds, taker))
     if "serving" in wanted:
-        parts.append(ServingBench(serving_plan(arguments), results, progress))
+        parts.append(ServingBench(serving_plan(arguments), taker))
     if "operator" in wanted:
         counts = arguments.services or (control.QUICK if arguments.quick else control.FULL)
-        parts.append(OperatorBench(counts, results, progress, naive=not arguments.quick))
+        parts.append(OperatorBench(counts, taker, naive=not arguments.quick))
     for part in parts:
         progress.expect(part.expect_seconds())
     for part in parts:
@@ -135,11 +180,6 @@ def run(arguments: argparse.Namespace, results: Results, progress: Progress) -> 
 def rounds(arguments: argparse.Namespace) -> int:
     """How often each measurement is taken."""
     return int(arguments.rounds or (2 if arguments.quick else 3))
-
-
-def seconds(arguments: argparse.Namespace) -> float:
-    """How long each measurement lasts."""
-    return float(arguments.seconds or (3.0 if arguments.quick else 5.0))
 
 
 def serving_plan(arguments: argparse.Namespace) -> Plan:
@@ -154,7 +194,9 @@ def serving_plan(arguments: argparse.Namespace) -> Plan:
         cores=cores[:-1] if pinned else cores,
         client_core=cores[-1] if pinned else None,
         warm=arguments.warm,
-        seconds=seconds(arguments),
+        seconds=arguments.seconds,
+        # A queue shows only once it has had the time to fill.
+        open_seconds=max(3.0, arguments.seconds),
     )
     return Plan(
         workloads=cases.chosen(arguments.workloads, cases.QUICK if arguments.quick else cases.FULL),

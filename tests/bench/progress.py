@@ -48,6 +48,10 @@ class Progress:
         self._stream.flush()
         self._passed += seconds
 
+    def skip(self, seconds: float) -> None:
+        """Leave out a step that an earlier run has done."""
+        self._expected -= seconds
+
     def say(self, text: str) -> None:
         """Print something that is no step."""
         self._stream.write(f"{'':14} {text}\n")

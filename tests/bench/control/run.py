@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bench import installs, paths
+from bench import paths
 from bench.control import measure, subjects
-from bench.control.api import Api, ApiFailed, written
+from bench.control.api import Api, written
 from bench.control.objects import NAMESPACE
-from bench.control.plane import PlaneFailed, control_plane
+from bench.control.plane import control_plane
 from bench.processes import Running, free_port
-from bench.progress import Progress
-from bench.record import Results
+from bench.turns import Taker, Turn
 
 FULL = (100, 500, 2000)
 QUICK = (100,)
@@ -32,17 +32,13 @@ class OperatorBench:
     Args:
         counts: How many InferenceServices.
         naive: Whether to run the naive operator too.
-        results: Takes the rows.
-        progress: Tells a person.
+        taker: Takes the turns.
     """
 
-    def __init__(
-        self, counts: Sequence[int], results: Results, progress: Progress, *, naive: bool
-    ) -> None:
+    def __init__(self, counts: Sequence[int], taker: Taker, *, naive: bool) -> None:
         self._counts = counts
         self._naive = naive
-        self._results = results
-        self._progress = progress
+        self._taker = taker
 
     def expect_seconds(self) -> float:
         """How long the plan should take."""
@@ -61,30 +57,24 @@ class OperatorBench:
         """Every contestant at every size, neighbours in time, so that they share the weather."""
         for count in self._counts:
             for name in self._names():
-                self._progress.step(f"operator: {count} services: {name}", self._guess(name, count))
                 common = {"bench": "operator", "contestant": name, "services": count}
-                try:
-                    self._one(name, count, common)
-                except (
-                    PlaneFailed, ApiFailed, TimeoutError, OSError, RuntimeError,
-                    installs.NotInstalled,
-                ) as error:  # fmt: skip
-                    self._results.add(**common, kind="error", error=str(error)[:800])
-                    self._progress.say(f"{name} failed: {str(error)[:300]}")
+                text = f"operator: {count} services: {name}"
+                turn = Turn(text, self._guess(name, count), common)
+                self._taker.take(turn, partial(self._one, turn, name, count))
 
-    def _one(self, name: str, count: int, common: dict[str, Any]) -> None:
+    def _one(self, turn: Turn, name: str, count: int) -> None:
         if name == subjects.BARE:
             for resource in (False, True):
                 for workers in BARE_WORKERS:
                     with control_plane() as kubeconfig:
                         row = asyncio.run(_bare(kubeconfig, count, workers, resource=resource))
-                    self._results.add(
-                        **common, kind="bare", workers=workers, with_resource=resource, **row
+                    self._taker.add(
+                        turn, kind="bare", workers=workers, with_resource=resource, **row
                     )
             return
         with control_plane() as kubeconfig:
             work = _ours(kubeconfig, count) if name == subjects.OURS else _naive(kubeconfig, count)
-            self._results.add(**common, kind="operator", **asyncio.run(work))
+            self._taker.add(turn, kind="operator", **asyncio.run(work))
 
 
 async def _prepare(api: Api) -> None:

@@ -6,18 +6,17 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from bench import installs, paths
 from bench.assets import files, inputs
-from bench.assets.files import NotMade
 from bench.processes import Running
-from bench.progress import Progress
-from bench.record import Results
 from bench.schedule import interleaved
 from bench.serving.figures import latencies
+from bench.turns import Taker, Turn
 
 TENSORFLOW = "TensorFlow SavedModel"
 START_GUESS = 8.0
@@ -65,8 +64,7 @@ class EngineBench:
         entries: What to run.
         rounds: How often each.
         seconds: Length of each measurement.
-        results: Takes the rows.
-        progress: Tells a person.
+        taker: Takes the turns.
     """
 
     def __init__(
@@ -74,14 +72,12 @@ class EngineBench:
         entries: Sequence[Entry],
         rounds: int,
         seconds: float,
-        results: Results,
-        progress: Progress,
+        taker: Taker,
     ) -> None:
         self._entries = entries
         self._rounds = rounds
         self._seconds = seconds
-        self._results = results
-        self._progress = progress
+        self._taker = taker
 
     def expect_seconds(self) -> float:
         """How long the plan should take."""
@@ -90,10 +86,6 @@ class EngineBench:
     def run(self) -> None:
         """Every entry once a round, TensorFlow's outputs kept to compare with."""
         for number, entry in interleaved(self._entries, self._rounds):
-            self._progress.step(
-                f"round {number + 1}/{self._rounds}: engine: {entry.model}: {entry.name}",
-                START_GUESS + self._seconds,
-            )
             common = {
                 "bench": "engine",
                 "contestant": entry.name,
@@ -101,12 +93,13 @@ class EngineBench:
                 "form": entry.form,
                 "round": number,
             }
-            try:
-                path = files.forms(entry.model)[entry.form]()
-                self._results.add(**common, kind="engine", **self._measure(entry, path))
-            except (RuntimeError, OSError, NotMade, installs.NotInstalled) as error:
-                self._results.add(**common, kind="error", error=str(error)[:800])
-                self._progress.say(f"{entry.name} failed: {str(error)[:300]}")
+            text = f"round {number + 1}/{self._rounds}: engine: {entry.model}: {entry.name}"
+            turn = Turn(text, START_GUESS + self._seconds, common)
+            self._taker.take(turn, partial(self._one, turn, entry))
+
+    def _one(self, turn: Turn, entry: Entry) -> None:
+        path = files.forms(entry.model)[entry.form]()
+        self._taker.add(turn, kind="engine", **self._measure(entry, path))
 
     def _measure(self, entry: Entry, path: Path) -> dict[str, object]:
         pictures = inputs.prepare(entry.model)

@@ -197,7 +197,7 @@ def _operator(rows: Sequence[Row]) -> str:
     }
     lines: list[list[Cell]] = []
     for row in found:
-        if row["kind"] == "error":
+        if row["kind"] not in {"bare", "operator"}:
             continue
         name = row["contestant"]
         if name == subjects.BARE:

@@ -18,7 +18,7 @@ class Workload:
         task: ``answer`` gives labels as JSON; ``annotate`` gives the picture back as JPEG with
             the boxes drawn; ``article`` gives the detection article's JSON, picture included.
         size: One of ``assets.pictures.SIZES``.
-        concurrency: How many ask at once, one measurement for each.
+        concurrency: How many ask at once, one measurement for each, the same for everybody.
     """
 
     model: str
@@ -34,8 +34,8 @@ class Workload:
 
 FULL = (
     Workload("detector", "answer", "0.3MP"),
-    Workload("detector", "answer", "2MP"),
-    Workload("detector", "answer", "12MP"),
+    Workload("detector", "answer", "2MP", (1, 8)),
+    Workload("detector", "answer", "12MP", (1, 8)),
     Workload("resnet50", "answer", "0.3MP"),
     Workload("resnet50", "answer", "2MP", (8,)),
     Workload("resnet50", "answer", "12MP", (8,)),

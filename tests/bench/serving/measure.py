@@ -27,6 +27,11 @@ ANSWER_TIMEOUT = 60.0
 ANSWER_TIMEOUT = 60.0
 
 
+# How long a client of an open loop waits: a server that queues whatever it is offered keeps the run
+# waiting this long.
+OPEN_TIMEOUT = 5.0
+
+
 class Failed(Exception):
     """A contestant did not start or did not answer right; the message says how."""
 
@@ -40,7 +45,8 @@ class Setting:
         cores: The cores of the contestants.
         client_core: The core of the load generator; None lets it share all cores.
         warm: Seconds before each measurement that do not count.
-        seconds: Length of each measurement.
+        seconds: Length of each closed loop.
+        open_seconds: Length of each open loop.
     """
 
     generator: Path
@@ -48,6 +54,7 @@ class Setting:
     client_core: int | None
     warm: float
     seconds: float
+    open_seconds: float
 
 
 class Subject:
@@ -144,13 +151,12 @@ class Subject:
     ) -> dict[str, Any]:
         """Figures at a fixed rate of requests per second."""
         protocol = _protocol(self.contestant, workload)
-        attack = Attack(
-            0, rate, self._setting.seconds, timeout=15.0, core=self._setting.client_core
-        )
+        setting = self._setting
+        attack = Attack(0, rate, setting.open_seconds, OPEN_TIMEOUT, setting.client_core)
         with self._generator(protocol, pictures) as generator:
             answers = generator.run(attack)
         right = [figures.is_right(answer, protocol.read, labels) for answer in answers]
-        return figures.open_loop(answers, right, max(1, round(rate)), self._setting.seconds)
+        return figures.open_loop(answers, right, max(1, round(rate)), setting.open_seconds)
 
     def _generator(
         self, protocol: Protocol, pictures: Sequence[Picture]

@@ -8,22 +8,21 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from bench import installs, paths
 from bench.assets import files, pictures
-from bench.assets.files import ModelFiles, NotMade
+from bench.assets.files import ModelFiles
 from bench.assets.pictures import Picture
 from bench.processes import free_port
-from bench.progress import Progress
-from bench.record import Results
 from bench.schedule import interleaved
 from bench.serving import raw
 from bench.serving.cases import Workload
-from bench.serving.contestants import RAW, Contestant, Start
-from bench.serving.measure import Failed, Setting, Subject, launch
+from bench.serving.contestants import OURS, RAW, Contestant, Start
+from bench.serving.measure import OPEN_TIMEOUT, Failed, Setting, Subject, launch
+from bench.turns import Taker, Turn
 
 START_GUESS = 8.0
 OVERLOAD = 3.0
@@ -40,7 +39,7 @@ class Plan:
         rounds: How often each.
         setting: How.
         layout: ``pinned`` when the load generator has a core of its own, else ``shared``.
-        overload: Whether to measure open loops too.
+        overload: Whether to measure open loops too: ours in every round, others in the first.
     """
 
     workloads: Sequence[Workload]
@@ -56,79 +55,73 @@ class ServingBench:
 
     Args:
         plan: What to measure.
-        results: Takes the rows.
-        progress: Tells a person.
+        taker: Takes the turns.
     """
 
-    def __init__(self, plan: Plan, results: Results, progress: Progress) -> None:
+    def __init__(self, plan: Plan, taker: Taker) -> None:
         self._plan = plan
-        self._results = results
-        self._progress = progress
+        self._taker = taker
         self._expected: dict[tuple[str, str], dict[str, str]] = {}
 
     def run(self) -> None:
         """Every round of every contestant, model by model."""
-        for model in dict.fromkeys(workload.model for workload in self._plan.workloads):
-            asked = [workload for workload in self._plan.workloads if workload.model == model]
-            self._model(files.files(model), asked)
+        for turn, contestant, asked in self._turns():
+            if contestant is None:
+                self._taker.take(turn, partial(self._raw, turn, asked))
+            else:
+                self._taker.take(turn, partial(self._contestant, turn, contestant, asked))
 
     def expect_seconds(self) -> float:
         """How long the plan should take."""
-        return (
-            sum(
-                self._seconds(contestant, [w for w in self._plan.workloads if w.model == model])
-                for model in {workload.model for workload in self._plan.workloads}
-                for contestant in (None, *self._plan.contestants)
-            )
-            * self._plan.rounds
-        )
+        return sum(turn.seconds for turn, _, _ in self._turns())
 
-    def _seconds(self, contestant: Contestant | None, asked: Sequence[Workload]) -> float:
-        one = self._plan.setting.warm + self._plan.setting.seconds + 0.5
+    def _turns(self) -> Iterator[tuple[Turn, Contestant | None, list[Workload]]]:
+        """Every turn in order, with who takes it (None is the limit) and what it is asked."""
+        items: list[Contestant | None] = [None, *self._plan.contestants]
+        for model in dict.fromkeys(workload.model for workload in self._plan.workloads):
+            asked = [workload for workload in self._plan.workloads if workload.model == model]
+            for number, contestant in interleaved(items, self._plan.rounds):
+                offered = [w for w in asked if contestant is None or contestant.does(w)]
+                if not offered:
+                    continue
+                name = contestant.name if contestant else RAW
+                common = {
+                    "bench": "serving",
+                    "contestant": name,
+                    "model": model,
+                    "layout": self._plan.layout,
+                    "round": number,
+                }
+                text = f"round {number + 1}/{self._plan.rounds}: {model}: {name}"
+                turn = Turn(text, self._seconds(contestant, offered, number), common)
+                yield turn, contestant, offered
+
+    def _seconds(
+        self, contestant: Contestant | None, offered: Sequence[Workload], number: int
+    ) -> float:
+        one = self._plan.setting.warm + self._plan.setting.seconds + 0.4
         if contestant is None:
-            return len(asked) * (one + 1)
-        offered = [workload for workload in asked if contestant.does(workload)]
-        if not offered:
-            return 0.0
+            return len(offered) * (one + 1)
         measured = sum(len(workload.concurrency) for workload in offered)
-        open_loops = 2 * self._plan.setting.seconds + 3 if self._plan.overload else 0
+        open_loops = 0.0
+        if self._opens(contestant, number):
+            open_loops = 2 * self._plan.setting.open_seconds + OPEN_TIMEOUT
         return START_GUESS + measured * one + open_loops
 
-    def _model(self, model: ModelFiles, asked: Sequence[Workload]) -> None:
-        for size in dict.fromkeys(workload.size for workload in asked):
-            self._expected[model.name, size] = expected_labels(model, size)
-        items: list[Contestant | None] = [None, *self._plan.contestants]
-        for number, contestant in interleaved(items, self._plan.rounds):
-            offered = [w for w in asked if contestant is None or contestant.does(w)]
-            name = contestant.name if contestant else RAW
-            if not offered:
-                continue
-            self._progress.step(
-                f"round {number + 1}/{self._plan.rounds}: {model.name}: {name}",
-                self._seconds(contestant, asked),
-            )
-            common = {
-                "bench": "serving",
-                "contestant": name,
-                "model": model.name,
-                "layout": self._plan.layout,
-                "round": number,
-            }
-            try:
-                if contestant is None:
-                    self._raw(model, offered, common)
-                else:
-                    self._contestant(contestant, model, offered, common)
-            except (Failed, NotMade, installs.NotInstalled, RuntimeError, OSError) as error:
-                self._results.add(**common, kind="error", error=str(error)[:800])
-                self._progress.say(f"{name} failed: {str(error)[:300]}")
+    def _opens(self, contestant: Contestant, number: int) -> bool:
+        """Whether this contestant meets open loops in this round.
+
+        What a peer does at three times its capacity is seen in one round; ours has a goal there.
+        """
+        return self._plan.overload and (number == 0 or contestant.name == OURS)
 
     def _start(self, model: ModelFiles, workload: Workload) -> Start:
         ports = (free_port(), free_port(), free_port())
         return Start(model, workload, ports, len(self._plan.setting.cores))
 
-    def _raw(self, model: ModelFiles, asked: Sequence[Workload], common: dict[str, Any]) -> None:
+    def _raw(self, turn: Turn, asked: Sequence[Workload]) -> None:
         setting = self._plan.setting
+        model = files.files(turn.common["model"])
         for place, workload in enumerate(asked):
             if workload.task == "article":
                 continue
@@ -142,65 +135,68 @@ class ServingBench:
                     setting.warm,
                     setting.seconds,
                 )
-                self._results.add(
-                    **common, kind="closed", **_case(workload), processes=count, **found.figures
+                self._taker.add(
+                    turn, kind="closed", **_case(workload), processes=count, **found.figures
                 )
                 if place == 0 and count == 1:
-                    self._results.add(**common, kind="start", seconds=round(found.start_seconds, 3))
+                    self._taker.add(turn, kind="start", seconds=round(found.start_seconds, 3))
 
-    def _contestant(
-        self,
-        contestant: Contestant,
-        model: ModelFiles,
-        asked: Sequence[Workload],
-        common: dict[str, Any],
-    ) -> None:
+    def _contestant(self, turn: Turn, contestant: Contestant, asked: Sequence[Workload]) -> None:
         setting = self._plan.setting
+        model = files.files(turn.common["model"])
+        first = self._pictures(model, asked[0])[0]
+        label = self._label(model, asked[0], first)
         start = self._start(model, asked[0])
         with launch(contestant, start, setting) as running:
             subject = Subject(contestant, running, f"http://127.0.0.1:{start.ports[0]}", setting)
-            first = self._pictures(model, asked[0])[0]
-            seconds = subject.start_seconds(asked[0], first, self._label(model, asked[0], first))
-            self._results.add(**common, kind="start", seconds=round(seconds, 3))
+            seconds = subject.start_seconds(asked[0], first, label)
+            self._taker.add(turn, kind="start", seconds=round(seconds, 3))
             best = 0.0
             for workload in asked:
-                shown = self._pictures(model, workload)
-                labels = [self._label(model, workload, picture) for picture in shown]
-                wrong = subject.check(workload, shown, labels)
-                for clients in workload.concurrency:
-                    found = subject.closed(workload, shown, set(labels), clients)
-                    self._results.add(
-                        **common, kind="closed", **_case(workload), concurrency=clients,
-                        wrong_pictures=wrong, **found,
-                    )  # fmt: skip
-                    if workload == asked[0]:
-                        best = max(best, found["images_per_second"])
-            if self._plan.overload and best:
-                self._open_loops(subject, model, asked[0], best, common)
+                # One that is refused 12 megapixels may still be measured with fewer.
+                work = partial(self._closed, turn, subject, model, workload)
+                speed = self._taker.attempt(turn, _case(workload), work) or 0.0
+                best = speed if workload == asked[0] else best
+            if best and self._opens(contestant, turn.common["round"]):
+                self._open_loops(turn, subject, model, asked[0], best)
+
+    def _closed(self, turn: Turn, subject: Subject, model: ModelFiles, workload: Workload) -> float:
+        """One measurement for each concurrency; gives the best images per second."""
+        shown = self._pictures(model, workload)
+        labels = [self._label(model, workload, picture) for picture in shown]
+        wrong = subject.check(workload, shown, labels)
+        speeds = []
+        for clients in workload.concurrency:
+            found = subject.closed(workload, shown, set(labels), clients)
+            speeds.append(float(found["images_per_second"]))
+            self._taker.add(
+                turn, kind="closed", **_case(workload), concurrency=clients,
+                wrong_pictures=wrong, **found,
+            )  # fmt: skip
+        return max(speeds)
 
     def _open_loops(
-        self,
-        subject: Subject,
-        model: ModelFiles,
-        workload: Workload,
-        best: float,
-        common: dict[str, Any],
+        self, turn: Turn, subject: Subject, model: ModelFiles, workload: Workload, best: float
     ) -> None:
         shown = self._pictures(model, workload)
         labels = {self._label(model, workload, picture) for picture in shown}
         for kind, share in (("steady", STEADY), ("overload", OVERLOAD)):
             found = subject.open_loop(workload, shown, labels, best * share)
-            self._results.add(
-                **common, kind=kind, **_case(workload), capacity_per_second=best, **found
-            )
+            self._taker.add(turn, kind=kind, **_case(workload), capacity_per_second=best, **found)
 
     def _pictures(self, model: ModelFiles, workload: Workload) -> list[Picture]:
         """The pictures of this size in which the model sees something."""
-        seen = self._expected[model.name, workload.size]
+        seen = self._seen(model, workload)
         return [picture for picture in pictures.prepare(workload.size) if picture.name in seen]
 
     def _label(self, model: ModelFiles, workload: Workload, picture: Picture) -> str:
-        return self._expected[model.name, workload.size][picture.name]
+        return self._seen(model, workload)[picture.name]
+
+    def _seen(self, model: ModelFiles, workload: Workload) -> dict[str, str]:
+        key = (model.name, workload.size)
+        if key not in self._expected:
+            self._expected[key] = expected_labels(model, workload.size)
+        return self._expected[key]
 
 
 def _case(workload: Workload) -> dict[str, str]:
