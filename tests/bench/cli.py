@@ -100,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit status: 0 also when goals are missed, because a miss is a result.
+        The exit status: 0 also when goals are missed, because a miss is a result; 1 when a table
+        is published again from the results and misses have no reason or a stale one.
     """
     arguments = parser().parse_args(argv)
     if arguments.command == "lock":
@@ -110,8 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))
     path = arguments.output / "results.json"
     if arguments.command == "report":
-        write(Results.load(path), publish=arguments.publish)
-        return 0
+        wrong = write(Results.load(path), publish=arguments.publish)
+        return 1 if wrong and arguments.publish else 0
     results = begin(path, {**machine.describe(), "plan": plan_of(arguments)}, arguments.resume)
     try:
         run(arguments, results, Progress())

@@ -15,6 +15,7 @@ ROOT = HERE.parent.parent
 RESULTS = ROOT / ".bench"
 TABLE = ROOT / "BENCHMARKS.md"
 PLOTS = HERE / "plots"
+REASONS = HERE / "reasons.toml"
 ENVIRONMENTS = HERE / "environments"
 LOAD_GENERATOR = HERE / "load_generator"
 MLSERVER = HERE / "peers" / "mlserver"

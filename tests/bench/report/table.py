@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.control import subjects
@@ -10,6 +10,7 @@ from bench.engines.run import ENTRIES
 from bench.record import Goal, Row
 from bench.report import select
 from bench.report.markdown import Cell, table
+from bench.report.reasons import Reason
 from bench.serving.cases import CONCURRENCY
 from bench.serving.contestants import RAW
 
@@ -28,18 +29,25 @@ rest, with one worker and one engine thread a core; contestants take turns in ea
 and the table shows medians over the rounds. Every answer is read, and one that does not name what
 the bare engine sees in the picture is no answer. The raw engine is the limit: the same model and
 decoding in a loop, without a server, in one process a core. CPU and memory (proportional set size)
-are those of the whole process tree. The overload column offers three times the peak; latencies of
-open loops count from when a request was due.
+are those of the whole process tree. The last two columns are open loops at 70 % and at three times
+the server's own peak (ours in every round, others in one); their latencies count from when a
+request was due, and a client gives up after five seconds.
 
 """
 
 
-def page(goals: Sequence[Goal], rows: Sequence[Row], machine: dict[str, Any]) -> str:
+def page(
+    goals: Sequence[Goal],
+    rows: Sequence[Row],
+    machine: dict[str, Any],
+    reasons: Mapping[str, Reason],
+) -> str:
     """The whole file."""
     return "\n".join(
         [
             HEAD + _machine(machine, rows),
             "## Goals\n\n" + _goals(goals),
+            _reasons(goals, reasons),
             _serving(rows),
             _engines(rows),
             _operator(rows),
@@ -65,6 +73,19 @@ def _goals(goals: Sequence[Goal]) -> str:
         ["goal", "ratio", "wanted", "met", "note"],
         [[g["name"], g["ratio"], g["goal"], verdict[g["met"]], g["note"]] for g in goals],
     )
+
+
+def _reasons(goals: Sequence[Goal], reasons: Mapping[str, Reason]) -> str:
+    """Each miss with its reason."""
+    missed = [goal for goal in goals if goal["met"] is False]
+    if not missed:
+        return ""
+    lines = []
+    for goal in missed:
+        reason = reasons.get(goal["name"])
+        text = reason.text if reason else "no reason is written yet."
+        lines.append(f"- **{goal['name']}** ({goal['ratio']}, wanted {goal['goal']}): {text}")
+    return "### Why not\n\n" + "\n".join(lines) + "\n"
 
 
 def _serving(rows: Sequence[Row]) -> str:
@@ -103,6 +124,7 @@ def _case(rows: Sequence[Row], where: dict[str, Any]) -> str:
         "CPU ms per image",
         "memory MB",
         "start s",
+        "p99 ms at 70 %",
         "goodput at 3x",
     ]
     lines = [_line(rows, name, where, used) for name in select.contestants(rows, **where)]
@@ -118,6 +140,7 @@ def _line(rows: Sequence[Row], name: str, where: dict[str, Any], used: Sequence[
     about = {"contestant": name, "model": where["model"], "layout": where["layout"]}
     overload = select.where(rows, kind="overload", task=where["task"], size=where["size"], **about)
     shares = [row["goodput_per_second"] / row["capacity_per_second"] for row in overload]
+    steady = select.where(rows, kind="steady", task=where["task"], size=where["size"], **about)
     speeds: list[Cell] = []
     delays: list[Cell] = []
     for clients in used:
@@ -136,6 +159,7 @@ def _line(rows: Sequence[Row], name: str, where: dict[str, Any], used: Sequence[
         None if spent is None else spent * 1000,
         select.largest(found, "memory_mb"),
         select.median(select.where(rows, kind="start", **about), "seconds"),
+        select.median(steady, "p99_ms"),
         _float(sorted(shares)[len(shares) // 2]) if shares else None,
     ]
 
@@ -215,7 +239,8 @@ def _operator(rows: Sequence[Row]) -> str:
 
 def _failures(rows: Sequence[Row]) -> str:
     failed = select.where(rows, kind="error")
-    if not failed:
+    wrong = _wrong(rows)
+    if not failed and not wrong:
         return "## Failures\n\nEvery contestant was installed, started and answered right.\n"
     lines = [
         f"- {row['bench']}: {row['contestant']}"
@@ -223,4 +248,18 @@ def _failures(rows: Sequence[Row]) -> str:
         f"{' '.join(str(row['error']).split())[:240]}"
         for row in failed
     ]
+    lines += wrong
     return "## Failures\n\n" + "\n".join(dict.fromkeys(lines)) + "\n"
+
+
+def _wrong(rows: Sequence[Row]) -> list[str]:
+    """Who names another thing first than the bare engine does, in how many pictures."""
+    found: dict[str, int] = {}
+    for row in select.where(rows, bench="serving", kind="closed"):
+        if row.get("wrong_pictures"):
+            key = f"{row['contestant']}, {row['model']} {row['task']} {row['size']}"
+            found[key] = max(found.get(key, 0), row["wrong_pictures"])
+    return [
+        f"- serving: {name}: {count} pictures are answered otherwise than by the bare engine"
+        for name, count in found.items()
+    ]
