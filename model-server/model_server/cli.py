@@ -14,6 +14,7 @@ from model_server.errors import InvalidSettings, StartupError
 _COMMANDS = {
     "serve": "serve models over HTTP (the default)",
     "download": "fetch a model to a folder; run by the init container",
+    "optimize": "convert a SavedModel or Keras model to tflite, unless its answers would change",
 }
 _DESCRIPTION = "Serves TensorFlow and LiteRT vision models over HTTP."
 _EPILOG = """\
@@ -46,6 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from model_server.download import main as download  # noqa: PLC0415 - see above
 
         return int(download(arguments))
+    if command == "optimize":
+        from model_server.optimize import main as optimize  # noqa: PLC0415 - see above
+
+        return optimize(arguments)
     if command != "serve":
         known = ", ".join(_COMMANDS)
         print(f"model-server: there is no command {command!r}; there is {known}", file=sys.stderr)

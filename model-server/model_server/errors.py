@@ -13,7 +13,8 @@ knows Flask: the routes turn these into responses.
     |   |-- Overloaded 503, DeadlineExceeded 504, ClientGone 499
     |   `-- InferenceFailed 500
     `-- StartupError            (reason)
-        `-- InvalidSettings, InvalidModel, WarmUpFailed, GoldenImageFailed
+        |-- InvalidSettings, InvalidModel, WarmUpFailed, GoldenImageFailed
+        `-- ConversionFailed, OutputsDrifted, InvalidPictures    (of `model-server optimize`)
 """
 
 from collections.abc import Mapping
@@ -171,3 +172,15 @@ class WarmUpFailed(StartupError):
 
 class GoldenImageFailed(StartupError):
     """The model answers, but not what the golden image must give."""
+
+
+class ConversionFailed(StartupError):
+    """The model cannot be expressed in the form asked for."""
+
+
+class OutputsDrifted(StartupError):
+    """The converted model answers otherwise than its source, by more than is allowed."""
+
+
+class InvalidPictures(StartupError):
+    """The pictures to calibrate and compare with are missing or cannot be read."""

@@ -181,6 +181,11 @@ class VisionModel:
         return self._digest()
 
     @property
+    def image(self) -> ImageInput:
+        """How a picture is prepared for the model."""
+        return self._image
+
+    @property
     def labels(self) -> Labels | None:
         """The label map that a detector uses."""
         return self._label_maps[0] if self._label_maps else None

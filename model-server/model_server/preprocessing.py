@@ -11,7 +11,15 @@ from PIL import Image
 
 from model_server.errors import InvalidModel
 from model_server.images import encode, resize
-from model_server.models.base import Array, ImageInput, ModelInfo, TensorSpec
+from model_server.models.base import (
+    CAFFE_MEAN,
+    TORCH_MEAN,
+    TORCH_STD,
+    Array,
+    ImageInput,
+    ModelInfo,
+    TensorSpec,
+)
 
 JpegDecoding = Literal["auto", "exact", "reduced"]
 
@@ -20,11 +28,6 @@ JpegDecoding = Literal["auto", "exact", "reduced"]
 # 0.007, at 2 by 0.012, and a quantized one's by 0.02 at either.
 _WIDE_MARGIN = 4
 _NARROW_MARGIN = 2
-# Of the training pictures of ImageNet: the figures that `caffe` and `torch` models were trained
-# with (keras.applications.imagenet_utils). In RGB order, for pixels 0 to 255 and 0 to 1.
-_CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
-_TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-_TORCH_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def picture_input(info: ModelInfo) -> TensorSpec | None:
@@ -113,8 +116,8 @@ def _scale(pixels: NDArray[np.float32], how: ImageInput) -> NDArray[np.float32]:
         case "signed":
             return pixels / np.float32(127.5) - np.float32(1.0)
         case "caffe":
-            return (pixels - _CAFFE_MEAN)[..., ::-1]
+            return (pixels - CAFFE_MEAN)[..., ::-1]
         case "torch":
-            return (pixels / np.float32(255.0) - _TORCH_MEAN) / _TORCH_STD
+            return (pixels / np.float32(255.0) - TORCH_MEAN) / TORCH_STD
         case "none":
             return pixels

@@ -4,6 +4,7 @@ The bridge between settings and the data plane; it knows no HTTP.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from model_server.errors import (
 from model_server.gate import PictureBudget
 from model_server.images import ImageLimits, load_codecs
 from model_server.inference import Options, VisionModel
-from model_server.labels import Labels, find_label_files, read_labels
-from model_server.models.base import ImageInput, Parallelism
+from model_server.labels import find_label_files, read_labels
+from model_server.models.base import ImageInput, Model, Parallelism
+from model_server.models.companion import read_companion
 from model_server.models.loading import load_model
 from model_server.models.source import ModelSource, digest, find_model
 from model_server.settings import Settings
@@ -128,6 +130,33 @@ def _load(
     name: str, source: ModelSource, settings: Settings, pictures: PictureBudget
 ) -> VisionModel:
     model = load_model(source, parallelism(settings))
+    return vision_model(name, model, source, settings, pictures)
+
+
+def vision_model(
+    name: str,
+    model: Model,
+    source: ModelSource,
+    settings: Settings,
+    pictures: PictureBudget | None = None,
+) -> VisionModel:
+    """A loaded model with its labels and the preparation of its pictures.
+
+    A model that `model-server optimize` made says itself how its pictures are prepared.
+
+    Args:
+        name: What requests call it.
+        model: Ready to run; what it says of its pictures may be replaced.
+        source: Where it is from.
+        settings: Of the server.
+        pictures: Memory for decoded pictures, shared by all models; None for the default.
+
+    Raises:
+        StartupError: if it cannot be served as asked.
+    """
+    companion = read_companion(source.folder)
+    if companion is not None:
+        model.info = replace(model.info, image=companion.image, first_class=companion.first_class)
     scaling = settings.preprocessing
     image = None
     if scaling != "auto":
@@ -138,7 +167,7 @@ def _load(
         limits=ImageLimits(
             settings.max_image_pixels, settings.max_image_side, settings.image_formats
         ),
-        pictures=pictures,
+        pictures=PictureBudget() if pictures is None else pictures,
         decoding=settings.jpeg_decoding,
         batching=BatchLimits(
             size=settings.max_batch_size,
@@ -148,15 +177,21 @@ def _load(
         # On demand: a large model takes seconds to read, and it does not change while it is served.
         digest=cache(lambda: digest(source)),
     )
-    return VisionModel(name, model, _labels(source, settings), options)
+    labels = [read_labels(path) for path in label_files(source, settings)]
+    return VisionModel(name, model, labels, options)
 
 
-def _labels(source: ModelSource, settings: Settings) -> list[Labels]:
+def label_files(source: ModelSource, settings: Settings) -> list[Path]:
+    """The file that the settings name, else those beside the model.
+
+    Raises:
+        InvalidModel: if the file that is named is not there.
+    """
     if settings.labels is None:
-        return [read_labels(path) for path in find_label_files(source.folder)]
+        return find_label_files(source.folder)
     if not settings.labels.is_file():
         raise InvalidModel(f"labels: there is no file {settings.labels}")
-    return [read_labels(settings.labels)]
+    return [settings.labels]
 
 
 def check_golden(model: VisionModel, image: Path, expect: str) -> None:

@@ -19,7 +19,8 @@ REASONS = HERE / "reasons.toml"
 ENVIRONMENTS = HERE / "environments"
 LOAD_GENERATOR = HERE / "load_generator"
 MLSERVER = HERE / "peers" / "mlserver"
-BUNDLED = ROOT / "model-server" / "model_server" / "bundled"
+SERVER = ROOT / "model-server" / "model_server"
+BUNDLED = SERVER / "bundled"
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 

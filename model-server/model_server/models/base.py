@@ -17,6 +17,11 @@ Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 PixelScaling = Literal["none", "unit", "signed", "caffe", "torch"]
 ResizeMethod = Literal["nearest", "bilinear", "bicubic"]
+# Of the training pictures of ImageNet: the figures that `caffe` and `torch` models were trained
+# with (keras.applications.imagenet_utils). In RGB order, for pixels 0 to 255 and 0 to 1.
+CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
+TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+TORCH_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from model_server.errors import InvalidModel
-from model_server.models.base import (
-    Array,
-    ImageInput,
-    Model,
-    ModelInfo,
-    Parallelism,
-    PixelScaling,
-    Tensors,
-)
+from model_server.models.base import ImageInput, ModelInfo, Parallelism, PixelScaling
 from model_server.models.keras_safety import check_keras_file
-from model_server.models.tensorflow_runtime import Signature, call, import_tensorflow, spec_of
+from model_server.models.tensorflow_runtime import (
+    Signature,
+    TensorFlowModel,
+    import_tensorflow,
+    spec_of,
+)
 
 # The preprocess_input of each family in keras.applications, by the start of the model's name.
 # The longest match counts: resnet50v2 before resnet50.
@@ -43,7 +40,7 @@ _SCALING: dict[str, PixelScaling] = {
 _OWN_PREPROCESSING = {"Rescaling", "Normalization"}
 
 
-class KerasModel(Model):
+class KerasModel(TensorFlowModel):
     """One Keras file."""
 
     def __init__(self, path: Path, parallelism: Parallelism) -> None:
@@ -56,14 +53,15 @@ class KerasModel(Model):
         Raises:
             InvalidModel: if it cannot be loaded or could run code.
         """
-        self._tf = import_tensorflow(parallelism)
+        self.tensorflow = import_tensorflow(parallelism)
         config = check_keras_file(path)
         try:
-            model = self._tf.keras.models.load_model(path, compile=False, safe_mode=True)
+            model = self.tensorflow.keras.models.load_model(path, compile=False, safe_mode=True)
         except Exception as error:
             line = str(error).strip().partition("\n")[0]
             raise InvalidModel(f"model: {path.name} cannot be loaded: {line}") from error
-        self._signature, inputs, outputs = _compile(self._tf, model)
+        self.trackable = model
+        self.signature, inputs, outputs = _compile(self.tensorflow, model)
         self.info = ModelInfo(
             format="keras",
             inputs=tuple(spec_of(name, spec) for name, spec in inputs.items()),
@@ -71,10 +69,6 @@ class KerasModel(Model):
             image=ImageInput(scaling=scaling_of(config), resize="nearest"),
             description=str(model.name),
         )
-
-    def run(self, inputs: Tensors) -> dict[str, Array]:
-        """See `Model.run`."""
-        return call(self._tf, self._signature, inputs)
 
 
 def _compile(tf: Any, model: Any) -> tuple[Signature, dict[str, Any], dict[str, Any]]:

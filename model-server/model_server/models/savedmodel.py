@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from model_server.errors import InvalidModel
-from model_server.models.base import Array, ImageInput, Model, ModelInfo, Parallelism, Tensors
-from model_server.models.tensorflow_runtime import Signature, call, import_tensorflow, spec_of
+from model_server.models.base import ImageInput, ModelInfo, Parallelism
+from model_server.models.tensorflow_runtime import (
+    Signature,
+    TensorFlowModel,
+    import_tensorflow,
+    spec_of,
+)
 
 _SIGNATURE = "serving_default"
 # Operators that reach outside the model. SaveV2 and RestoreV2 are in every SavedModel's own saver.
@@ -37,7 +42,7 @@ _FORBIDDEN = {
 }
 
 
-class SavedModel(Model):
+class SavedModel(TensorFlowModel):
     """One SavedModel folder."""
 
     def __init__(self, path: Path, parallelism: Parallelism) -> None:
@@ -51,17 +56,17 @@ class SavedModel(Model):
             InvalidModel: if it cannot be loaded, has no `serving_default` signature, or has an
                 operator that reaches outside the model.
         """
-        self._tf = import_tensorflow(parallelism)
+        self.tensorflow = import_tensorflow(parallelism)
         refuse_unsafe_operators(path)
         try:
-            loaded = self._tf.saved_model.load(str(path))
-        except (OSError, ValueError, KeyError, self._tf.errors.OpError) as error:
+            loaded = self.tensorflow.saved_model.load(str(path))
+        except (OSError, ValueError, KeyError, self.tensorflow.errors.OpError) as error:
             raise InvalidModel(f"model: {path.name} cannot be loaded: {error}") from error
         # The signature is of no use once the object it belongs to is gone.
-        self._loaded: Any = loaded
-        self._signature: Signature = _signature(loaded, path)
-        inputs = self._signature.structured_input_signature[1]  # type: ignore[attr-defined]
-        outputs = self._signature.structured_outputs  # type: ignore[attr-defined]
+        self.trackable = loaded
+        self.signature = _signature(loaded, path)
+        inputs = self.signature.structured_input_signature[1]  # type: ignore[attr-defined]
+        outputs = self.signature.structured_outputs  # type: ignore[attr-defined]
         self.info = ModelInfo(
             format="savedmodel",
             inputs=tuple(spec_of(name, spec) for name, spec in sorted(inputs.items())),
@@ -70,10 +75,6 @@ class SavedModel(Model):
             image=ImageInput(scaling="unit", resize="bilinear"),
             first_class=1,
         )
-
-    def run(self, inputs: Tensors) -> dict[str, Array]:
-        """See `Model.run`."""
-        return call(self._tf, self._signature, inputs)
 
 
 def _signature(loaded: Any, path: Path) -> Signature:

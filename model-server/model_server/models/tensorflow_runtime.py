@@ -1,6 +1,6 @@
 """What SavedModel and Keras models share: TensorFlow set up once, signatures, and running them.
 
-One of the three modules that import TensorFlow. A signature is a compiled graph; called eagerly,
+One of the few modules that import TensorFlow. A signature is a compiled graph; called eagerly,
 the same model is three times slower.
 """
 
@@ -11,9 +11,27 @@ from typing import Any
 import numpy as np
 
 from model_server.errors import InferenceFailed, InvalidModel
-from model_server.models.base import Array, Parallelism, Tensors, TensorSpec
+from model_server.models.base import Array, Model, Parallelism, Tensors, TensorSpec
 
 Signature = Callable[..., Mapping[str, Any]]
+
+
+class TensorFlowModel(Model):
+    """A model that runs as a TensorFlow signature.
+
+    Attributes:
+        tensorflow: The module.
+        signature: Takes tensors by the inputs' names, gives tensors by the outputs' names.
+        trackable: The object that owns the signature's variables.
+    """
+
+    tensorflow: Any
+    signature: Signature
+    trackable: Any
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """See `Model.run`."""
+        return call(self.tensorflow, self.signature, inputs)
 
 
 def import_tensorflow(parallelism: Parallelism) -> Any:

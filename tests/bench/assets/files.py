@@ -102,6 +102,7 @@ def forms(model: str) -> dict[str, Callable[[], Path]]:
         "fp32": lambda: folder / "fp32.tflite",
         "int8": lambda: folder / "int8.tflite",
         "onnx": lambda: _onnx(folder),
+        "optimized": lambda: _optimized(folder),
     }
 
 
@@ -114,6 +115,33 @@ def _onnx(folder: Path) -> Path:
         _script("onnx-export", ["tf2onnx.convert", *order, "--opset", "17"])
         partial.rename(target)
     return target
+
+
+def _optimized(folder: Path) -> Path:
+    """The SavedModel as `model-server optimize` converts it; the file that a user would serve."""
+    sources = [*(paths.SERVER / "optimize").glob("*.py"), *(paths.SERVER / "models").glob("*.py")]
+    content = b"".join(source.read_bytes() for source in sorted(sources))
+    target = folder / f"optimized-{hashlib.sha256(content).hexdigest()[:12]}"
+    if not target.exists():
+        partial = folder / "optimized.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        photographs = paths.folder("photographs")
+        for size in pictures.SIZES:
+            for picture in pictures.prepare(size):
+                link = photographs / picture.path.name
+                link.unlink(missing_ok=True)
+                link.symlink_to(picture.path)
+        _run(
+            [
+                *(str(Path(sys.executable).parent / "model-server"), "optimize"),
+                *("--model", str(folder / "savedmodel"), "--output", str(partial)),
+                *("--preprocessing", "caffe", "--labels", str(folder / "labels.txt")),
+                *("--pictures", str(photographs)),
+            ]
+        )
+        partial.rename(target)
+    (model,) = target.glob("*.tflite")
+    return model
 
 
 def files(model: str) -> ModelFiles:
@@ -144,8 +172,12 @@ def _script(environment: str, order: Sequence[str]) -> None:
     Raises:
         NotMade: It failed.
     """
+    _run([str(installs.python(environment)), "-m", *order])
+
+
+def _run(command: Sequence[str]) -> None:
     answer = subprocess.run(
-        [str(installs.python(environment)), "-m", *order],
+        command,
         cwd=paths.HERE.parent,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(paths.HERE.parent)},
         capture_output=True,
@@ -153,4 +185,5 @@ def _script(environment: str, order: Sequence[str]) -> None:
         check=False,
     )
     if answer.returncode:
-        raise NotMade(f"{order[0]}: " + " ".join(answer.stderr.strip().splitlines()[-3:]))
+        named = " ".join(Path(word).name for word in command[:3])
+        raise NotMade(f"{named}: " + " ".join(answer.stderr.strip().splitlines()[-3:]))

@@ -19,6 +19,7 @@ from bench.serving.figures import latencies
 from bench.turns import Taker, Turn
 
 TENSORFLOW = "TensorFlow SavedModel"
+OPTIMIZED = "LiteRT, of model-server optimize"
 START_GUESS = 8.0
 
 
@@ -46,6 +47,7 @@ ENTRIES = (
     Entry("Keras predict", "tensorflow", "keras", "resnet50", "keras"),
     Entry("LiteRT fp32", "engine", "litert", "resnet50", "fp32"),
     Entry("LiteRT int8", "engine", "litert", "resnet50", "int8"),
+    Entry(OPTIMIZED, "engine", "litert", "resnet50", "optimized"),
     Entry("ONNX Runtime", "onnxruntime", "onnxruntime", "resnet50", "onnx"),
     Entry("OpenVINO on SavedModel", "openvino", "openvino", "resnet50", "savedmodel"),
     Entry("OpenVINO on tflite fp32", "openvino", "openvino", "resnet50", "fp32"),
@@ -54,7 +56,11 @@ ENTRIES = (
     Entry("LiteRT int8", "engine", "litert", "detector", "int8"),
     Entry("OpenVINO on tflite int8", "openvino", "openvino", "detector", "int8"),
 )
-QUICK = (ENTRIES[0], ENTRIES[3])
+QUICK = tuple(
+    entry
+    for entry in ENTRIES
+    if entry.model == "resnet50" and entry.name in {TENSORFLOW, OPTIMIZED}
+)
 
 
 class EngineBench:
@@ -130,7 +136,7 @@ class EngineBench:
 
     def _agreement(self, entry: Entry, saved: Path) -> dict[str, object]:
         """How the outputs compare with TensorFlow's on the same pictures, photographs first."""
-        reference = paths.cache("outputs", "resnet50-reference.npy")
+        reference = paths.cache("outputs", f"{entry.model}-reference.npy")
         if not saved.exists():
             return {}
         found = np.load(saved)

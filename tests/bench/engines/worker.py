@@ -22,6 +22,7 @@ Picture = NDArray[np.uint8]
 Outputs = dict[str, NDArray[Any]]
 Run = Callable[[Picture], Outputs]
 MEAN_BGR = (103.939, 116.779, 123.68)
+DETECTOR_CLASSES = 100
 
 
 def caffe(picture: Picture) -> NDArray[np.float32]:
@@ -117,12 +118,25 @@ ENGINES: dict[str, Callable[[Path, int], Run]] = {
 }
 
 
-def probabilities(outputs: Outputs) -> NDArray[np.float32] | None:
-    """A classifier's only output; None for a detector."""
-    if len(outputs) != 1:
-        return None
-    values: NDArray[np.float32] = np.asarray(next(iter(outputs.values())), np.float32)[0]
-    return values
+def scores_of(outputs: Outputs, first_class: int) -> NDArray[np.float32]:
+    """One score for each class: a classifier's output, or the best box of each class.
+
+    Args:
+        outputs: A classifier's only output [1, classes]; or a detector's boxes [1, N, 4], scores
+            and classes [1, N] and perhaps a count, in any order and under any names.
+        first_class: What the detector counts its classes from.
+    """
+    if len(outputs) == 1:
+        values: NDArray[np.float32] = np.asarray(next(iter(outputs.values())), np.float32)[0]
+        return values
+    rows = [np.asarray(value)[0] for value in outputs.values() if np.ndim(value) == 2]
+    whole = [bool(np.all(row == np.rint(row))) for row in rows]
+    if sorted(whole) != [False, True]:
+        raise SystemExit(f"not a detector's outputs: {[np.shape(v) for v in outputs.values()]}")
+    classes, scores = rows if whole[0] else reversed(rows)
+    best = np.zeros(DETECTOR_CLASSES, np.float32)
+    np.maximum.at(best, classes.astype(int) - first_class, scores.astype(np.float32))
+    return best
 
 
 def main() -> None:
@@ -134,9 +148,10 @@ def main() -> None:
     run(pictures[:1])
     # The parent reads the time of this line's arrival as the first answer.
     print("ready", flush=True)
-    found = [probabilities(run(picture[np.newaxis])) for picture in pictures]
-    if found[0] is not None:
-        np.save(target, np.stack([values for values in found if values is not None]))
+    # SavedModels of the TF Object Detection API count from 1, tflite files from 0.
+    first_class = 1 if engine == "tensorflow" else 0
+    found = [scores_of(run(picture[np.newaxis]), first_class) for picture in pictures]
+    np.save(target, np.stack(found))
     took: list[float] = []
     until = time.monotonic() + float(seconds)
     number = 0

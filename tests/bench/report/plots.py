@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.control import subjects
+from bench.engines.run import OPTIMIZED
 from bench.record import Row
 from bench.report import select, svg
 from bench.report.svg import Bar
@@ -111,7 +112,7 @@ def _engines(rows: Sequence[Row]) -> str:
         value = select.median(one, "images_per_second")
         start, memory = select.median(one, "start_seconds"), select.largest(one, "memory_mb")
         if value is not None:
-            colour = svg.OURS if name == "LiteRT int8" else svg.PEER
+            colour = svg.OURS if name == OPTIMIZED else svg.PEER
             entries.append(Bar(name, value, f"start {start:.2g} s, {memory:.0f} MB", colour))
     return svg.bars("ResNet50-224 by engine, batch 1", "images per second", _sorted(entries))
 

@@ -77,12 +77,15 @@ def test_an_interrupt_ends_the_run(taker: Taker, results: Results) -> None:
 def test_a_resumed_run_takes_what_was_cut_off_or_failed(taker: Taker, results: Results) -> None:
     taken: list[str] = []
 
+    def fail() -> None:
+        raise RuntimeError("no room")
+
     def take_all(who: Taker) -> None:
         for number, name in ((0, "raw engine"), (0, "ours"), (0, "mosec"), (1, "ours")):
             who.take(turn(name, number), lambda: taken.append(name))  # noqa: B023 (called at once)
 
     taker.take(turn("raw engine"), lambda: taken.append("raw engine"))
-    taker.take(turn("ours"), lambda: 1 // 0)
+    taker.take(turn("ours"), fail)
     taker.add(turn("mosec"), kind="start", seconds=2)
 
     again = cli.begin(results.path, {"commit": "abc", "plan": {"rounds": 3}}, resume=True)

@@ -1,0 +1,70 @@
+"""The file beside an optimized model that says how its pictures are prepared.
+
+A model that was converted must see the same pixels as the one it was made of, but its own format
+would have them resized in another way and its classes counted from another number. Written by
+`model-server optimize`, read when a model is loaded; it imports no framework.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from model_server.errors import InvalidModel
+from model_server.models.base import ImageInput, PixelScaling, ResizeMethod
+
+COMPANION = "optimized.json"
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Companion:
+    """What a model's folder says of its model.
+
+    Attributes:
+        image: How a picture becomes the model's input.
+        first_class: What its detector classes count from (0 or 1).
+        record: What `model-server optimize` noted: where it is from, what was measured.
+    """
+
+    image: ImageInput
+    first_class: int
+    record: Mapping[str, Any]
+
+    def text(self) -> str:
+        """The content of the file."""
+        picture = {"scaling": self.image.scaling, "resize": self.image.resize}
+        document = {"picture": picture, "first_class": self.first_class, **self.record}
+        return json.dumps(document, indent=2) + "\n"
+
+
+def read_companion(folder: Path) -> Companion | None:
+    """The companion in a model's folder; None when there is none.
+
+    Raises:
+        InvalidModel: if it cannot be read or says something that does not exist.
+    """
+    path = folder / COMPANION
+    if not path.is_file():
+        return None
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"it is larger than {_MAX_BYTES} bytes")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        picture = dict(document["picture"])
+        scaling, resize = picture["scaling"], picture["resize"]
+        first_class = document["first_class"]
+        if scaling not in get_args(PixelScaling):
+            raise ValueError(f"there is no scaling {scaling!r}")
+        if resize not in get_args(ResizeMethod):
+            raise ValueError(f"there is no resize method {resize!r}")
+        if first_class not in {0, 1}:
+            raise ValueError(f"first_class must be 0 or 1, not {first_class!r}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InvalidModel(
+            f"model: {path} is not as `model-server optimize` writes it ({error}); make the model "
+            "again, or remove the file to have pictures prepared as for any tflite model"
+        ) from error
+    image = ImageInput(scaling=scaling, resize=resize)
+    return Companion(image, int(first_class), document)

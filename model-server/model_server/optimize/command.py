@@ -1,0 +1,87 @@
+"""The command `model-server optimize`: from flags to a converted model, or one line why not.
+
+The line goes to stderr and to the container's termination message, from where the operator shows
+it to the user.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from model_server.errors import InvalidModel, StartupError
+from model_server.models.source import ModelSource, digest, find_model
+from model_server.optimize.optimization import Optimization
+from model_server.optimize.options import Options, parse_options
+from model_server.optimize.result import ResultFolder
+
+_LOG = logging.getLogger("model_server.optimize")
+_MAX_MESSAGE = 2000  # Kubernetes keeps 4096 bytes of all containers' messages together
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    options = parse_options(argv)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    try:
+        run(options)
+    except StartupError as error:
+        return _fail(f"{error.reason}: {error.message}", options.termination_log)
+    except OSError as error:
+        return _fail(f"ConversionFailed: {error}", options.termination_log)
+    except KeyboardInterrupt:
+        return _fail("ConversionFailed: interrupted", options.termination_log)
+    return 0
+
+
+def run(options: Options) -> None:
+    """Converts and publishes the model.
+
+    Raises:
+        StartupError: it could not be, or would answer otherwise; the type is the reason.
+    """
+    source = find_model(options.model)
+    if source.format == "tflite":
+        raise InvalidModel(f"model: {source.path} is a tflite model already: serve it as it is")
+    result = ResultFolder(options.output)
+    asked = _asked(options, source)
+    published = result.published()
+    if published is not None and published.record.get("asked") == asked:
+        _LOG.info("%s has this model already, optimized in the same way", options.output)
+        return
+    work = result.prepare()
+    try:
+        files, companion = Optimization(options, source, work).run()
+        record = {**companion.record, "asked": asked, "files": [file.name for file in files]}
+        result.publish(files, replace(companion, record=record))
+    finally:
+        result.give_up()
+    _LOG.info("the optimized model is in %s", options.output)
+
+
+def _asked(options: Options, source: ModelSource) -> dict[str, Any]:
+    """What a run was asked, by which a restarted one knows that nothing is left to do."""
+    return {
+        "source": source.format,
+        "sha256": digest(source),
+        "form": options.form or "auto",
+        "pictures": str(options.pictures or ""),
+        "max_drift": options.bounds.drift,
+        "min_agreement": options.bounds.agreement,
+        "labels": str(options.labels or ""),
+        "preprocessing": options.preprocessing,
+    }
+
+
+def _fail(message: str, termination_log: Path) -> int:
+    line = " ".join(message.split())[:_MAX_MESSAGE]
+    print(f"model-server optimize: {line}", file=sys.stderr)
+    try:
+        # Kubernetes mounts the file; elsewhere there is none, and none is made.
+        if termination_log.exists():
+            termination_log.write_text(line + "\n")
+    except OSError as error:
+        print(f"cannot write {termination_log}: {error.strerror}", file=sys.stderr)
+    return 1
