@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -57,12 +58,15 @@ def rate(done: Sequence[float], seconds: float) -> float:
     """Answers per second.
 
     With few answers the window's edges matter: the rate between the first and the last answer
-    is then nearer the truth than their number over the window's length.
+    is then nearer the truth than their number over the window's length. It may correct by the one
+    answer that an edge can cut off, not by more: answers that come in a burst, as of a server that
+    releases eight at once, lie close together and say nothing of the pace.
     """
     if len(done) < 3 or len(done) > 40:
         return len(done) / seconds
     first, last = min(done), max(done)
-    return (len(done) - 1) / (last - first) if last > first else len(done) / seconds
+    spaced = (len(done) - 1) / (last - first) if last > first else math.inf
+    return min(max(spaced, (len(done) - 1) / seconds), (len(done) + 1) / seconds)
 
 
 def latencies(milliseconds: Sequence[float]) -> dict[str, float | None]:

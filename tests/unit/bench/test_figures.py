@@ -52,6 +52,13 @@ def test_a_slow_closed_loop_is_not_rounded_to_whole_answers() -> None:
     assert found["images_per_second"] == pytest.approx(3.5, rel=0.01)
 
 
+def test_a_burst_is_not_a_pace() -> None:
+    # Eight answers within two milliseconds of a second are eight a second, not four thousand.
+    answers = [answer(0.5 + at / 4000, 0.001) for at in range(8)]
+    found = figures.closed(answers, [True] * 8, begin=0.0, seconds=1.0)
+    assert found["images_per_second"] == pytest.approx(8, abs=1)
+
+
 def test_wrong_answers_are_counted_apart() -> None:
     answers = [answer(0.1, 0.1), answer(0.2, 0.1)]
     found = figures.closed(answers, [True, False], begin=0, seconds=1)
