@@ -27,7 +27,7 @@ from model_server.optimize.answers import answer, milliseconds, picture_spec
 from model_server.optimize.drift import Drift, compare
 from model_server.optimize.options import Options
 from model_server.optimize.pictures import crops, drawn_pictures, read_pictures
-from model_server.preprocessing import picture_size, prepare
+from model_server.preprocessing import prepare
 from model_server.registry import label_files, vision_model
 from model_server.settings import load_settings
 
@@ -160,7 +160,7 @@ class Optimization:
         chosen = self._samples[::2] if len(self._samples) >= _ENOUGH else self._samples
         each = max(1, min(_CROPS, _CALIBRATION // len(chosen)))
         return [
-            prepare(decode(part, self._limits, picture_size(spec)).image, spec, how)
+            prepare(decode(part, self._limits).image, spec, how)
             for sample in chosen
             for part in crops(sample.data, each, self._limits)
         ]
