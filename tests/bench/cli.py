@@ -107,8 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "lock":
         installs.lock()
         return 0
-    # So that what was started is stopped, whichever way this ends.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM"))
+    signal.signal(signal.SIGTERM, end_once)
     path = arguments.output / "results.json"
     if arguments.command == "report":
         wrong = write(Results.load(path), publish=arguments.publish)
@@ -123,6 +122,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     whole = not (arguments.quick or arguments.only or arguments.contestants)
     write(results, publish=whole or arguments.publish)
     return 0
+
+
+def end_once(number: int, _frame: object) -> None:
+    """Handles SIGTERM: what was started is stopped, whichever way this ends.
+
+    ``timeout`` sends the signal to the process and again to its group; the second one must not
+    end the cleaning up after the first.
+
+    Raises:
+        SystemExit: Always.
+    """
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit("stopped by SIGTERM")
 
 
 def plan_of(arguments: argparse.Namespace) -> dict[str, Any]:

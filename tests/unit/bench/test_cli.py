@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 
 import pytest
 
@@ -26,6 +27,25 @@ def test_wrong_names_say_which_there_are(
     monkeypatch.setattr(installs, "load_generator", lambda: None)
     with pytest.raises(SystemExit, match=said):
         cli.main(flags)
+
+
+def test_a_second_signal_does_not_cut_off_the_cleaning_up() -> None:
+    cleaned = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            cleaned.append(True)
+
+    before = signal.signal(signal.SIGTERM, cli.end_once)
+    try:
+        with pytest.raises(SystemExit, match="SIGTERM"):
+            work()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert cleaned
 
 
 def test_quick_is_ours_and_the_limits() -> None:
