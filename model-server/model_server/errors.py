@@ -17,8 +17,22 @@ knows Flask: the routes turn these into responses.
         `-- ConversionFailed, OutputsDrifted, InvalidPictures    (of `model-server optimize`)
 """
 
+import reprlib
 from collections.abc import Mapping
 from typing import ClassVar
+
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel = 2
+_SHOWN.maxstring = _SHOWN.maxother = 120
+
+
+def shown(value: object) -> str:
+    """A client's value for a message: as Python writes it, but short.
+
+    Whatever it is, it is cut in the middle; what lies deep or late in a list is left out. `repr`
+    would answer a body of megabytes with megabytes, and fail on lists that are nested deeply.
+    """
+    return _SHOWN.repr(value)
 
 
 class ModelServerError(Exception):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from model_server import tensors
-from model_server.errors import InvalidRequest
+from model_server.errors import InvalidRequest, shown
 from model_server.models.base import Array
 from model_server.open_inference_pb2 import (
     InferParameter,
@@ -60,7 +60,7 @@ def parse_request(message: ModelInferRequest, most: int) -> InferenceRequest:
     arrays: dict[str, Array] = {}
     for number, item in enumerate(message.inputs):
         if item.name in arrays:
-            raise InvalidRequest(f"inputs: {item.name!r} is there twice")
+            raise InvalidRequest(f"inputs: {shown(item.name)} is there twice")
         arrays[item.name] = (
             _from_raw(item, raw[number], most) if raw else _from_contents(item, most)
         )
@@ -98,7 +98,7 @@ def _from_raw(item: ModelInferRequest.InferInputTensor, data: bytes, most: int) 
     dtype = tensors.check_datatype(item.datatype, item.name)
     shape = tensors.check_shape(list(item.shape), item.name)
     if item.HasField("contents"):
-        raise InvalidRequest(f"tensor {item.name!r}: it has both contents and raw contents")
+        raise InvalidRequest(f"tensor {shown(item.name)}: it has both contents and raw contents")
     if not dtype.hasobject:
         return tensors.from_binary(data, dtype, shape, item.name)
     return _strings(tensors.strings_from_binary(data, item.name, most), shape, item.name)
@@ -108,20 +108,20 @@ def _from_contents(item: ModelInferRequest.InferInputTensor, most: int) -> Array
     dtype = tensors.check_datatype(item.datatype, item.name)
     shape = tensors.check_shape(list(item.shape), item.name)
     if item.datatype not in _FIELDS:
-        raise InvalidRequest(f"tensor {item.name!r}: {item.datatype} needs raw_input_contents")
+        raise InvalidRequest(f"tensor {shown(item.name)}: {item.datatype} needs raw_input_contents")
     field = _FIELDS[item.datatype]
     others = [described.name for described, _ in item.contents.ListFields()]
     if any(other != field for other in others):
-        raise InvalidRequest(f"tensor {item.name!r}: {item.datatype} goes into {field}")
+        raise InvalidRequest(f"tensor {shown(item.name)}: {item.datatype} goes into {field}")
     values = getattr(item.contents, field)
     if dtype.hasobject:
         if len(values) > most:
-            raise InvalidRequest(f"tensor {item.name!r}: it has more than {most} elements")
+            raise InvalidRequest(f"tensor {shown(item.name)}: it has more than {most} elements")
         return _strings(list(values), shape, item.name)
     if len(values) != math.prod(shape):
         raise InvalidRequest(
-            f"tensor {item.name!r}: the shape {list(shape)} needs {math.prod(shape)} elements, "
-            f"but {len(values)} came"
+            f"tensor {shown(item.name)}: the shape {list(shape)} needs {math.prod(shape)} "
+            f"elements, but {len(values)} came"
         )
     return _narrow(np.array(values), dtype, item.name).reshape(shape)
 
@@ -132,7 +132,7 @@ def _narrow(values: Array, dtype: np.dtype[Any], name: str) -> Array:
         limits = np.iinfo(dtype)
         if values.min() < limits.min or values.max() > limits.max:
             raise InvalidRequest(
-                f"tensor {name!r}: it has a value that is no {tensors.datatype_of(dtype)}"
+                f"tensor {shown(name)}: it has a value that is no {tensors.datatype_of(dtype)}"
             )
     return values.astype(dtype)
 
@@ -140,7 +140,7 @@ def _narrow(values: Array, dtype: np.dtype[Any], name: str) -> Array:
 def _strings(elements: list[bytes], shape: tuple[int, ...], name: str) -> Array:
     if len(elements) != math.prod(shape):
         raise InvalidRequest(
-            f"tensor {name!r}: the shape {list(shape)} needs {math.prod(shape)} elements, but "
+            f"tensor {shown(name)}: the shape {list(shape)} needs {math.prod(shape)} elements, but "
             f"{len(elements)} came"
         )
     array = np.empty(len(elements), dtype=object)
@@ -153,7 +153,7 @@ def _requested(item: ModelInferRequest.InferRequestedOutputTensor) -> RequestedO
     if top_k is None:
         return RequestedOutput(item.name)
     if not isinstance(top_k, int) or isinstance(top_k, bool) or not 0 <= top_k <= 1000:
-        raise InvalidRequest(f"output {item.name!r}: classification must be from 0 to 1000")
+        raise InvalidRequest(f"output {shown(item.name)}: classification must be from 0 to 1000")
     return RequestedOutput(item.name, top_k=top_k)
 
 

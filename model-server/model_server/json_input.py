@@ -9,7 +9,7 @@ import binascii
 
 import orjson
 
-from model_server.errors import InvalidRequest, PayloadTooLarge
+from model_server.errors import InvalidRequest, PayloadTooLarge, shown
 
 # 1.3 times the numbers in a 1024x1024 RGB picture.
 _MAX_VALUES = 4_000_000
@@ -43,4 +43,4 @@ def decode_base64(text: str, field: str) -> bytes:
     try:
         return base64.b64decode(content + "=" * (-len(content) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"{field!r} is not base64: {error}") from error
+        raise InvalidRequest(f"{shown(field)} is not base64: {error}") from error

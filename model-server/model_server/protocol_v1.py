@@ -14,7 +14,7 @@ from model_server import tensors
 from model_server.context import RequestContext
 from model_server.detection import Selection
 from model_server.encoding import classes_document, detections_document
-from model_server.errors import InvalidRequest, WrongTask
+from model_server.errors import InvalidRequest, WrongTask, shown
 from model_server.inference import VisionModel
 from model_server.json_input import decode_base64
 from model_server.models.base import Array
@@ -45,7 +45,9 @@ def parse_instances(document: object, model: VisionModel, most: int) -> list[Ins
         raise InvalidRequest('the body must be a JSON object with "instances"')
     for key in document:
         if key not in {"instances", "signature_name"}:
-            raise InvalidRequest(f"field {key!r} is unknown; there is instances, signature_name")
+            raise InvalidRequest(
+                f"field {shown(key)} is unknown; there is instances, signature_name"
+            )
     if document.get("signature_name", "serving_default") != "serving_default":
         raise InvalidRequest("signature_name: only serving_default is served")
     instances = document.get("instances")
@@ -82,7 +84,7 @@ def _tensor(value: object, name: str, model: VisionModel) -> Array:
     spec = next((spec for spec in model.info.inputs if spec.name == name), None)
     if spec is None:
         known = ", ".join(spec.name for spec in model.info.inputs)
-        raise InvalidRequest(f"input {name!r} is unknown; the model takes {known}")
+        raise InvalidRequest(f"input {shown(name)} is unknown; the model takes {known}")
     if spec.dtype == object:
         found = tensors.strings_from_lists([value], name, base64=False)
         return np.array(found, dtype=object).reshape(() if isinstance(value, str) else (-1,))

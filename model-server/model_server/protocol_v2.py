@@ -14,7 +14,7 @@ import numpy as np
 from model_server.classification import probabilities, top_classes
 from model_server.context import RequestContext
 from model_server.detection import DetectionOutputs
-from model_server.errors import InvalidRequest, UnknownModel
+from model_server.errors import InvalidRequest, UnknownModel, shown
 from model_server.inference import VisionModel
 from model_server.labels import detector_name
 from model_server.models.base import Array, TensorSpec
@@ -95,7 +95,9 @@ def check_version(model: VisionModel, version: str) -> None:
         UnknownModel: if another one is asked for.
     """
     if version not in {"", VERSION}:
-        raise UnknownModel(f"model {model.name!r} has no version {version!r}; it has {VERSION}")
+        raise UnknownModel(
+            f"model {model.name!r} has no version {shown(version)}; it has {VERSION}"
+        )
 
 
 def metadata(model: VisionModel) -> dict[str, Any]:
@@ -205,7 +207,7 @@ def _output(
 ) -> OutputTensor:
     if wanted.name not in outputs:
         raise InvalidRequest(
-            f"output {wanted.name!r} is unknown; the model has {', '.join(outputs)}"
+            f"output {shown(wanted.name)} is unknown; the model has {', '.join(outputs)}"
         )
     array = outputs[wanted.name]
     if wanted.top_k:
@@ -217,18 +219,17 @@ def _best(model: VisionModel, wanted: RequestedOutput, array: Array) -> Array:
     """The classification extension: [N, K] of `score:index:label`."""
     if not model.class_names:
         raise InvalidRequest(
-            f"output {wanted.name!r}: only a classifier has classes to choose from"
+            f"output {shown(wanted.name)}: only a classifier has classes to choose from"
         )
     spec = next(spec for spec in model.outputs if spec.name == wanted.name)
-    rows = [
-        [
-            f"{item.probability:f}:{item.class_id}:{item.label}".encode()
-            for item in top_classes(
-                probabilities(spec.dequantize(row)[np.newaxis]), model.class_names, wanted.top_k
-            )
-        ]
+    best = [
+        f"{item.probability:f}:{item.class_id}:{item.label}".encode()
         for row in array
+        for item in top_classes(
+            probabilities(spec.dequantize(row)[np.newaxis]), model.class_names, wanted.top_k
+        )
     ]
-    best = np.empty((len(rows), len(rows[0])), dtype=object)
-    best[:] = rows
-    return best
+    elements = np.empty(len(best), dtype=object)
+    elements[:] = best
+    # Not -1: of no row at all it does not follow how many columns there are.
+    return elements.reshape(len(array), min(wanted.top_k, len(model.class_names)))

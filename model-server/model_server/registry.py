@@ -18,6 +18,7 @@ from model_server.errors import (
     InvalidSettings,
     RequestError,
     UnknownModel,
+    shown,
 )
 from model_server.gate import PictureBudget
 from model_server.images import ImageLimits, load_codecs
@@ -56,7 +57,7 @@ class Registry:
         """
         if name not in self._models:
             raise UnknownModel(
-                f"there is no model {name!r}; this server has {', '.join(self._models)}"
+                f"there is no model {shown(name)}; this server has {', '.join(self._models)}"
             )
         return self._models[name]
 

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from model_server import tensors
-from model_server.errors import InvalidRequest
+from model_server.errors import InvalidRequest, shown
 from model_server.inference import VisionModel
 from model_server.json_input import parse_json
 from model_server.models.base import Array
@@ -53,7 +53,7 @@ def parse_request(
     for key in document:
         if key not in _REQUEST_FIELDS | _REPEATED_FIELDS:
             raise InvalidRequest(
-                f"field {key!r} is unknown; there is id, parameters, inputs, outputs"
+                f"field {shown(key)} is unknown; there is id, parameters, inputs, outputs"
             )
     return InferenceRequest(
         inputs=_inputs(document.get("inputs"), body[length:], model, most),
@@ -84,17 +84,19 @@ def _inputs(items: object, binary: bytes, model: VisionModel, most: int) -> dict
             raise InvalidRequest("inputs: every tensor must be a JSON object")
         name = _string(item.get("name"), "inputs: name")
         if name in arrays:
-            raise InvalidRequest(f"inputs: {name!r} is there twice")
-        size = _parameters(item, name).get("binary_data_size")
+            raise InvalidRequest(f"inputs: {shown(name)} is there twice")
+        size = _parameters(item, f"tensor {shown(name)}").get("binary_data_size")
         if size is None:
             arrays[name] = _from_json(item, name, model)
             continue
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            raise InvalidRequest(f"tensor {name!r}: binary_data_size must be a number of bytes")
+            raise InvalidRequest(
+                f"tensor {shown(name)}: binary_data_size must be a number of bytes"
+            )
         part = binary[position : position + size]
         if len(part) != size:
             raise InvalidRequest(
-                f"tensor {name!r}: binary_data_size is {size}, but {len(part)} bytes are left"
+                f"tensor {shown(name)}: binary_data_size is {size}, but {len(part)} bytes are left"
             )
         position += size
         arrays[name] = _from_binary(item, name, part, most)
@@ -109,11 +111,13 @@ def _from_json(item: Mapping[str, Any], name: str, model: VisionModel) -> Array:
     dtype = tensors.check_datatype(item.get("datatype"), name)
     shape = tensors.check_shape(item.get("shape"), name)
     if "data" not in item:
-        raise InvalidRequest(f"tensor {name!r}: data is missing")
+        raise InvalidRequest(f"tensor {shown(name)}: data is missing")
     if dtype.hasobject:
         spec = picture_input(model.info)
         is_picture = spec is not None and spec.dtype != object
-        base64 = is_picture or _parameters(item, name).get("content_type") == "base64"
+        base64 = (
+            is_picture or _parameters(item, f"tensor {shown(name)}").get("content_type") == "base64"
+        )
         array = _strings(tensors.strings_from_lists(item["data"], name, base64=base64))
     else:
         array = tensors.from_lists(item["data"], dtype, name)
@@ -124,7 +128,7 @@ def _from_binary(item: Mapping[str, Any], name: str, data: bytes, most: int) -> 
     dtype = tensors.check_datatype(item.get("datatype"), name)
     shape = tensors.check_shape(item.get("shape"), name)
     if "data" in item:
-        raise InvalidRequest(f"tensor {name!r}: it has both data and binary_data_size")
+        raise InvalidRequest(f"tensor {shown(name)}: it has both data and binary_data_size")
     if not dtype.hasobject:
         return tensors.from_binary(data, dtype, shape, name)
     return _reshape(_strings(tensors.strings_from_binary(data, name, most)), shape, name)
@@ -133,7 +137,7 @@ def _from_binary(item: Mapping[str, Any], name: str, data: bytes, most: int) -> 
 def _reshape(array: Array, shape: tuple[int, ...], name: str) -> Array:
     if array.size != math.prod(shape):
         raise InvalidRequest(
-            f"tensor {name!r}: the shape {list(shape)} needs {math.prod(shape)} elements, but "
+            f"tensor {shown(name)}: the shape {list(shape)} needs {math.prod(shape)} elements, but "
             f"{array.size} came"
         )
     return array.reshape(shape)
@@ -155,10 +159,10 @@ def _outputs(items: object) -> tuple[RequestedOutput, ...]:
         if not isinstance(item, Mapping):
             raise InvalidRequest("outputs: every output must be a JSON object")
         name = _string(item.get("name"), "outputs: name")
-        parameters = _parameters(item, name)
+        parameters = _parameters(item, f"output {shown(name)}")
         top_k = parameters.get("classification", 0)
         if not isinstance(top_k, int) or isinstance(top_k, bool) or not 0 <= top_k <= 1000:
-            raise InvalidRequest(f"output {name!r}: classification must be from 0 to 1000")
+            raise InvalidRequest(f"output {shown(name)}: classification must be from 0 to 1000")
         found.append(RequestedOutput(name, parameters.get("binary_data") is True, top_k))
     return tuple(found)
 

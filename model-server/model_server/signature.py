@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from model_server.errors import InvalidRequest
+from model_server.errors import InvalidRequest, shown
 from model_server.models.base import Array, Tensors, TensorSpec
 from model_server.tensors import datatype_of
 
@@ -21,7 +21,7 @@ def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Ar
     unknown = sorted(set(inputs) - {spec.name for spec in specs})
     if unknown:
         known = ", ".join(spec.name for spec in specs)
-        raise InvalidRequest(f"input {unknown[0]!r} is unknown; the model takes {known}")
+        raise InvalidRequest(f"input {shown(unknown[0])} is unknown; the model takes {known}")
     checked: dict[str, Array] = {}
     for spec in specs:
         if spec.name not in inputs:

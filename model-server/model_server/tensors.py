@@ -7,11 +7,12 @@ the protocol's `inference_rest.md`, and Triton's `extension_binary_data.md`.
 import math
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from model_server.errors import InvalidRequest
+from model_server.errors import InvalidRequest, shown
 from model_server.json_input import decode_base64
 from model_server.models.base import Array
 
@@ -32,6 +33,8 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 }
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 _MAX_RANK = 8
+# What JSON numbers are in Python.
+_NUMBERS = {bool, int, float}
 _MAX_ELEMENTS = 1 << 31
 _LENGTH = struct.Struct("<I")
 
@@ -56,7 +59,7 @@ def check_shape(shape: object, name: str) -> tuple[int, ...]:
         or math.prod(shape) >= _MAX_ELEMENTS
     ):
         raise InvalidRequest(
-            f"tensor {name!r}: the shape must be a list of at most {_MAX_RANK} sizes from 0 up"
+            f"tensor {shown(name)}: the shape must be a list of at most {_MAX_RANK} sizes from 0 up"
         )
     return tuple(shape)
 
@@ -69,7 +72,7 @@ def check_datatype(datatype: object, name: str) -> np.dtype[Any]:
     """
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise InvalidRequest(
-            f"tensor {name!r}: datatype {datatype!r} is not one of {', '.join(DATATYPES)}"
+            f"tensor {shown(name)}: datatype {shown(datatype)} is not one of {', '.join(DATATYPES)}"
         )
     return DATATYPES[datatype]
 
@@ -78,19 +81,34 @@ def from_lists(values: object, dtype: np.dtype[Any], name: str) -> Array:
     """Nested or flat JSON lists of numbers as an array of that type.
 
     Raises:
-        InvalidRequest: if they are ragged, or hold something that the type cannot.
+        InvalidRequest: if they are ragged or nested too deeply, or hold something that the type
+            cannot.
     """
-    try:
-        array = np.array(values)
-    except (ValueError, OverflowError, TypeError) as error:
-        raise InvalidRequest(f"tensor {name!r}: the lists have different lengths") from error
-    return _convert(array, dtype, name)
+    shape: list[int] = []
+    level: list[Any] = [values]
+    # Level by level, so that NumPy sees nothing but numbers: to it a long text among them would
+    # be a reason to make every element as long.
+    while list in (kinds := set(map(type, level))):
+        lengths = set(map(len, level)) if len(kinds) == 1 else set()
+        if len(lengths) != 1:
+            raise InvalidRequest(f"tensor {shown(name)}: the lists have different lengths")
+        if len(shape) == _MAX_RANK:
+            raise InvalidRequest(f"tensor {shown(name)}: the lists are nested too deeply")
+        shape += lengths
+        level = list(chain.from_iterable(level))
+    if not kinds <= _NUMBERS:
+        raise _no_value(dtype, name)
+    return _convert(np.array(level).reshape(shape), dtype, name)
+
+
+def _no_value(dtype: np.dtype[Any], name: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"tensor {shown(name)}: it has a value that is no {_NAMES.get(dtype, dtype)}"
+    )
 
 
 def _convert(array: Array, dtype: np.dtype[Any], name: str) -> Array:
-    problem = InvalidRequest(
-        f"tensor {name!r}: it has a value that is no {_NAMES.get(dtype, dtype)}"
-    )
+    problem = _no_value(dtype, name)
     if array.size == 0:
         return array.astype(dtype)
     if array.dtype.kind not in "biuf":
@@ -127,7 +145,7 @@ def strings_from_lists(values: object, name: str, *, base64: bool) -> list[bytes
         elif isinstance(item, str):
             found.append(decode_base64(item, name) if base64 else item.encode())
         else:
-            raise InvalidRequest(f"tensor {name!r}: it has a value that is no string")
+            raise InvalidRequest(f"tensor {shown(name)}: it has a value that is no string")
     return found
 
 
@@ -140,8 +158,8 @@ def from_binary(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], name:
     wanted = math.prod(shape) * dtype.itemsize
     if len(data) != wanted:
         raise InvalidRequest(
-            f"tensor {name!r}: {list(shape)} of {datatype_of(dtype)} needs {wanted} bytes, but "
-            f"{len(data)} came"
+            f"tensor {shown(name)}: {list(shape)} of {datatype_of(dtype)} needs {wanted} bytes, "
+            f"but {len(data)} came"
         )
     return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
 
@@ -161,14 +179,14 @@ def strings_from_binary(data: bytes, name: str, most: int) -> list[bytes]:
     position = 0
     while position < len(data):
         if len(found) >= most:
-            raise InvalidRequest(f"tensor {name!r}: it has more than {most} elements")
+            raise InvalidRequest(f"tensor {shown(name)}: it has more than {most} elements")
         if position + 4 > len(data):
-            raise InvalidRequest(f"tensor {name!r}: a length of an element is cut short")
+            raise InvalidRequest(f"tensor {shown(name)}: a length of an element is cut short")
         (length,) = _LENGTH.unpack_from(data, position)
         position += 4
         if position + length > len(data):
             raise InvalidRequest(
-                f"tensor {name!r}: an element has {length} bytes, but {len(data) - position} "
+                f"tensor {shown(name)}: an element has {length} bytes, but {len(data) - position} "
                 "are left"
             )
         found.append(data[position : position + length])

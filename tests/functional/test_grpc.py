@@ -162,6 +162,10 @@ def tensor(**changes: Any) -> Message:
         (pb.ModelInferRequest(model_name="shapes"), "INVALID_ARGUMENT", "from 1 to 64 tensors"),
         (picture_request(b"no picture"), "INVALID_ARGUMENT", "picture"),
         (tensor(datatype="FP128"), "INVALID_ARGUMENT", "'FP128' is not one of"),
+        # HTTP/2 would not carry all of it as the status's message.
+        (tensor(datatype="x" * 100_000), "INVALID_ARGUMENT", "is not one of BOOL"),
+        (tensor(datatype="FP128", name="x" * 100_000), "INVALID_ARGUMENT", "is not one of BOOL"),
+        (pb.ModelInferRequest(model_name="x" * 100_000), "NOT_FOUND", "there is no model"),
         (tensor(datatype="FP16"), "INVALID_ARGUMENT", "needs raw_input_contents"),
         (tensor(shape=[2]), "INVALID_ARGUMENT", "needs 2 elements, but 0 came"),
         (tensor(shape=[-1]), "INVALID_ARGUMENT", "the shape must be"),

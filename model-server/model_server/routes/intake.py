@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from flask import request
 
-from model_server.errors import InvalidRequest, MissingImage, UnsupportedMediaType
+from model_server.errors import InvalidRequest, MissingImage, UnsupportedMediaType, shown
 from model_server.json_input import decode_base64, parse_json
 
 # What curl --data-binary sends when it is not told otherwise.
@@ -79,7 +79,7 @@ def _from_json(body: bytes) -> bytes:
         )
     unknown = next((key for key in document if key != _FIELD), None)
     if unknown is not None:
-        raise InvalidRequest(f"field {unknown!r} is unknown; there is {_FIELD}")
+        raise InvalidRequest(f"field {shown(unknown)} is unknown; there is {_FIELD}")
     value = document[_FIELD]
     if isinstance(value, Mapping) and list(value) == ["b64"]:
         value = value["b64"]

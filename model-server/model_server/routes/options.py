@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from flask import request
 
 from model_server.detection import Selection
-from model_server.errors import InvalidRequest, NotAcceptable
+from model_server.errors import InvalidRequest, NotAcceptable, shown
 from model_server.images import EncodedFormat
 from model_server.settings import Settings
 
@@ -28,9 +28,9 @@ def refuse_unknown(known: Sequence[str]) -> None:
     for name, values in request.args.lists():
         if name not in known:
             there_are = ", ".join(known) or "none here"
-            raise InvalidRequest(f"query parameter {name!r} is unknown; there is {there_are}")
+            raise InvalidRequest(f"query parameter {shown(name)} is unknown; there is {there_are}")
         if len(values) > 1:
-            raise InvalidRequest(f"query parameter {name!r} is given more than once")
+            raise InvalidRequest(f"query parameter {shown(name)} is given more than once")
 
 
 def selection(settings: Settings) -> Selection:
@@ -48,7 +48,7 @@ def selection(settings: Settings) -> Selection:
             threshold = -1.0
         if not 0.0 <= threshold <= 1.0:
             raise InvalidRequest(
-                f"query parameter 'score_threshold' = {text!r} must be from 0 to 1"
+                f"query parameter 'score_threshold' = {shown(text)} must be from 0 to 1"
             )
     return Selection(threshold, _count("max_boxes", settings.max_boxes))
 
@@ -73,7 +73,7 @@ def wanted_picture() -> EncodedFormat | None:
     if text is None:
         return None
     if text not in known:
-        raise InvalidRequest(f"query parameter 'picture' = {text!r} must be png or jpeg")
+        raise InvalidRequest(f"query parameter 'picture' = {shown(text)} must be png or jpeg")
     return known[text]
 
 
@@ -99,6 +99,7 @@ def _count(name: str, default: int) -> int:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _MOST):
         raise InvalidRequest(
-            f"query parameter {name!r} = {text!r} must be a whole number from 1 to {_MOST}"
+            f"query parameter {shown(name)} = {shown(text)} must be a whole number "
+            f"from 1 to {_MOST}"
         )
     return int(text)

@@ -8,7 +8,7 @@ import orjson
 from flask import Blueprint, Response, jsonify, request
 
 from model_server import encoding, protocol_v1, protocol_v2
-from model_server.errors import UnknownModel
+from model_server.errors import UnknownModel, shown
 from model_server.inference import VisionModel
 from model_server.json_input import parse_json
 from model_server.routes import options
@@ -47,7 +47,7 @@ def predict(name: str, version: str = VERSION) -> Response:
     current = state()
     served = current.registry.get(name)
     if version != VERSION:
-        raise UnknownModel(f"model {name!r} has no version {version!r}; it has {VERSION}")
+        raise UnknownModel(f"model {shown(name)} has no version {shown(version)}; it has {VERSION}")
     options.refuse_unknown(("score_threshold", "max_boxes", "top_k"))
     wanted = protocol_v1.Wanted(
         options.selection(current.settings), options.top_k(current.settings)

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify, request
 
 from model_server import __version__, protocol_v2, rest_v2
-from model_server.errors import InvalidRequest
+from model_server.errors import InvalidRequest, shown
 from model_server.routes import options
 from model_server.routes.intake import read_body
 from model_server.routes.state import request_context, state
@@ -93,5 +93,5 @@ def _json_length() -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise InvalidRequest(f"{_JSON_LENGTH} = {text!r} must be a number of bytes")
+        raise InvalidRequest(f"{_JSON_LENGTH} = {shown(text)} must be a number of bytes")
     return int(text)

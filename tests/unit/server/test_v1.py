@@ -129,6 +129,30 @@ def test_wrong_bodies_name_the_field(client: Client, body: Any, status: int, sai
     KServeError.model_validate(response.get_json())
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"instances": [RED], "x" * 100_000: 1},
+        {"instances": [{"x" * 100_000: [1]}]},
+        {"instances": [{"x" * 100_000: "text", "y": 1}]},
+    ],
+    ids=range(3),
+)
+def test_an_error_shows_only_a_part_of_what_came(client: Client, body: Any) -> None:
+    response = client().post("/v1/models/colours:predict", json=body)
+    assert response.status_code == 400
+    assert "..." in response.get_json()["error"]
+    assert len(response.data) < 1000
+
+
+def test_a_long_text_among_many_numbers_takes_no_memory(client: Client) -> None:
+    # As one array of equal elements these would be 40 GB.
+    body = {"instances": [["x" * 1_000_000, *[0] * 10_000]]}
+    response = client().post("/v1/models/colours:predict", json=body)
+    assert response.status_code == 400
+    assert "no FP32" in response.get_json()["error"]
+
+
 @pytest.mark.parametrize("value", [256, -1, 0.5])
 def test_numbers_that_the_type_cannot_hold_are_refused(client: Client, value: float) -> None:
     image = np.full((100, 100, 3), value).tolist()

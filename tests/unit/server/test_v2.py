@@ -183,7 +183,54 @@ def test_binary_output_for_all(client: Client) -> None:
     assert len(answer.data) - int(answer.headers[HEADER]) == 12
 
 
+def test_the_classes_of_no_row_are_no_rows(client: Client) -> None:
+    wanted = {"name": "logits", "parameters": {"classification": 2}}
+    answer = infer(client(), {"inputs": [tensor(shape=[0, 8, 8, 3], data=[])], "outputs": [wanted]})
+    (output,) = answer.get_json()["outputs"]
+    assert (output["datatype"], output["shape"], output["data"]) == ("BYTES", [0, 2], [])
+
+
 BINARY = {"binary_data_size": 4}
+LONG = "x" * 100_000
+DEEP = json.loads("[" * 100 + "]" * 100)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"inputs": [tensor(datatype=LONG)]},
+        {"inputs": [tensor(name=LONG, datatype="FP64")]},
+        {"inputs": [tensor(name=LONG)]},
+        {"inputs": [tensor(name=LONG, parameters=[])]},
+        {"inputs": [tensor(name=LONG, data=DEEP)]},
+        {"inputs": [tensor(name=LONG, datatype="BYTES", shape=[1], data=["%"])]},
+        {"inputs": [tensor()], "outputs": [{"name": LONG}]},
+        {"inputs": [tensor()], LONG: 1},
+    ],
+    ids=range(8),
+)
+def test_an_error_shows_only_a_part_of_what_came(client: Client, body: Any) -> None:
+    response = infer(client(), body)
+    assert response.status_code == 400
+    assert "..." in response.get_json()["error"] or "too deep" in response.get_json()["error"]
+    assert len(response.data) < 1000
+
+
+@pytest.mark.parametrize("field", ["name", "datatype", "shape", "data", "parameters"])
+def test_a_value_may_be_nested_as_deeply_as_the_parser_allows(client: Client, field: str) -> None:
+    text = json.dumps({"inputs": [tensor(**{field: "DEEP"})]})
+    body = text.replace('"DEEP"', "[" * 1000 + "]" * 1000)
+    response = client().post("/v2/models/colours/infer", data=body)
+    assert response.status_code == 400
+    assert len(response.data) < 1000
+
+
+def test_a_long_text_among_many_numbers_takes_no_memory(client: Client) -> None:
+    # As one array of equal elements these would be 40 GB.
+    body = {"inputs": [tensor(data=["x" * 1_000_000, *[0] * 10_000])]}
+    response = infer(client(), body)
+    assert response.status_code == 400
+    assert "no FP32" in response.get_json()["error"]
 
 
 def test_names_that_the_kserve_sdk_repeats_from_the_url_are_taken(client: Client) -> None:
