@@ -6,7 +6,7 @@ Knows nothing of HTTP: the routes ask to enter, and an error says why not.
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from model_server.context import RequestContext
@@ -121,12 +121,19 @@ class PictureBudget:
     A file of 34 bytes can be a picture of 50 megapixels, and a few of those at once would be more
     than a pod has. A picture that does not fit beside the others waits for them; small ones are
     not counted, so that they never wait.
+
+    Args:
+        most: In bytes.
+        given_back: Called after memory was given back that had been counted.
     """
 
     SMALL = 16 * 1024 * 1024
 
-    def __init__(self, most: int = 512 * 1024 * 1024) -> None:
+    def __init__(
+        self, most: int = 512 * 1024 * 1024, given_back: Callable[[], None] = lambda: None
+    ) -> None:
         self.most = most
+        self._given_back = given_back
         self._changed = threading.Condition()
         self._taken = 0
 
@@ -164,3 +171,4 @@ class PictureBudget:
         with self._changed:
             self._taken -= size
             self._changed.notify_all()
+        self._given_back()

@@ -272,6 +272,8 @@ class VisionModel:
             context.check()
             if full_size:  # it will be drawn on, and perhaps sent pixel by pixel
                 context.held.push(memory.pop_all())
+            else:  # before its memory counts as free; only its size is still needed
+                picture.image.close()
         with context.stage("inference"):
             outputs = self._batcher.run({self._input.name: batch}, context)
         return picture, outputs

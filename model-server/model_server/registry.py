@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from model_server.allocator import Trimmer
 from model_server.batching import BatchLimits
 from model_server.context import RequestContext
 from model_server.cpus import available_cpus
@@ -115,7 +116,7 @@ def load_registry(settings: Settings) -> Registry:
         StartupError: if a model cannot be served as asked.
     """
     load_codecs(settings.image_formats)
-    pictures = PictureBudget(settings.max_decoded_bytes)
+    pictures = PictureBudget(settings.max_decoded_bytes, Trimmer().request)
     registry = Registry(
         {
             name: _load(name, source, settings, pictures)

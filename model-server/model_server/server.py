@@ -20,6 +20,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from model_server.allocator import limit_arenas
 from model_server.errors import InvalidModel, InvalidSettings, StartupError
 from model_server.master import Master
 from model_server.registry import find_sources
@@ -55,7 +56,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.read_seconds = settings.timeout_seconds  # for the worker
+        # For the worker.
+        self.read_seconds = settings.timeout_seconds
+        self.body_bytes = settings.max_body_bytes
         self._grpc: GrpcServer | None = None
         super().__init__()
 
@@ -220,6 +223,7 @@ def serve(settings: Settings) -> int:
     except StartupError as error:
         report_failure(error)
         return 2
+    limit_arenas()
     shared = tempfile.mkdtemp(prefix="metrics-") if (settings.workers or 1) > 1 else ""
     if shared:
         os.environ[MULTIPROCESS_VARIABLE] = shared

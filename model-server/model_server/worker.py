@@ -2,8 +2,9 @@
 
 What gunicorn does not do by itself: answer the connections that the kernel has accepted for us
 when the order to stop comes, wait for a new connection's first byte without holding a thread, and
-give up on a client that sends its request a byte at a time or never takes its answer. It knows
-nothing of models or routes.
+give up on a client that sends its request a byte at a time or never takes its answer, and take what
+was refused of a long body, so that the client gets to read why. It knows nothing of models or
+routes.
 """
 
 import contextlib
@@ -18,12 +19,14 @@ import time
 from functools import partial
 from typing import Any
 
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 # A new connection that says nothing for this long is closed.
 _SILENT_SECONDS = 30.0
 # A client that takes nothing of its answer for this long is given up.
 _STUCK_SECONDS = 30.0
+_BLOCK_BYTES = 256 * 1024
 _NOBODY_THERE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
 
 
@@ -36,6 +39,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self._serving = mmap.mmap(-1, 1)
         self._reading: dict[TConn, float] = {}
         self._read_seconds: float = self.app.read_seconds
+        self._body_bytes: int = self.app.body_bytes
         # How much of its answer each client has not taken yet, and since when as much.
         self._unsent: dict[TConn, tuple[int, float]] = {}
 
@@ -77,6 +81,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         finally:
             self._reading.pop(conn, None)
             self._unsent.pop(conn, None)
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        """Takes what was refused unread of a body that is not too long, and throws it away.
+
+        To close instead resets the connection while the client still sends: it would learn that
+        the pipe is broken, not why it was refused. gunicorn itself takes 64 KB. A client that
+        sends too slowly is ended by `murder_pending`.
+        """
+        left = self._body_bytes
+        with contextlib.suppress(OSError, ParseException):
+            while left > 0 and (block := conn.parser.mesg.body.read(_BLOCK_BYTES)):
+                left -= len(block)
+        return bool(super()._keepalive_after(conn, keepalive))
 
     def murder_pending(self) -> None:
         """Called every second: also ends the reading of requests that come too slowly.

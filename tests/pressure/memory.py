@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 MIB = 1 << 20
+SETTLE_S = 3.0
 
 
 def resident(pids: Iterable[int]) -> int:
     """Bytes resident in the processes together."""
     return sum(_field(pid, "VmRSS") for pid in pids)
+
+
+def settled(pids: Iterable[int]) -> int:
+    """Bytes resident when nothing is asked of the processes: the least of a few seconds.
+
+    The server gives memory back a moment after a large picture, not at once.
+    """
+    pids = list(pids)
+    least = resident(pids)
+    end = time.monotonic() + SETTLE_S
+    while time.monotonic() < end:
+        time.sleep(0.25)
+        least = min(least, resident(pids))
+    return least
 
 
 def highest(pids: Iterable[int]) -> int:

@@ -172,6 +172,22 @@ def test_a_body_that_is_cut_short_is_a_typed_error(picture: bytes, imagenet: Run
     assert imagenet.post("/predict", picture).status == 200
 
 
+@pytest.mark.parametrize("wish", ["keep-alive", "close"])
+def test_a_long_body_that_is_refused_unread_gets_its_answer(
+    wish: str, imagenet: RunningServer
+) -> None:
+    body = bytes(16 << 20)  # more than the buffers of two sockets hold
+    with connect(imagenet) as client:
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: {wish}\r\n"
+        head += f"Content-Type: text/csv\r\nContent-Length: {len(body)}\r\n\r\n"
+        client.sendall(head.encode() + body)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert answer.status == 415
+        assert b"text/csv" in answer.read()
+        assert (answer.getheader("Connection") == "close") == (wish == "close")
+
+
 def test_abandoned_requests_are_not_computed(picture: bytes) -> None:
     """Eight clients hang up while one request is being computed: their turn never comes."""
     with model_server(
