@@ -13,7 +13,7 @@ from support.poll import eventually
 DETECTIONS = "application/vnd.inference-operator.detections+json"
 SIDE = 3_000
 CLIENTS = 8
-# Measured: 4 to 20 MiB with it, 150 to 600 without.
+# Measured: from 125 to 88 MiB; 144 to 590 when nothing is given back.
 ALLOWED_GROWTH = 64 * memory.MIB
 
 
@@ -40,7 +40,7 @@ def test_memory_of_large_pictures_is_given_back() -> None:
         for client in clients:
             client.join()
         assert statuses == [200] * (4 + 4 * CLIENTS)
-        assert memory.highest(workers) > before + 2 * ALLOWED_GROWTH  # it was much
+        assert memory.highest(workers) > before + ALLOWED_GROWTH  # it was much
         eventually(
             lambda: memory.resident(workers) < before + ALLOWED_GROWTH, "memory is given back", 60
         )
