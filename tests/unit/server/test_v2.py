@@ -280,11 +280,17 @@ def test_a_wrong_header_length_is_refused(client: Client, length: str) -> None:
 
 
 MODELS = [VisionModel("a", BrightBoxDetector()), VisionModel("b", MeanColourClassifier())]
+
+
+def lists_and_objects(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(children, max_size=4) | st.dictionaries(
+        st.text(max_size=5), children, max_size=4
+    )
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
-    lambda children: (
-        st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4)
-    ),
+    lists_and_objects,
     max_leaves=12,
 )
 TENSORS = st.fixed_dictionaries(
