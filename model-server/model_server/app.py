@@ -17,17 +17,19 @@ from model_server.routes.errors import register_error_handlers
 from model_server.routes.lifecycle import register_lifecycle
 from model_server.routes.state import State
 from model_server.settings import Settings
+from model_server.tracing import Spans
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-def create_app(settings: Settings, registry: Registry) -> Flask:
+def create_app(settings: Settings, registry: Registry, spans: Spans | None = None) -> Flask:
     """A WSGI application that serves the registry's models.
 
     Args:
         settings: Limits and defaults of requests.
         registry: Loaded and warmed-up models.
+        spans: Is told of every request.
     """
     app = Flask("model_server", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -40,6 +42,7 @@ def create_app(settings: Settings, registry: Registry) -> Flask:
         metrics,
         Gate(concurrency(settings), settings.queue_size),
         BodyBudget(settings.max_waiting_bytes),
+        spans,
     )
     for name in registry.names:
         model = registry.get(name)

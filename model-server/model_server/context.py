@@ -15,6 +15,49 @@ def _never() -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Step:
+    """One stretch of a request's time.
+
+    Attributes:
+        stage: What was done.
+        started: `time.perf_counter()` seconds.
+        ended: The same.
+        busy: Seconds of it that were spent in the stage; a streamed answer waits for its client.
+    """
+
+    stage: str
+    started: float
+    ended: float
+    busy: float
+
+
+class Timeline:
+    """When each stage of a request began and ended; its first so many steps.
+
+    Attributes:
+        steps: In the order of their beginning.
+        left_out: How many were too many.
+    """
+
+    MOST = 100
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.left_out = 0
+
+    def add(self, stage: str, started: float, ended: float) -> None:
+        """Notes a step; one that repeats the last stage, as a further block does, prolongs it."""
+        last = self.steps[-1] if self.steps else None
+        if last is not None and last.stage == stage and not self.left_out:
+            busy = last.busy + ended - started
+            self.steps[-1] = Step(stage, last.started, ended, busy)
+        elif len(self.steps) < self.MOST:
+            self.steps.append(Step(stage, started, ended, ended - started))
+        else:
+            self.left_out += 1
+
+
 @dataclass
 class RequestContext:
     """One request.
@@ -26,6 +69,7 @@ class RequestContext:
         stages: Seconds spent so far, by stage.
         model: Name of the model that answered; for logs and metrics.
         batch_size: Requests that shared its inference.
+        timeline: When its stages were; None unless somebody wants to know.
         held: What the request holds until its answer has been sent; see `close`.
     """
 
@@ -35,6 +79,7 @@ class RequestContext:
     stages: dict[str, float] = field(default_factory=dict)
     model: str = ""
     batch_size: int = 1
+    timeline: Timeline | None = None
     held: ExitStack = field(default_factory=ExitStack)
 
     def close(self) -> None:
@@ -48,8 +93,10 @@ class RequestContext:
         try:
             yield
         finally:
-            elapsed = time.perf_counter() - started
-            self.stages[name] = self.stages.get(name, 0.0) + elapsed
+            ended = time.perf_counter()
+            self.stages[name] = self.stages.get(name, 0.0) + ended - started
+            if self.timeline is not None:
+                self.timeline.add(name, started, ended)
 
     def seconds_left(self) -> float:
         """Time until the deadline; negative once it has passed."""

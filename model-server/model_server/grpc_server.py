@@ -23,12 +23,12 @@ from grpc_reflection.v1alpha import reflection
 
 from model_server import __version__, errors, grpc_v2, protocol_v2
 from model_server import open_inference_pb2 as messages
-from model_server.context import RequestContext
+from model_server.context import RequestContext, Timeline
 from model_server.errors import InvalidSettings, RequestError
 from model_server.inference import VisionModel
 from model_server.logs import REQUEST_LOGGER
 from model_server.routes.state import State
-from model_server.tracing import HEADER, trace_of
+from model_server.tracing import HEADER, HEADERS, Ended, trace_of
 
 SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 _log = logging.getLogger(REQUEST_LOGGER)
@@ -47,6 +47,11 @@ _STATUSES: dict[type[RequestError], grpc.StatusCode] = {
     errors.ClientGone: grpc.StatusCode.CANCELLED,
     errors.InferenceFailed: grpc.StatusCode.INTERNAL,
 }
+# What OpenTelemetry's conventions count as the server's failures.
+_OUR_FAULT = {
+    "DATA_LOSS", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNIMPLEMENTED", "UNKNOWN",
+}  # fmt: skip
+_PROBES = {"ServerLive", "ServerReady", "ModelReady"}
 Request = TypeVar("Request", bound=Message)
 
 
@@ -138,7 +143,7 @@ def _guarded(
     def handle(request: Any, call: grpc.ServicerContext) -> Message:
         context = service.context(call)
         call.set_trailing_metadata(((_REQUEST_ID, context.request_id),))
-        with service.recorded(method, context, _trace(call)) as record:
+        with service.recorded(method, context, _trace_headers(call)) as record:
             try:
                 return answer(request, context)
             except RequestError as error:
@@ -155,10 +160,29 @@ def _guarded(
     return handle
 
 
-def _trace(call: grpc.ServicerContext) -> dict[str, str]:
-    """The trace that the caller's metadata names, as fields of the log line."""
-    sent = dict(call.invocation_metadata() or ()).get(HEADER, "")
-    return trace_of(sent) if isinstance(sent, str) else {}
+def _trace_headers(call: grpc.ServicerContext) -> dict[str, str]:
+    """What the caller's metadata says of its trace."""
+    sent = dict(call.invocation_metadata() or ())
+    return {name: value for name in HEADERS if isinstance(value := sent.get(name), str)}
+
+
+def _ended(
+    method: str,
+    headers: dict[str, str],
+    record: dict[str, str],
+    started: float,
+    context: RequestContext,
+) -> Ended:
+    """A call for its span, in the words of OpenTelemetry's conventions."""
+    attributes: dict[str, str | int] = {
+        "rpc.system.name": "grpc",
+        "rpc.method": f"{SERVICE}/{method}",
+        "rpc.response.status_code": record["status"],
+    }
+    if record["error"]:
+        attributes["error.type"] = record["error"]
+    failed, seconds = record["status"] in _OUR_FAULT, time.perf_counter() - started
+    return Ended(f"{SERVICE}/{method}", headers, attributes, failed, started, seconds, context)
 
 
 def _status(error: RequestError) -> grpc.StatusCode:
@@ -193,11 +217,12 @@ class _Service:
             request_id=str(wanted) if known else uuid.uuid4().hex,
             deadline=time.monotonic() + seconds,
             client_gone=lambda: not call.is_active(),
+            timeline=Timeline() if self._state.spans else None,
         )
 
     @contextmanager
     def recorded(
-        self, method: str, context: RequestContext, trace: dict[str, str]
+        self, method: str, context: RequestContext, headers: dict[str, str]
     ) -> Iterator[dict[str, str]]:
         """Counts and logs a call; the body tells of an error through the yielded dictionary."""
         record = {"status": grpc.StatusCode.OK.name, "error": ""}
@@ -215,12 +240,16 @@ class _Service:
             metrics.observe_stages(context.model, context.stages)
             if record["error"]:
                 metrics.errors.labels(endpoint, record["error"]).inc()
+            span: dict[str, str] = {}
+            if self._state.spans is not None and method not in _PROBES:
+                span = self._state.spans.record(_ended(method, headers, record, started, context))
             if method == "ModelInfer":  # the others are probes
                 _log.info(
                     "gRPC %s %s", method, record["status"],
                     extra={
                         "request_id": context.request_id,
-                        **trace,
+                        **trace_of(headers.get(HEADER, "")),
+                        **span,
                         "model": context.model,
                         "status": record["status"],
                         "error": record["error"],

@@ -5,6 +5,7 @@ Log handlers are configured here and nowhere else.
 
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 
 import orjson
@@ -41,6 +42,40 @@ class TextFormatter(logging.Formatter):
         """One line, or more if there is a traceback."""
         extra = " ".join(f"{key}={value}" for key, value in _extra(record).items())
         return f"{super().format(record)} {extra}".rstrip()
+
+
+class _FewLines(logging.Handler):
+    """Hands a library's warnings on: one in so many seconds, with the count of the others."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(logging.WARNING)
+        self._seconds = seconds
+        self._next = 0.0
+        self._left_out = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called with the handler's lock held."""
+        now = time.monotonic()
+        if now < self._next:
+            self._left_out += 1
+            return
+        extra = {"left_out": self._left_out}
+        self._next, self._left_out = now + self._seconds, 0
+        logging.getLogger("model_server").log(
+            record.levelno, "%s: %s", record.name, record.getMessage(), extra=extra
+        )
+
+
+def limit_lines(logger: str, seconds: float) -> None:
+    """Lets a library that repeats itself write one warning in so many seconds.
+
+    Args:
+        logger: Name of the library's topmost logger.
+        seconds: At least so long between two lines of all its loggers together.
+    """
+    noisy = logging.getLogger(logger)
+    noisy.handlers = [_FewLines(seconds)]
+    noisy.propagate = False
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

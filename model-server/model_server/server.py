@@ -13,6 +13,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from model_server.errors import InvalidModel, InvalidSettings, StartupError
 from model_server.master import Master
 from model_server.registry import find_sources
 from model_server.settings import Settings
+from model_server.tracing import Spans, start_spans
 from model_server.worker import Worker
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 TERMINATION_LOG = Path("/dev/termination-log")
 # gunicorn stops altogether, instead of trying again, when a worker exits with this while booting.
 _BOOT_ERROR = 3
+# A collector that is down must not keep every pod of a rollout for the whole drain.
+_LAST_SPANS_SECONDS = 5.0
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where gunicorn's heartbeat files cost no disk
 
 
@@ -60,6 +64,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         self.read_seconds = settings.timeout_seconds
         self.body_bytes = settings.max_body_bytes
         self._grpc: GrpcServer | None = None
+        self._spans: Spans | None = None
+        self._stop_by = math.inf
         super().__init__()
 
     def run(self) -> None:
@@ -89,7 +95,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         for name in registry.names:
             model = registry.get(name)
             _log.info("serving %s", name, extra={"format": model.info.format, "task": model.task})
-        app = create_app(self._settings, registry)
+        self._spans = start_spans(os.environ)
+        app = create_app(self._settings, registry, self._spans)
         self._start_grpc(app)
         return app
 
@@ -111,13 +118,16 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
 
     def begin_stop(self) -> None:
         """Called by a worker that was told to stop: no new gRPC calls."""
+        self._stop_by = time.monotonic() + self._settings.drain_seconds
         if self._grpc is not None:
             self._grpc.begin_stop(self._settings.drain_seconds)
 
     def finish_stop(self) -> None:
-        """Called by a worker before it ends: gRPC calls in progress may finish."""
+        """Called by a worker before it ends: gRPC calls in progress may finish, then spans go."""
         if self._grpc is not None:
             self._grpc.finish_stop(self._settings.drain_seconds)
+        if self._spans is not None:
+            self._spans.stop(min(_LAST_SPANS_SECONDS, self._stop_by - time.monotonic()))
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:

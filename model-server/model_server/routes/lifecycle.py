@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from model_server.context import RequestContext
+from model_server.context import RequestContext, Timeline
 from model_server.errors import UnsupportedMediaType
 from model_server.logs import REQUEST_LOGGER
 from model_server.routes.state import State, request_context, state
-from model_server.tracing import HEADER, trace_of
+from model_server.tracing import HEADER, HEADERS, Ended, trace_of
 
 _log = logging.getLogger(REQUEST_LOGGER)
 _REQUEST_ID = "X-Request-Id"
@@ -26,6 +26,7 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _DRAIN_BLOCK = 256 * 1024
 # Probes and scrapes come every few seconds and would bury the requests.
 _QUIET = {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def register_lifecycle(app: Flask) -> None:
@@ -43,6 +44,7 @@ def _begin() -> None:
     g.context = RequestContext(
         request_id=wanted if _SAFE_ID.fullmatch(wanted) else uuid.uuid4().hex,
         deadline=time.monotonic() + current.settings.timeout_seconds,
+        timeline=Timeline() if current.spans else None,
     )
     if isinstance(connection, socket.socket):
         g.context.client_gone = lambda: hung_up(connection)
@@ -136,9 +138,11 @@ class _Record:
         self._started: float = g.started
         self._error: str = g.get("error_code", "")
         self._method, self._path = request.method, request.path
-        self._trace = trace_of(request.headers.get(HEADER, ""))
+        self._scheme = request.scheme
+        self._headers = {name: request.headers[name] for name in HEADERS if name in request.headers}
         self._request_bytes = request.content_length or 0
         # The rule, not the path: clients must not be able to make up label values.
+        self._routed = request.url_rule is not None
         self._endpoint = request.url_rule.rule if request.url_rule else "unmatched"
 
     def write(self, response: Response) -> None:
@@ -153,6 +157,7 @@ class _Record:
             metrics.batch_size.labels(context.model).observe(context.batch_size)
         if status >= 400:
             metrics.errors.labels(self._endpoint, self._error).inc()
+        trace = trace_of(self._headers.get(HEADER, "")) | self._span(response, seconds)
         _log.info(
             "%s %s %s",
             self._method,
@@ -160,7 +165,7 @@ class _Record:
             status,
             extra={
                 "request_id": context.request_id,
-                **self._trace,
+                **trace,
                 "model": context.model,
                 "status": status,
                 "error": self._error,
@@ -169,4 +174,35 @@ class _Record:
                 "request_bytes": self._request_bytes,
                 "response_bytes": response.content_length or 0,
             },
+        )
+
+    def _span(self, response: Response, seconds: float) -> dict[str, str]:
+        """Tells of the request; gives its span's ids."""
+        spans = self._state.spans
+        if spans is None:
+            return {}
+        # Clients must not be able to make up names of spans.
+        method = self._method if self._method in _METHODS else "HTTP"
+        attributes: dict[str, str | int] = {
+            "http.request.method": self._method if self._method in _METHODS else "_OTHER",
+            "http.response.status_code": response.status_code,
+            "http.request.body.size": self._request_bytes,
+            "http.response.body.size": response.content_length or 0,
+            "url.path": self._path,
+            "url.scheme": self._scheme,
+        }
+        if self._routed:
+            attributes["http.route"] = self._endpoint
+        if self._error:
+            attributes["error.type"] = self._error
+        return spans.record(
+            Ended(
+                f"{method} {self._endpoint}" if self._routed else method,
+                self._headers,
+                attributes,
+                response.status_code >= 500,
+                self._started,
+                seconds,
+                self._context,
+            )
         )

@@ -13,17 +13,19 @@ from model_server.gate import BodyBudget, Gate
 from model_server.metrics import Metrics
 from model_server.registry import Registry
 from model_server.settings import Settings
+from model_server.tracing import Spans
 
 
 @dataclass(frozen=True)
 class State:
-    """Settings, models, metrics and the gate of one application."""
+    """Settings, models, metrics and the gate of one application; who is told of requests."""
 
     settings: Settings
     registry: Registry
     metrics: Metrics
     gate: Gate = field(default_factory=Gate)
     bodies: BodyBudget = field(default_factory=BodyBudget)
+    spans: Spans | None = None
 
 
 def state() -> State:

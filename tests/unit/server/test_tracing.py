@@ -1,6 +1,10 @@
-"""The W3C's traceparent header: what is a trace, and that its id is in the request's log line."""
+"""What is a trace, that its id is in the request's log line, and when spans are wanted."""
 
 import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_server.logs import REQUEST_LOGGER
-from model_server.tracing import trace_of
+from model_server.tracing import collector, start_spans, trace_of
 
 from .conftest import Client
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+ENDPOINT, TRACES = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 GOOD = f"00-{TRACE}-{SPAN}-01"
 
 
@@ -55,3 +61,85 @@ def test_the_requests_log_line_has_the_trace(
     (record,) = [item for item in caplog.records if item.name == REQUEST_LOGGER]
     assert getattr(record, "trace_id", None) == (TRACE if traced else None)
     assert getattr(record, "parent_span_id", None) == (SPAN if traced else None)
+
+
+def test_without_a_collector_opentelemetry_is_not_imported() -> None:
+    """Nor by what else the server needs; the same lines do import it where a collector is named."""
+    script = f"""
+import sys
+from model_server import grpc_server, server
+from model_server.app import create_app
+from model_server.inference import VisionModel
+from model_server.registry import Registry
+from model_server.settings import load_settings
+from model_server.tracing import start_spans
+from support.tiny_models import BrightBoxDetector
+for environ in ({{}}, {{"{ENDPOINT}": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}},
+                {{"{ENDPOINT}": "http://127.0.0.1:1"}}):
+    spans = start_spans(environ)
+    registry = Registry({{"lights": VisionModel("lights", BrightBoxDetector())}})
+    create_app(load_settings(), registry, spans).test_client().get("/v1/models")
+    print(any(name.partition(".")[0] == "opentelemetry" for name in sys.modules))
+spans.stop(0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[2],  # where `support` is
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.stdout.split(), done.returncode) == (["False", "False", "True"], 0), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "address"),
+    [
+        ({}, ""),
+        ({ENDPOINT: ""}, ""),
+        ({ENDPOINT: "http://collector:4318"}, "http://collector:4318"),
+        (
+            {TRACES: "https://me:word@one/v1/traces", ENDPOINT: "http://two"},
+            "https://one/v1/traces",
+        ),
+        ({ENDPOINT: "http://two", "OTEL_SDK_DISABLED": "True"}, ""),
+        ({ENDPOINT: "http://two", "OTEL_SDK_DISABLED": "false"}, "http://two"),
+        ({ENDPOINT: "http://two", "OTEL_TRACES_EXPORTER": "none"}, ""),
+        ({ENDPOINT: "http://two", "OTEL_TRACES_EXPORTER": "console, otlp"}, "http://two"),
+        ({ENDPOINT: "http://two", PROTOCOL: "http/protobuf"}, "http://two"),
+        (
+            {
+                ENDPOINT: "http://two",
+                PROTOCOL: "grpc",
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+            },
+            "http://two",
+        ),
+    ],
+)
+def test_the_standard_variables_say_whether_and_where(
+    environ: dict[str, str], address: str
+) -> None:
+    assert collector(environ) == address
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {ENDPOINT: "http://two:4317", PROTOCOL: "grpc"},
+            f"{PROTOCOL} is grpc, but only http/prot",
+        ),
+        ({ENDPOINT: "collector:4318"}, f"{ENDPOINT} is no http or https address; write http://"),
+        ({TRACES: "http://"}, f"{TRACES} is no http or https address"),
+        ({ENDPOINT: "http://[::1"}, "Invalid IPv6 URL"),
+    ],
+)
+def test_a_wrong_variable_is_named_and_the_server_starts(
+    caplog: pytest.LogCaptureFixture, environ: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        collector(environ)
+    assert start_spans(environ) is None
+    assert f"no spans are sent: {message}" in caplog.text
