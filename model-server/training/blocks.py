@@ -10,7 +10,8 @@ keras = tf.keras
 layers = keras.layers
 Tensor = Any
 
-_EPSILON = 1e-3
+#: Keeps the normalization of a channel that never varies finite.
+EPSILON = 1e-3
 _MOMENTUM = 0.99
 
 
@@ -37,7 +38,7 @@ class Normalized(keras.layers.Layer):  # type: ignore[misc,name-defined]
             offset=self.offset,
             mean=self.mean,
             variance=self.variance,
-            epsilon=_EPSILON,
+            epsilon=EPSILON,
             is_training=training,
         )
         if training:

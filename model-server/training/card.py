@@ -7,7 +7,8 @@ from typing import Any
 from .shapes import DETECTED
 from .sketches import CLASSIFIED, SKETCHED
 
-_STYLES = {
+#: What each held-out set is, as the cards put it.
+STYLES = {
     "training generator": "the training generator, unseen seeds",
     "glyphs": "symbols of the DejaVu font, printed",
     "vector": "clip art: other outlines, flat or outlined, shadows",
@@ -48,7 +49,7 @@ def detector(recipe: dict[str, Any], figures: dict[str, Any]) -> str:
     sets = figures["sets"]
     rows = [
         [
-            _STYLES[s["set"]],
+            STYLES[s["set"]],
             f"{s['pictures']} / {s['figures']}",
             f"{s['map50']:.3f}",
             _percent(s["precision"]),
@@ -103,7 +104,7 @@ def classifier(recipe: dict[str, Any], figures: dict[str, Any]) -> str:
     """Return the classifier's card."""
     sets = figures["sets"]
     rows = [
-        [_STYLES[s["set"]], str(s["pictures"]), _percent(s["top1"]), _percent(s["top5"])]
+        [STYLES[s["set"]], str(s["pictures"]), _percent(s["top1"]), _percent(s["top5"])]
         for s in sets
     ]
     classes = [[name, *(_percent(s["of_class"][name]) for s in sets)] for name in CLASSIFIED]

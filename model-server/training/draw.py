@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from . import distractors, grounds, pens
 from .outlines import Drawing, Path, rotation
-from .shapes import DETECTED
+from .shapes import DETECTED, FREQUENCY
 from .sketches import CLASSIFIED
 
 #: Side in pixels of the detector's input; scenes are delivered in this size.
@@ -27,6 +27,8 @@ LEAST_LENGTH = 15.0
 LEAST_WIDTH = 7.0
 #: No scene holds more figures than this.
 MOST_FIGURES = 16
+_WEIGHTS = np.array([FREQUENCY.get(name, 1.0) for name in DETECTED])
+_SHARES = _WEIGHTS / _WEIGHTS.sum()
 
 Patch = npt.NDArray[np.float64]
 Boxes = npt.NDArray[np.float32]
@@ -220,9 +222,9 @@ def scene(seed: int, side: int = SCENE_SIDE) -> Scene:
     rng = np.random.default_rng([7001, seed])
     sheet = _Sheet(rng)
     distractors.behind(sheet.canvas, rng)
-    same = int(rng.integers(len(DETECTED))) if rng.random() < 0.1 else None
+    same = int(rng.choice(len(DETECTED), p=_SHARES)) if rng.random() < 0.1 else None
     for share in _sizes(rng):
-        index = int(rng.integers(len(DETECTED))) if same is None else same
+        index = int(rng.choice(len(DETECTED), p=_SHARES)) if same is None else same
         sheet.add(index, share * float(sheet.size.min() + sheet.size.max()) / 2)
     for _ in range(int(rng.integers(0, 5)) if rng.random() < 0.6 else 0):
         spoiler = sheet.free_place(distractors.outline(sheet.size, rng))

@@ -99,8 +99,8 @@ def arrow(rng: np.random.Generator) -> Drawing:
     """Return an arrow that points to the right: a line with a head, or a block arrow."""
     if rng.random() < 0.55:
         return _arrow_lines(rng)
-    neck, width = rng.uniform(-0.1, 0.5), rng.uniform(0.12, 0.32)
-    half = rng.uniform(width + 0.2, 0.8)
+    neck, width = rng.uniform(-0.2, 0.55), rng.uniform(0.12, 0.42)
+    half = rng.uniform(width + 0.15, min(0.95, width + 0.6))
     tail = rng.uniform(-0.3, 0.3) if rng.random() < 0.15 else 0.0
     upper = [(-1, -width), (neck, -width), (neck, -half), (1.0, 0.0)]
     lower = [(neck, half), (neck, width), (-1, width)]
@@ -181,3 +181,7 @@ DETECTED: dict[str, Figure] = {
     "moon": moon,
     "lightning": lightning,
 }
+
+#: How often each class is drawn in scenes, as weights: the more forms a figure has, the more often.
+#: Drawn evenly, the arrow (line or block, any head, any angle) came out far below the others.
+FREQUENCY = {"star": 1.5, "arrow": 3.0, "lightning": 1.5}

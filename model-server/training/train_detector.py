@@ -6,6 +6,7 @@ Run `uv run python model-server/training/train_detector.py --help`.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training import calibration, detector, export, learning, measure, pool
+from training import calibration, detector, export, learning, measure, pool, shipped
 from training.blocks import keras
 from training.draw import SCENE_SIDE
 from training.lite import Lite
@@ -34,6 +35,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--scenes", type=int, default=24000, help="pictures drawn to learn from")
     parser.add_argument("--small-epochs", type=int, default=5, help="passes at 192 pixels")
     parser.add_argument("--epochs", type=int, default=3, help="passes at full size, after those")
+    parser.add_argument(
+        "--start-from", type=Path, help="a shipped model.tflite to go on from (default: chance)"
+    )
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=1)
@@ -66,6 +70,8 @@ def taught(options: argparse.Namespace) -> Any:
         model = detector.network(side)
         if weights is not None:
             model.set_weights(weights)
+        elif options.start_from is not None:
+            shipped.load(model, options.start_from, squeezed(images[:64], side))
         plan = learning.Plan(epochs, options.batch, options.rate * share, options.seed)
 
         def batches(epoch: int, side: int = side) -> Iterator[learning.Batch]:
@@ -97,6 +103,14 @@ def honest(model: Any, options: argparse.Namespace) -> detector.Served:
     return detector.Served(model, *calibration.fit(found, measure.truths_of(rows)))
 
 
+def _earlier(start: Path) -> dict[str, Any]:
+    """Return what the recipe says of the file that training went on from."""
+    digest = hashlib.sha256(start.read_bytes()).hexdigest()
+    theirs = json.loads((start.parent / "recipe.json").read_text())
+    kept = {f"before: {key}": value for key, value in theirs.items() if key != "calibration"}
+    return {"went on from": f"the file with SHA-256 {digest}", **kept}
+
+
 def main() -> None:
     """Draw, teach, calibrate, export, measure; every step says what it does."""
     options = arguments()
@@ -115,6 +129,8 @@ def main() -> None:
         "calibration": f"logits x {served.sharpness:.3f} {served.shift:+.3f}, "
         "fitted on 600 pictures apart from all others",
     }
+    if options.start_from is not None:
+        recipe |= _earlier(options.start_from)
     (options.out / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n")
     cache = options.work / "pictures"
     measure.write_card("detector", options.out, options.held_out, cache, options.threads)
