@@ -67,6 +67,8 @@ def taught(options: argparse.Namespace) -> Any:
     weights = None
     stages = ((192, options.small_epochs, 1.0), (SCENE_SIDE, options.epochs, 0.5))
     for side, epochs, share in stages:
+        if not epochs:
+            continue
         model = detector.network(side)
         if weights is not None:
             model.set_weights(weights)
