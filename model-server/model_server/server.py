@@ -5,13 +5,11 @@ connections only once its models have answered a warm-up inference; until then c
 the listening socket's backlog, so no early request is refused.
 """
 
-import contextlib
 import logging
 import math
 import os
 import shutil
 import socket
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,6 +24,7 @@ from model_server.errors import InvalidModel, InvalidSettings, StartupError
 from model_server.master import Master
 from model_server.registry import find_sources
 from model_server.settings import Settings
+from model_server.termination import report_end
 from model_server.tracing import Spans, start_spans
 from model_server.worker import Worker
 
@@ -47,7 +46,6 @@ class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
 _log = logging.getLogger("model_server")
 # Read by prometheus_client when it is imported, which only workers do.
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-TERMINATION_LOG = Path("/dev/termination-log")
 # gunicorn stops altogether, instead of trying again, when a worker exits with this while booting.
 _BOOT_ERROR = 3
 # A collector that is down must not keep every pod of a rollout for the whole drain.
@@ -192,11 +190,7 @@ def _forget_worker(_server: object, worker: Any) -> None:
 
 def report_failure(error: StartupError) -> None:
     """Tells people on stderr and Kubernetes in the termination message why nothing is served."""
-    line = f"{error.reason}: {error.message}".replace("\n", " ")
-    print(f"model-server: {line}", file=sys.stderr, flush=True)
-    with contextlib.suppress(OSError):  # only containers have it
-        if TERMINATION_LOG.exists():
-            TERMINATION_LOG.write_text(line[:4000], encoding="utf-8")
+    report_end("model-server", f"{error.reason}: {error.message}")
 
 
 def check_address(host: str, port: int, flag: str = "--port") -> None:

@@ -10,7 +10,6 @@ import datetime
 import hashlib
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,9 +32,9 @@ from model_server.download.uri import (
     parse_sha256,
     parse_uri,
 )
+from model_server.termination import report_end
 
 _LOG = logging.getLogger("model_server.download")
-_MAX_MESSAGE = 2000  # Kubernetes keeps 4096 bytes of all containers' messages together
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -179,13 +178,6 @@ def _digest(pairs: Sequence[Pair]) -> str:
     return digest.hexdigest()
 
 
-def _fail(message: str, termination_log: Path) -> int:
-    line = " ".join(message.split())[:_MAX_MESSAGE]
-    print(f"model-server download: {line}", file=sys.stderr)
-    try:
-        # Kubernetes mounts the file; elsewhere there is none, and none is made.
-        if termination_log.exists():
-            termination_log.write_text(line + "\n")
-    except OSError as error:
-        print(f"cannot write {termination_log}: {error.strerror}", file=sys.stderr)
+def _fail(reason: str, termination_log: Path) -> int:
+    report_end("model-server download", reason, termination_log)
     return 1

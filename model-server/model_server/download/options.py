@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_server import termination
 from model_server.download.addresses import AddressPolicy, Network, parse_network
 from model_server.download.errors import DownloadError
 from model_server.download.uri import parse_sha256
 
-TERMINATION_LOG = Path("/dev/termination-log")
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _SIZE = re.compile(r"(\d{1,18})([kMG]i?|Ki)?")
 
@@ -187,13 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="seconds before the second try; doubled each time (default: %(default)g)",
     )
-    add(
-        "--termination-log",
-        type=Path,
-        default=TERMINATION_LOG,
-        metavar="FILE",
-        help="where the reason of a failure is written (default: %(default)s)",
-    )
+    termination.add_flag(parser)
     return parser  # fmt: skip
 
 

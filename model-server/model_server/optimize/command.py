@@ -5,7 +5,6 @@ it to the user.
 """
 
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,9 @@ from model_server.models.source import ModelSource, digest, find_model
 from model_server.optimize.optimization import Optimization
 from model_server.optimize.options import Options, parse_options
 from model_server.optimize.result import ResultFolder
+from model_server.termination import report_end
 
 _LOG = logging.getLogger("model_server.optimize")
-_MAX_MESSAGE = 2000  # Kubernetes keeps 4096 bytes of all containers' messages together
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,13 +74,6 @@ def _asked(options: Options, source: ModelSource) -> dict[str, Any]:
     }
 
 
-def _fail(message: str, termination_log: Path) -> int:
-    line = " ".join(message.split())[:_MAX_MESSAGE]
-    print(f"model-server optimize: {line}", file=sys.stderr)
-    try:
-        # Kubernetes mounts the file; elsewhere there is none, and none is made.
-        if termination_log.exists():
-            termination_log.write_text(line + "\n")
-    except OSError as error:
-        print(f"cannot write {termination_log}: {error.strerror}", file=sys.stderr)
+def _fail(reason: str, termination_log: Path) -> int:
+    report_end("model-server optimize", reason, termination_log)
     return 1

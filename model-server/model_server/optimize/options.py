@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from model_server import termination
 from model_server.models.tflite_conversion import Form
 from model_server.optimize.drift import Bounds
 from model_server.settings import Scaling
 
-TERMINATION_LOG = Path("/dev/termination-log")
 AUTO = "auto"
 _EPILOG = """\
 forms, fastest first:
@@ -115,13 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="what the model wants its pixels to be, as for the server (default: %(default)s)",
     )
-    add(
-        "--termination-log",
-        type=Path,
-        default=TERMINATION_LOG,
-        metavar="FILE",
-        help="where the reason of a failure is written (default: %(default)s)",
-    )
+    termination.add_flag(parser)
     return parser
 
 
