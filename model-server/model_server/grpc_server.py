@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -33,8 +33,8 @@ from model_server.tracing import HEADER, HEADERS, Ended, trace_of
 SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 _log = logging.getLogger(REQUEST_LOGGER)
 _REQUEST_ID = "x-request-id"
-# For answers that are made but not sent yet.
-_LAST_WORDS_SECONDS = 0.5
+# An accepted call has reached its method by then, on a busy machine too.
+_QUIET_SECONDS = 2.0
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _STATUSES: dict[type[RequestError], grpc.StatusCode] = {
     errors.UnknownModel: grpc.StatusCode.NOT_FOUND,
@@ -99,19 +99,34 @@ class GrpcServer:
         except RuntimeError as error:
             raise InvalidSettings(f"--grpc-port: cannot listen on {where}") from error
         self._server.start()
+        self._stopped: threading.Event | None = None
 
     def begin_stop(self, seconds: float) -> None:
-        """Takes no new calls; those in progress have `seconds` to finish. Returns at once."""
+        """Takes no new calls; those in progress have `seconds` to finish. Returns at once.
+
+        grpcio cancels calls that have come in and that it has not looked at yet; clients with a
+        retry policy for CANCELLED do not notice.
+        """
         self._health.enter_graceful_shutdown()
-        self._server.stop(seconds)
+        self._stopped = self._server.stop(seconds)
 
     def finish_stop(self, seconds: float) -> None:
-        """Waits until the calls in progress have finished, after `begin_stop`.
+        """Waits until the calls in progress have finished and their answers are sent.
 
-        Whoever watches the health service would do so for ever; that is not waited for.
+        The server is asked, because a call may be accepted and not have reached its method yet.
+        Whoever watches the health service would keep it for ever: that is not waited for once
+        nothing else has been in progress for a while.
         """
-        self._service.wait_idle(seconds)
-        self._server.stop(_LAST_WORDS_SECONDS).wait(2 * _LAST_WORDS_SECONDS)
+        if self._stopped is None:
+            self.begin_stop(seconds)
+        deadline, before = time.monotonic() + seconds, self._service.progress()
+        while self._stopped and not self._stopped.wait(_QUIET_SECONDS):
+            now = self._service.progress()
+            quiet = now == before and now.inside == 0
+            if quiet or time.monotonic() >= deadline:
+                break
+            before = now
+        self._server.stop(0).wait(_QUIET_SECONDS)
 
 
 def _handlers(service: "_Service") -> grpc.GenericRpcHandler:
@@ -189,23 +204,29 @@ def _status(error: RequestError) -> grpc.StatusCode:
     return _STATUSES.get(type(error), grpc.StatusCode.INVALID_ARGUMENT)
 
 
+class _Progress(NamedTuple):
+    """Calls that have reached their method, and those of them that are still there."""
+
+    begun: int
+    inside: int
+
+
 class _Service:
     """The protocol's methods, each from message to message."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._inside = 0
-        self._changed = threading.Condition()
+        self._progress = _Progress(0, 0)
+        self._changing = threading.Lock()
 
-    def wait_idle(self, seconds: float) -> None:
-        """Waits until no call is in progress, at most so long."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._inside == 0, seconds)
+    def progress(self) -> "_Progress":
+        """How many calls there were and are."""
+        return self._progress
 
     def _count(self, change: int) -> None:
-        with self._changed:
-            self._inside += change
-            self._changed.notify_all()
+        with self._changing:
+            begun, inside = self._progress
+            self._progress = _Progress(begun + max(change, 0), inside + change)
 
     def context(self, call: grpc.ServicerContext) -> RequestContext:
         """A request's context: its id, and the sooner of the client's and our deadline."""

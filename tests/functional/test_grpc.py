@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 import socket
 import threading
@@ -303,6 +304,18 @@ def test_stopping_loses_no_call() -> None:
     assert len(statuses) == 8
 
 
+# A server that stops cancels calls that have come in and that it has not looked at yet (grpcio has
+# one request for a call outstanding at a time); clients repeat these, as their configuration says.
+REPEATED = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.05s",
+    "maxBackoff": "0.5s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["CANCELLED"],
+}
+SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": REPEATED}]})
+
+
 class Callers:
     """Callers that call without a pause: three on a channel each, two on new ones every time."""
 
@@ -319,7 +332,10 @@ class Callers:
         request = picture_request(png((200, 160)))
         while not self._stop.is_set():
             # Connections are not to be shared between channels of this process.
-            options = [("grpc.use_local_subchannel_pool", 1)]
+            options = [
+                ("grpc.use_local_subchannel_pool", 1),
+                ("grpc.service_config", SERVICE_CONFIG),
+            ]
             with grpc.insecure_channel(self._address, options) as channel:
                 while not self._stop.is_set():
                     try:
