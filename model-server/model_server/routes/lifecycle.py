@@ -3,7 +3,6 @@
 One JSON log line a request, with an id that the client can send (`X-Request-Id`) and gets back.
 """
 
-import contextlib
 import logging
 import re
 import socket
@@ -12,7 +11,6 @@ import uuid
 from collections.abc import Iterator
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
 
 from model_server.context import RequestContext, Timeline
 from model_server.errors import UnsupportedMediaType
@@ -23,7 +21,6 @@ from model_server.tracing import HEADER, HEADERS, Ended, trace_of
 _log = logging.getLogger(REQUEST_LOGGER)
 _REQUEST_ID = "X-Request-Id"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-_DRAIN_BLOCK = 256 * 1024
 # Probes and scrapes come every few seconds and would bury the requests.
 _QUIET = {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -102,20 +99,7 @@ def streamed(
     return response
 
 
-def _drain() -> None:
-    """Reads what is left of the body, so that the connection can carry the next request.
-
-    An error is often known before the body was read. gunicorn would then close the connection
-    without saying so: a client that keeps its connections would lose its next request, and perhaps
-    this one's answer. What is more than the server accepts is not read.
-    """
-    with contextlib.suppress(HTTPException, OSError):
-        while request.stream.read(_DRAIN_BLOCK):
-            pass
-
-
 def _finish(response: Response) -> Response:
-    _drain()
     context = request_context()
     response.headers[_REQUEST_ID] = context.request_id
     response.call_on_close(context.close)
