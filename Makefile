@@ -19,11 +19,12 @@ $(UV):
 	@$(PYTHON) -m venv $(CACHE)/tools
 	@$(CACHE)/tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-# The stamp makes a second run free; it is older than any change of what is installed.
+# The stamp makes a second run free; it is older than any change of what is installed. Compiled at
+# once: every server that a test starts would otherwise compile Flask and the rest anew.
 .venv/.installed: requirements.lock operator/pyproject.toml model-server/pyproject.toml deploy/local-cluster/pyproject.toml pyproject.toml | $(UV)
 	@echo "Installing the locked Python packages into .venv"
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
-	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@$(UV) pip install --quiet --no-deps --editable operator --editable model-server --editable deploy/local-cluster
 	@touch $@
 

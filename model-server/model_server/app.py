@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from model_server.gate import BodyBudget, Gate
+from model_server.layout import concurrency
 from model_server.metrics import Metrics
-from model_server.registry import Registry, concurrency
+from model_server.registry import Registry
 from model_server.routes import register_routes
 from model_server.routes.errors import register_error_handlers
 from model_server.routes.lifecycle import register_lifecycle

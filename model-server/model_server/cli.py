@@ -63,7 +63,7 @@ def _serve(arguments: Sequence[str]) -> int:
     from model_server.logs import configure_logging  # noqa: PLC0415
     from model_server.settings import load_settings  # noqa: PLC0415
 
-    flags = vars(_parser().parse_args(arguments))
+    flags = vars(_parser(described=bool({"-h", "--help"} & set(arguments))).parse_args(arguments))
     try:
         settings = load_settings(
             **{name: value for name, value in flags.items() if value is not None}
@@ -79,9 +79,11 @@ def _serve(arguments: Sequence[str]) -> int:
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
-    from model_server.settings import Settings, flag_of  # noqa: PLC0415
+def _parser(*, described: bool) -> argparse.ArgumentParser:
+    """The flags; their descriptions take longer to read than a server has to start."""
+    from model_server.settings import defaults, descriptions, flag_of  # noqa: PLC0415
 
+    texts = descriptions() if described else {}
     commands = "\n".join(f"  {name:10} {text}" for name, text in _COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="model-server",
@@ -90,12 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    for name, field in Settings.model_fields.items():
+    for name, default in defaults().items():
         parser.add_argument(
-            flag_of(name),
-            dest=name,
-            metavar=_metavar(name),
-            help=_help(field.description, field.default),
+            flag_of(name), dest=name, metavar=_metavar(name), help=_help(texts.get(name), default)
         )
     return parser
 

@@ -1,4 +1,4 @@
-"""How many CPUs this container may really use.
+"""How many CPUs this container may really use, and how a model shares them out.
 
 `os.cpu_count()` tells the node's. A pod limited to one CPU on a 64-core node that starts 64
 threads is throttled most of the time, so the cgroup's quota counts too.
@@ -6,9 +6,23 @@ threads is throttled most of the time, so the cgroup's quota counts too.
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Parallelism:
+    """How a model uses the CPUs.
+
+    Attributes:
+        instances: Inferences at the same time.
+        threads: CPU threads of one inference.
+    """
+
+    instances: int = 1
+    threads: int = 1
 
 
 def available_cpus(cgroup: Path = _CGROUP) -> int:

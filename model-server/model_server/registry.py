@@ -11,12 +11,10 @@ from pathlib import Path
 from model_server.allocator import Trimmer
 from model_server.batching import BatchLimits
 from model_server.context import RequestContext
-from model_server.cpus import available_cpus
 from model_server.detection import Selection
 from model_server.errors import (
     GoldenImageFailed,
     InvalidModel,
-    InvalidSettings,
     RequestError,
     UnknownModel,
     shown,
@@ -25,11 +23,13 @@ from model_server.gate import PictureBudget
 from model_server.images import ImageLimits, load_codecs
 from model_server.inference import Options, VisionModel
 from model_server.labels import find_label_files, read_labels
-from model_server.models.base import ImageInput, Model, Parallelism
+from model_server.layout import parallelism
+from model_server.models.base import ImageInput, Model
 from model_server.models.companion import read_companion
 from model_server.models.loading import load_model
-from model_server.models.source import ModelSource, digest, find_model
+from model_server.models.source import ModelSource, digest
 from model_server.settings import Settings
+from model_server.sources import find_sources
 
 
 class Registry:
@@ -65,48 +65,6 @@ class Registry:
     def for_task(self, task: str) -> VisionModel:
         """The first model that does a task; the default one if none does (it then says so)."""
         return next((model for model in self._models.values() if model.task == task), self.default)
-
-
-def find_sources(settings: Settings) -> dict[str, ModelSource]:
-    """Name and place of every model to serve. Cheap: nothing is loaded.
-
-    Raises:
-        InvalidModel: if one cannot be found.
-        InvalidSettings: if settings contradict each other.
-    """
-    if settings.models_dir is None:
-        source = find_model(settings.model, settings.format)
-        return {settings.name or source.name: source}
-    if settings.model:
-        raise InvalidSettings("--model and --models-dir cannot be given together")
-    if not settings.models_dir.is_dir():
-        raise InvalidModel(f"models-dir: there is no folder {settings.models_dir}")
-    folders = sorted(path for path in settings.models_dir.iterdir() if path.is_dir())
-    found = {folder.name: find_model(str(folder), settings.format) for folder in folders}
-    if settings.name and settings.name in found:
-        found = {settings.name: found[settings.name], **found}
-    return found
-
-
-def parallelism(settings: Settings) -> Parallelism:
-    """How each worker's models use the CPUs: one inference per CPU, each on one thread.
-
-    Expected, not yet measured on a quiet machine: under load several single-threaded inferences
-    beat one that uses all CPUs, and a lone request gains from more threads only what XNNPACK
-    makes of them.
-    """
-    cpus = max(1, available_cpus() // max(1, settings.workers))
-    instances = settings.model_instances or min(cpus, 8)
-    return Parallelism(instances, settings.model_threads or max(1, cpus // instances))
-
-
-def concurrency(settings: Settings) -> int:
-    """Requests that each worker works on at the same time.
-
-    `containerConcurrency`, or one more than the inferences can take: it decodes while they compute.
-    """
-    together = parallelism(settings).instances * settings.max_batch_size
-    return settings.container_concurrency or together + 1
 
 
 def load_registry(settings: Settings) -> Registry:

@@ -15,20 +15,22 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from model_server.allocator import limit_arenas
 from model_server.errors import InvalidModel, InvalidSettings, StartupError
+from model_server.layout import http_threads
 from model_server.master import Master
-from model_server.registry import find_sources
 from model_server.settings import Settings
+from model_server.sources import find_sources
 from model_server.termination import report_end
 from model_server.tracing import Spans, start_spans
 from model_server.worker import Worker
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from model_server.grpc_server import GrpcServer
 
 
@@ -75,9 +77,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         for name, value in gunicorn_options(self._settings).items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> "Flask":
         """Loads models and makes the application; runs in each worker after the fork."""
-        # Imported here: whatever starts threads must not be in the master.
+        # Imported here: whatever starts threads must not be in the master, and what only workers
+        # need would be there twice, in pages that a worker has written to and the master keeps.
         from model_server.app import create_app  # noqa: PLC0415
         from model_server.registry import load_registry  # noqa: PLC0415
 
@@ -98,7 +101,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         self._start_grpc(app)
         return app
 
-    def _start_grpc(self, app: Flask) -> None:
+    def _start_grpc(self, app: "Flask") -> None:
         """Serves gRPC beside HTTP, from the same models and through the same gate."""
         port = self._settings.grpc_port
         if not port:
@@ -155,18 +158,6 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "child_exit": _forget_worker,
         "worker_exit": _finish_worker,
     }
-
-
-def http_threads(settings: Settings) -> int:
-    """Threads of each worker: one for every request inside or waiting, and some for probes.
-
-    A thread that waits costs nothing, while a probe that finds no thread gets the pod killed.
-    """
-    if settings.threads:
-        return settings.threads
-    from model_server.registry import concurrency  # noqa: PLC0415 - keeps `--help` fast
-
-    return concurrency(settings) + settings.queue_size + 8
 
 
 def _announce(server: Any) -> None:

@@ -5,11 +5,15 @@ which model format follow from a setting is decided where it is used. The docstr
 is its description everywhere: `--help`, the documentation and error messages.
 """
 
+import ast
+import inspect
+import os
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+import msgspec
+from msgspec import Meta
 
 from model_server.errors import InvalidSettings
 
@@ -21,22 +25,17 @@ Scaling = Literal["auto", "none", "unit", "signed", "caffe", "torch"]
 
 JpegDecoding = Literal["auto", "exact", "reduced"]
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+ModelName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)?$")]
+
+_IMAGE_FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"}
 
 
-class Settings(BaseSettings):
-    """What one server process tree is told. Immutable once read."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        env_ignore_empty=True,
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        protected_namespaces=(),
-    )
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one server process tree is told. Immutable; only `load_settings` checks values."""
 
     model: str = ""
     """Model to serve: a file, a folder with one model in it, or bundled://detector or
@@ -45,7 +44,7 @@ class Settings(BaseSettings):
     models_dir: Path | None = None
     """Folder whose subfolders are models, each served under its folder's name. Replaces --model."""
 
-    name: str = Field(default="", pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)?$")
+    name: ModelName = ""
     """Name the model is served under, as in /v1/models/NAME. Empty: taken from the file's name."""
 
     format: Format = ""
@@ -67,10 +66,10 @@ class Settings(BaseSettings):
     host: str = "0.0.0.0"  # noqa: S104 - a container must answer on its pod's address
     """Address to listen on."""
 
-    port: int = Field(default=5000, ge=0, le=65535)
+    port: Port = 5000
     """Port of the HTTP server. 0 lets the system choose a free one."""
 
-    grpc_port: int = Field(default=0, ge=0, le=65535)
+    grpc_port: Port = 0
     """Port of the Open Inference Protocol over gRPC, usually 8081. 0: no gRPC."""
 
     workers: Count = 0
@@ -92,25 +91,25 @@ class Settings(BaseSettings):
     queue_size: Count = 64
     """Requests that may wait for their turn; one more is answered 503 with Retry-After."""
 
-    timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
+    timeout_seconds: Annotated[float, Meta(gt=0, le=3600)] = 60.0
     """Time a request may take, its upload and its waiting included; then it is answered 504."""
 
     max_batch_size: Positive = 1
     """Requests computed together at most. 1: no batching."""
 
-    max_latency_ms: Annotated[float, Field(ge=0, le=10_000)] = 5.0
+    max_latency_ms: Annotated[float, Meta(ge=0, le=10_000)] = 5.0
     """Time a request waits for others to share its batch, in milliseconds."""
 
-    drain_seconds: float = Field(default=30.0, ge=0, le=3600)
+    drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30.0
     """Time for requests in progress to finish after SIGTERM."""
 
     score_threshold: Fraction = 0.3
     """Detections with a lower score are left out. A request can say otherwise."""
 
-    max_boxes: Annotated[int, Field(ge=1, le=1000)] = 100
+    max_boxes: Annotated[int, Meta(ge=1, le=1000)] = 100
     """Detections in one answer at most, the best first. A request can ask for fewer or more."""
 
-    top_k: Annotated[int, Field(ge=1, le=1000)] = 5
+    top_k: Annotated[int, Meta(ge=1, le=1000)] = 5
     """Classes in one classification answer. A request can say otherwise."""
 
     max_body_bytes: Positive = 32 * 1024 * 1024
@@ -133,7 +132,7 @@ class Settings(BaseSettings):
     max_instances: Positive = 32
     """Pictures or tensors in one request at most."""
 
-    image_formats: Annotated[tuple[str, ...], NoDecode] = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+    image_formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
     """Picture formats that are read, comma-separated. TIFF can be added."""
 
     jpeg_decoding: JpegDecoding = "auto"
@@ -154,35 +153,30 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     """Form of log lines: one JSON object a line, or text for people."""
 
-    @field_validator("port", "grpc_port", mode="before")
-    @classmethod
-    def _ignore_service_link(cls, value: Any, field: ValidationInfo) -> Any:
-        # Kubernetes gives every pod MODEL_SERVER_PORT=tcp://... when its namespace has a Service
-        # named model-server. That is not ours.
-        if isinstance(value, str) and value.startswith("tcp://"):
-            return cls.model_fields[str(field.field_name)].default
-        return value
 
-    @field_validator("image_formats", mode="before")
-    @classmethod
-    def _split_formats(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip().upper() for part in value.split(",") if part.strip())
+def setting_names() -> tuple[str, ...]:
+    """Names of all settings, in the order of `--help`."""
+    return Settings.__struct_fields__
 
-    @field_validator("image_formats")
-    @classmethod
-    def _known_formats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        known = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"}
-        unknown = [name for name in value if name not in known]
-        if unknown or not value:
-            raise ValueError(f"formats must be some of {', '.join(sorted(known))}")
-        return value
 
-    @field_validator("labels", "models_dir", "golden_image", mode="before")
-    @classmethod
-    def _empty_path_is_none(cls, value: Any) -> Any:
-        return None if value == "" else value
+def defaults() -> dict[str, Any]:
+    """What each setting is when nobody says anything."""
+    return dict(zip(setting_names(), Settings.__struct_defaults__, strict=True))
+
+
+@cache
+def descriptions() -> dict[str, str]:
+    """The docstring under each setting; read from the source, which only `--help` needs."""
+    (made,) = ast.parse(inspect.getsource(Settings)).body
+    found, name = {}, ""
+    for node in getattr(made, "body", []):
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                continue
+            case ast.Expr(value=ast.Constant(value=str(text))) if name:
+                found[name] = " ".join(text.split())
+        name = ""
+    return found
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -191,11 +185,25 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         InvalidSettings: naming every wrong flag and variable, and what it must be.
     """
-    try:
-        return Settings(**overrides)
-    except ValidationError as error:
-        problems = [_explain(dict(problem)) for problem in error.errors()]
-        raise InvalidSettings("; ".join(problems)) from error
+    types = msgspec.structs.fields(Settings)
+    known = {field.name for field in types}
+    problems = [
+        f"{variable_of(name)}: there is no such setting" for name in overrides.keys() - known
+    ]
+    values: dict[str, Any] = {}
+    for field in types:
+        given = overrides.get(field.name, os.environ.get(variable_of(field.name)))
+        if given is None or _is_absent(field.name, given):
+            continue
+        try:
+            values[field.name] = _converted(field.name, given, field.type)
+        except ValueError as error:
+            problems.append(
+                f"{flag_of(field.name)} ({variable_of(field.name)}) = {given!r}: {error}"
+            )
+    if problems:
+        raise InvalidSettings("; ".join(problems))
+    return Settings(**values)
 
 
 def flag_of(field: str) -> str:
@@ -203,10 +211,51 @@ def flag_of(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def _explain(problem: dict[str, Any]) -> str:
-    field = str(problem["loc"][0]) if problem["loc"] else "settings"
-    if problem["type"] == "extra_forbidden":
-        return f"{ENV_PREFIX}{field.upper()}: there is no such setting"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    value = problem.get("input")
-    return f"{flag_of(field)} ({ENV_PREFIX}{field.upper()}) = {value!r}: {message}"
+def variable_of(field: str) -> str:
+    """`max_body_bytes` to `MODEL_SERVER_MAX_BODY_BYTES`."""
+    return ENV_PREFIX + field.upper()
+
+
+def _is_absent(name: str, given: Any) -> bool:
+    """Whether a value is as good as none.
+
+    Kubernetes gives every pod MODEL_SERVER_PORT=tcp://... when its namespace has a Service named
+    model-server. That is not ours.
+    """
+    if given == "":
+        return True
+    return name in {"port", "grpc_port"} and isinstance(given, str) and given.startswith("tcp://")
+
+
+def _converted(name: str, given: Any, kind: Any) -> Any:
+    """A value, or its text in a variable or flag, as the setting's type.
+
+    Raises:
+        ValueError: saying what it must be.
+    """
+    if kind == Path | None:
+        return Path(given)
+    if name == "image_formats":
+        return _formats(given)
+    if get_origin(kind) is Literal and given not in (options := get_args(kind)):
+        raise ValueError(f"it must be one of {', '.join(filter(None, options))}")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(_in_words(str(error))) from error
+
+
+def _in_words(problem: str) -> str:
+    """What msgspec says ("Expected `int` <= 65535") as a person says it."""
+    wanted = problem.removeprefix("Expected ").partition(", got")[0]
+    for kind, word in (("`int`", "a whole number"), ("`float`", "a number"), ("`str`", "text")):
+        wanted = wanted.replace(kind, word)
+    return f"it must be {wanted}"
+
+
+def _formats(given: Any) -> tuple[str, ...]:
+    parts = given.split(",") if isinstance(given, str) else given
+    found = tuple(part.strip().upper() for part in parts if part.strip())
+    if not found or not _IMAGE_FORMATS.issuperset(found):
+        raise ValueError(f"formats must be some of {', '.join(sorted(_IMAGE_FORMATS))}")
+    return found

@@ -174,6 +174,7 @@ def run(arguments: argparse.Namespace, results: Results, progress: Progress) -> 
     for name in wanted:
         if name not in PARTS:
             raise SystemExit(f"--only: there is no {name!r}; there are {', '.join(PARTS)}")
+    installs.compile_sources()
     taker = Taker(results, progress)
     parts: list[EngineBench | ServingBench | OperatorBench] = []
     if "engine" in wanted:

@@ -42,12 +42,22 @@ def python(name: str) -> Path:
         _run([_uv(), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
         _run(
             [
-                *(_uv(), "pip", "sync", "--quiet"),
+                # Otherwise each start would compile what it imports, Flask as much as Ray.
+                *(_uv(), "pip", "sync", "--quiet", "--compile-bytecode"),
                 *("--python", str(folder / "bin" / "python"), str(requirements)),
             ]
         )
         stamp.write_text(wanted, encoding="utf-8")
     return folder / "bin" / "python"
+
+
+def compile_sources() -> None:
+    """Compiles this software and the peers' programs, as the image's build does.
+
+    Raises:
+        NotInstalled: It failed.
+    """
+    _run([sys.executable, "-m", "compileall", "-q", str(paths.SERVER), str(paths.HERE)])
 
 
 def lock() -> None:

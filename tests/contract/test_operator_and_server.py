@@ -18,7 +18,7 @@ from inference_operator.manifests.pod import (
 )
 from inference_operator.spec import FORMATS, RESERVED_ENVIRONMENT, parse
 from model_server.download.options import parse_options
-from model_server.settings import Settings
+from model_server.settings import load_settings, setting_names
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted((ROOT / "tests" / "unit" / "operator" / "cases").glob("*.yaml"))
@@ -48,12 +48,12 @@ def test_every_variable_is_a_setting(case: Path, monkeypatch: pytest.MonkeyPatch
         for entry in server(case)["env"]
         if entry["name"].startswith("MODEL_SERVER_")
     }
-    known = {f"MODEL_SERVER_{name.upper()}" for name in Settings.model_fields}
+    known = {f"MODEL_SERVER_{name.upper()}" for name in setting_names()}
     assert set(environment) <= known
     assert known >= RESERVED_ENVIRONMENT
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    settings = Settings()
+    settings = load_settings()
     assert settings.port == names.PORT
     assert settings.name == yaml.safe_load(case.read_text())["metadata"]["name"]
 
@@ -84,7 +84,7 @@ def test_the_download_is_asked_in_its_own_words(case: Path) -> None:
 
 def test_formats_are_the_servers() -> None:
     for name in FORMATS.values():
-        assert Settings(format=name.value).format == name.value
+        assert load_settings(format=name.value).format == name.value
 
 
 def test_a_container_says_nothing_that_the_image_decides() -> None:

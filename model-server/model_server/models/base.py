@@ -72,19 +72,6 @@ class ImageInput:
 
 
 @dataclass(frozen=True)
-class Parallelism:
-    """How a model uses the CPUs.
-
-    Attributes:
-        instances: Inferences at the same time.
-        threads: CPU threads of one inference.
-    """
-
-    instances: int = 1
-    threads: int = 1
-
-
-@dataclass(frozen=True)
 class ModelInfo:
     """What a loaded model says of itself.
 

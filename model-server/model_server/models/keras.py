@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from model_server.cpus import Parallelism
 from model_server.errors import InvalidModel
-from model_server.models.base import ImageInput, ModelInfo, Parallelism, PixelScaling
+from model_server.models.base import ImageInput, ModelInfo, PixelScaling
 from model_server.models.keras_safety import check_keras_file
 from model_server.models.tensorflow_runtime import (
     Signature,

@@ -4,8 +4,9 @@ A model of another format is never imported, nor is the framework it needs: serv
 not pay for TensorFlow.
 """
 
+from model_server.cpus import Parallelism
 from model_server.errors import InvalidModel
-from model_server.models.base import Model, Parallelism
+from model_server.models.base import Model
 from model_server.models.source import ModelSource
 
 

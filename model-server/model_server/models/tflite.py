@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from model_server.cpus import Parallelism
 from model_server.errors import InferenceFailed, InvalidModel
 from model_server.models.base import (
     Array,
     ImageInput,
     Model,
     ModelInfo,
-    Parallelism,
     Tensors,
     TensorSpec,
 )

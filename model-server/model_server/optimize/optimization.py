@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from model_server.cpus import available_cpus
+from model_server.cpus import Parallelism, available_cpus
 from model_server.errors import ConversionFailed, InvalidModel, OutputsDrifted
 from model_server.images import ImageLimits, decode, load_codecs
 from model_server.inference import VisionModel
-from model_server.models.base import Array, ImageInput, Parallelism
+from model_server.models.base import Array, ImageInput
 from model_server.models.companion import COMPANION, Companion
 from model_server.models.loading import load_model
 from model_server.models.source import ModelSource, find_model

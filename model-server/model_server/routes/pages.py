@@ -10,8 +10,8 @@ from pathlib import Path
 from flask import Blueprint, Response, jsonify, request, send_from_directory
 
 from model_server.about import describe
-from model_server.registry import find_sources
 from model_server.routes.state import state
+from model_server.sources import find_sources
 
 blueprint = Blueprint("pages", __name__)
 STATIC = Path(__file__).resolve().parent.parent / "static"

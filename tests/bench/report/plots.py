@@ -11,7 +11,7 @@ from bench.engines.run import OPTIMIZED
 from bench.record import Row
 from bench.report import select, svg
 from bench.report.svg import Bar
-from bench.serving.contestants import BATCHING, OURS, RAW
+from bench.serving.contestants import BATCHING, LIMITS, OURS, REDUCED
 
 
 def plots(rows: Sequence[Row]) -> dict[str, str]:
@@ -37,9 +37,9 @@ def plots(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _colour(name: str) -> str:
-    if name in {OURS, BATCHING}:
+    if name in {OURS, BATCHING, REDUCED}:
         return svg.OURS
-    return svg.LIMIT if name == RAW else svg.PEER
+    return svg.LIMIT if name in LIMITS else svg.PEER
 
 
 def _sorted(entries: Sequence[Bar]) -> list[Bar]:
@@ -59,7 +59,7 @@ def _speed(rows: Sequence[Row], case: dict[str, Any]) -> str:
 def _latency(rows: Sequence[Row], case: dict[str, Any]) -> str:
     series = {}
     for name in select.contestants(rows, **case):
-        if name in {RAW, BATCHING}:
+        if name in {*LIMITS, BATCHING}:
             continue
         found = select.where(rows, kind="closed", contestant=name, **case)
         points = [

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.record import Row
-from bench.serving.contestants import ARTICLES, BATCHING, OURS, RAW
+from bench.serving.contestants import ARTICLES, BATCHING, LIMITS, OURS, REDUCED
 
-NOT_PEERS = {OURS, BATCHING, RAW, ARTICLES}
+OUR_VARIANTS = {BATCHING, REDUCED}
+NOT_PEERS = {OURS, *OUR_VARIANTS, *LIMITS, ARTICLES}
 
 
 def where(rows: Sequence[Row], **wanted: Any) -> list[Row]:
@@ -46,10 +47,10 @@ def by_round(rows: Sequence[Row], field: str) -> dict[int, float]:
 def speed(rows: Sequence[Row], contestant: str, **case: Any) -> dict[int, float]:
     """Images per second of a contestant at its best concurrency, by round.
 
-    The limit is taken with as many processes as there are cores.
+    A limit is taken with as many processes as there are cores.
     """
     found = where(rows, bench="serving", kind="closed", contestant=contestant, **case)
-    if contestant == RAW and found:
+    if contestant in LIMITS and found:
         most = max(row["processes"] for row in found)
         found = where(found, processes=most)
     return by_round(found, "images_per_second")
@@ -61,7 +62,7 @@ def contestants(rows: Sequence[Row], **case: Any) -> list[str]:
 
 
 def best_peer(rows: Sequence[Row], **case: Any) -> str | None:
-    """The fastest contestant that is neither ours, the limit nor the articles' way."""
+    """The fastest contestant that is neither ours, a limit nor the articles' way."""
     speeds = {
         name: statistics.median(values.values())
         for name in contestants(rows, **case)

@@ -12,7 +12,7 @@ from bench.report import select
 from bench.report.markdown import Cell, table
 from bench.report.reasons import Reason
 from bench.serving.cases import CONCURRENCY
-from bench.serving.contestants import RAW
+from bench.serving.contestants import LIMITS
 
 HEAD = """\
 # Benchmarks
@@ -27,11 +27,13 @@ How the serving figures are taken: the same photographs go to every server in tu
 generator ([vegeta](https://github.com/tsenart/vegeta)) has a core of its own and each server the
 rest, with one worker and one engine thread a core; contestants take turns in each of the rounds
 and the table shows medians over the rounds. Every answer is read, and one that does not name what
-the bare engine sees in the picture is no answer. The raw engine is the limit: the same model and
-decoding in a loop, without a server, in one process a core. CPU and memory (proportional set size)
-are those of the whole process tree. The last two columns are open loops at 70 % and at three times
-the server's own peak (ours in every round, others in one); their latencies count from when a
-request was due, and a client gives up after five seconds.
+the bare engine sees in the picture is no answer. The raw engine is the limit: the same work (the
+whole picture decoded, averaged down by a bicubic filter, inferred) in a loop, without a server, in
+one process a core; all peers do the same inside. The raw engine with OpenCV does less: it decodes
+at a reduced size and resizes without averaging, and its scores differ by up to a few hundredths.
+CPU and memory (proportional set size) are those of the whole process tree. The last two columns
+are open loops at 70 % and at three times the server's own peak (ours in every round, others in
+one); their latencies count from when a request was due, and a client gives up after five seconds.
 
 """
 
@@ -144,9 +146,9 @@ def _line(rows: Sequence[Row], name: str, where: dict[str, Any], used: Sequence[
     speeds: list[Cell] = []
     delays: list[Cell] = []
     for clients in used:
-        # The limit has no clients; its one figure stands in the first column.
-        asked = found if name == RAW else select.where(found, concurrency=clients)
-        if name == RAW and clients != used[0]:
+        # A limit has no clients; its one figure stands in the first column.
+        asked = found if name in LIMITS else select.where(found, concurrency=clients)
+        if name in LIMITS and clients != used[0]:
             asked = []
         speeds.append(_float(select.median(asked, "images_per_second")))
         p50, p99 = select.median(asked, "p50_ms"), select.median(asked, "p99_ms")

@@ -19,7 +19,12 @@ from bench.serving.cases import Workload
 
 OURS = "ours"
 BATCHING = "ours (batching)"
+REDUCED = "ours (reduced decoding)"
 RAW = "raw engine"
+RAW_OPENCV = "raw engine (OpenCV)"
+# What each limit prepares its pictures with. The first does exactly the same work as everybody;
+# the second gives up exactness for speed.
+LIMITS = {RAW: "pillow", RAW_OPENCV: "opencv"}
 ARTICLES = "articles' way"
 
 
@@ -123,6 +128,10 @@ def _batching(python: Path, start: Start) -> list[str]:
     return [*_ours(python, start), "--max-batch-size", "8", "--max-latency-ms", "5"]
 
 
+def _reduced(python: Path, start: Start) -> list[str]:
+    return [*_ours(python, start), "--jpeg-decoding", "reduced"]
+
+
 def _articles(python: Path, start: Start) -> list[str]:
     kind = "detection" if start.files.kind == "detector" else "classification"
     return [str(python), "-m", f"bench.peers.article_{kind}"]
@@ -161,6 +170,15 @@ ALL = (
         {
             "detector answer 0.3MP": wire.OURS_DETECTIONS,
             "detector annotate 0.3MP": wire.OURS_ANNOTATE,
+        },
+    ),
+    Contestant(
+        REDUCED,
+        "",
+        _reduced,
+        {
+            "detector answer 2MP": wire.OURS_DETECTIONS,
+            "detector answer 12MP": wire.OURS_DETECTIONS,
         },
     ),
     Contestant(
@@ -234,7 +252,7 @@ def chosen(names: str) -> tuple[Contestant, ...]:
     known = {contestant.name: contestant for contestant in ALL}
     known |= {contestant.environment: contestant for contestant in ALL if contestant.environment}
     for name in wanted:
-        if name not in known and name != RAW:
+        if name not in known and name not in LIMITS:
             raise SystemExit(
                 f"--contestants: there is no {name!r}; there are {', '.join(sorted(known))}"
             )

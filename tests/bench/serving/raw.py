@@ -32,9 +32,22 @@ class RawResult:
     start_seconds: float
 
 
-def run(
-    start: Start, cores: Sequence[int], pictures: Sequence[Path], warm: float, seconds: float
-) -> RawResult:
+@dataclass(frozen=True)
+class Pace:
+    """How the loop runs.
+
+    Attributes:
+        prepared_by: What decodes and resizes: ``pillow`` or ``opencv``.
+        warm: Seconds that do not count.
+        seconds: Seconds that do.
+    """
+
+    prepared_by: str
+    warm: float
+    seconds: float
+
+
+def run(start: Start, cores: Sequence[int], pictures: Sequence[Path], pace: Pace) -> RawResult:
     """Loop over the pictures on each of the cores at once.
 
     Raises:
@@ -43,8 +56,9 @@ def run(
     python = installs.python("engine")
     variables = {
         **start.variables(),
-        "BENCH_WARM": str(warm),
-        "BENCH_SECONDS": str(seconds),
+        "BENCH_PICTURES": pace.prepared_by,
+        "BENCH_WARM": str(pace.warm),
+        "BENCH_SECONDS": str(pace.seconds),
     }
     command = [str(python), "-m", "bench.peers.raw_loop", *map(str, pictures)]
     with contextlib.ExitStack() as stack:
@@ -55,7 +69,7 @@ def run(
             for core in cores
         ]
         start_seconds = _await_first_answer(loops[0])
-        deadline = time.monotonic() + warm + seconds + 120
+        deadline = time.monotonic() + pace.warm + pace.seconds + 120
         while any(loop.alive() for loop in loops) and time.monotonic() < deadline:
             time.sleep(0.02)
         results = [_read(loop) for loop in loops]

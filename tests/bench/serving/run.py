@@ -20,7 +20,7 @@ from bench.processes import free_port
 from bench.schedule import interleaved
 from bench.serving import raw
 from bench.serving.cases import Workload
-from bench.serving.contestants import OURS, RAW, Contestant, Start
+from bench.serving.contestants import LIMITS, OURS, RAW, Contestant, Start
 from bench.serving.measure import OPEN_TIMEOUT, Failed, Setting, Subject, launch
 from bench.turns import Taker, Turn
 
@@ -66,8 +66,8 @@ class ServingBench:
     def run(self) -> None:
         """Every round of every contestant, model by model."""
         for turn, contestant, asked in self._turns():
-            if contestant is None:
-                self._taker.take(turn, partial(self._raw, turn, asked))
+            if isinstance(contestant, str):
+                self._taker.take(turn, partial(self._limit, turn, asked))
             else:
                 self._taker.take(turn, partial(self._contestant, turn, contestant, asked))
 
@@ -75,16 +75,16 @@ class ServingBench:
         """How long the plan should take."""
         return sum(turn.seconds for turn, _, _ in self._turns())
 
-    def _turns(self) -> Iterator[tuple[Turn, Contestant | None, list[Workload]]]:
-        """Every turn in order, with who takes it (None is the limit) and what it is asked."""
-        items: list[Contestant | None] = [None, *self._plan.contestants]
+    def _turns(self) -> Iterator[tuple[Turn, Contestant | str, list[Workload]]]:
+        """Every turn in order, with who takes it (a limit by its name) and what it is asked."""
+        items: list[Contestant | str] = [*LIMITS, *self._plan.contestants]
         for model in dict.fromkeys(workload.model for workload in self._plan.workloads):
             asked = [workload for workload in self._plan.workloads if workload.model == model]
             for number, contestant in interleaved(items, self._plan.rounds):
-                offered = [w for w in asked if contestant is None or contestant.does(w)]
+                offered = [workload for workload in asked if _does(contestant, workload)]
                 if not offered:
                     continue
-                name = contestant.name if contestant else RAW
+                name = contestant if isinstance(contestant, str) else contestant.name
                 common = {
                     "bench": "serving",
                     "contestant": name,
@@ -97,10 +97,10 @@ class ServingBench:
                 yield turn, contestant, offered
 
     def _seconds(
-        self, contestant: Contestant | None, offered: Sequence[Workload], number: int
+        self, contestant: Contestant | str, offered: Sequence[Workload], number: int
     ) -> float:
         one = self._plan.setting.warm + self._plan.setting.seconds + 0.4
-        if contestant is None:
+        if isinstance(contestant, str):
             return len(offered) * (one + 1)
         measured = sum(len(workload.concurrency) for workload in offered)
         open_loops = 0.0
@@ -119,12 +119,11 @@ class ServingBench:
         ports = (free_port(), free_port(), free_port())
         return Start(model, workload, ports, len(self._plan.setting.cores))
 
-    def _raw(self, turn: Turn, asked: Sequence[Workload]) -> None:
+    def _limit(self, turn: Turn, asked: Sequence[Workload]) -> None:
         setting = self._plan.setting
+        prepared_by = LIMITS[turn.common["contestant"]]
         model = files.files(turn.common["model"])
         for place, workload in enumerate(asked):
-            if workload.task == "article":
-                continue
             shown = self._pictures(model, workload)
             counts = {len(setting.cores), 1} if 1 in workload.concurrency else {len(setting.cores)}
             for count in sorted(counts, reverse=True):
@@ -132,8 +131,7 @@ class ServingBench:
                     self._start(model, workload),
                     setting.cores[:count],
                     [picture.path for picture in shown],
-                    setting.warm,
-                    setting.seconds,
+                    raw.Pace(prepared_by, setting.warm, setting.seconds),
                 )
                 self._taker.add(
                     turn, kind="closed", **_case(workload), processes=count, **found.figures
@@ -197,6 +195,14 @@ class ServingBench:
         if key not in self._expected:
             self._expected[key] = expected_labels(model, workload.size)
         return self._expected[key]
+
+
+def _does(contestant: Contestant | str, workload: Workload) -> bool:
+    """Whether a server or a limit is measured with a workload."""
+    if not isinstance(contestant, str):
+        return contestant.does(workload)
+    # Nothing but a server has the article's answer; only one limit needs to draw.
+    return workload.task == "answer" or (workload.task == "annotate" and contestant == RAW)
 
 
 def _case(workload: Workload) -> dict[str, str]:

@@ -7,17 +7,15 @@ graph.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-
-from bench.vision import pictures
 
 THRESHOLD = 0.5
 
@@ -61,7 +59,7 @@ class LiteRT:
             for detail in self._interpreter.get_output_details()
         ]
 
-    def run(self, picture: pictures.Pixels) -> list[Any]:
+    def run(self, picture: Any) -> list[Any]:
         """The dequantized outputs for [1][height][width][3] uint8 RGB, in the model's order."""
         self._interpreter.set_tensor(self._input, picture)
         self._interpreter.invoke()
@@ -77,16 +75,18 @@ class Detector:
     Args:
         engine: Runs the model.
         labels: The name of each class, by number.
+        pictures: ``bench.vision.pillow`` or ``bench.vision.opencv``.
     """
 
-    def __init__(self, engine: LiteRT, labels: Sequence[str]) -> None:
+    def __init__(self, engine: LiteRT, labels: Sequence[str], pictures: Any) -> None:
         self._engine = engine
         self._labels = labels
+        self._pictures = pictures
 
-    def detect(self, pixels: pictures.Pixels) -> list[Box]:
+    def detect(self, pixels: Any) -> list[Box]:
         """What the model sees with a score of at least one half, best first."""
         engine = self._engine
-        picture = pictures.model_input(pixels, engine.width, engine.height)
+        picture = self._pictures.model_input(pixels, engine.width, engine.height)
         boxes, classes, scores, _count = engine.run(picture)
         return [
             Box(self._labels[int(number)], float(score), [float(edge) for edge in edges])
@@ -95,7 +95,7 @@ class Detector:
         ]
 
     def answer(self, data: bytes) -> dict[str, Any]:
-        pixels = pictures.decode(data, min(self._engine.width, self._engine.height))
+        pixels = self._pictures.decode(data, min(self._engine.width, self._engine.height))
         return {
             "detections": [
                 {"label": box.label, "score": round(box.score, 4), "box": box.edges}
@@ -105,16 +105,10 @@ class Detector:
 
     def annotate(self, data: bytes) -> bytes:
         # One decode in full size serves both the model and the drawing.
-        pixels = pictures.decode(data)
-        height, width = pixels.shape[:2]
-        for box in self.detect(pixels):
-            top, left, bottom, right = box.edges
-            start = (int(left * width), int(top * height))
-            end = (int(right * width), int(bottom * height))
-            cv2.rectangle(pixels, start, end, (0, 200, 0), 2)
-            text = f"{box.label}: {box.score:.0%}"
-            cv2.putText(pixels, text, start, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 200, 0), 2)
-        return pictures.jpeg(pixels)
+        pixels = self._pictures.decode(data)
+        marks = [(f"{box.label}: {box.score:.0%}", box.edges) for box in self.detect(pixels)]
+        pixels = self._pictures.draw(pixels, marks)
+        return bytes(self._pictures.jpeg(pixels))
 
 
 class Classifier:
@@ -123,16 +117,18 @@ class Classifier:
     Args:
         engine: Runs the model.
         labels: The name of each class, by number.
+        pictures: ``bench.vision.pillow`` or ``bench.vision.opencv``.
     """
 
-    def __init__(self, engine: LiteRT, labels: Sequence[str]) -> None:
+    def __init__(self, engine: LiteRT, labels: Sequence[str], pictures: Any) -> None:
         self._engine = engine
         self._labels = labels
+        self._pictures = pictures
 
     def answer(self, data: bytes) -> dict[str, Any]:
         engine = self._engine
-        pixels = pictures.decode(data, min(engine.width, engine.height))
-        scores = engine.run(pictures.model_input(pixels, engine.width, engine.height))[0][0]
+        pixels = self._pictures.decode(data, min(engine.width, engine.height))
+        scores = engine.run(self._pictures.model_input(pixels, engine.width, engine.height))[0][0]
         best = np.argsort(scores)[: -5 - 1 : -1]
         return {
             "predictions": [
@@ -142,13 +138,13 @@ class Classifier:
         }
 
     def annotate(self, data: bytes) -> bytes:
-        pixels = pictures.decode(data)
+        pixels = self._pictures.decode(data)
         text = self.answer(data)["predictions"][0]["label"]
-        cv2.putText(pixels, text, (8, 32), cv2.FONT_HERSHEY_SIMPLEX, 1, (0, 200, 0), 2)
-        return pictures.jpeg(pixels)
+        pixels = self._pictures.draw(pixels, [(text, (0.1, 0.1, 0.9, 0.9))])
+        return bytes(self._pictures.jpeg(pixels))
 
 
-def load(kind: str, path: Path, labels: Path, threads: int) -> Model:
+def load(kind: str, path: Path, labels: Path, threads: int, pictures: str = "pillow") -> Model:
     """The detector or classifier in a file.
 
     Args:
@@ -156,12 +152,14 @@ def load(kind: str, path: Path, labels: Path, threads: int) -> Model:
         path: The tflite file.
         labels: One label per line, in the order of the model's classes.
         threads: Threads of one inference.
+        pictures: ``pillow`` does the same work as the server, ``opencv`` less.
     """
-    # OpenCV would otherwise start a thread for every core of the machine in every worker.
-    cv2.setNumThreads(1)
+    # Imported by name: a contestant should not pay for the library that it does not use.
+    codec = importlib.import_module(f"bench.vision.{pictures}")
     names = labels.read_text(encoding="utf-8").splitlines()
     engine = LiteRT(path, threads)
-    return Detector(engine, names) if kind == "detector" else Classifier(engine, names)
+    made = Detector if kind == "detector" else Classifier
+    return made(engine, names, codec)
 
 
 def from_environment() -> Model:
@@ -171,4 +169,5 @@ def from_environment() -> Model:
         Path(os.environ["BENCH_MODEL"]),
         Path(os.environ["BENCH_LABELS"]),
         int(os.environ["BENCH_THREADS"]),
+        os.environ.get("BENCH_PICTURES", "pillow"),
     )

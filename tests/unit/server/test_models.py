@@ -25,9 +25,10 @@ from model_server.models.keras_safety import find_problems
 from model_server.models.source import digest, find_model
 from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
 from model_server.preprocessing import JpegDecoding, least_side, prepare
-from model_server.registry import Registry, check_golden, find_sources
+from model_server.registry import Registry, check_golden
 from model_server.settings import load_settings
 from model_server.signature import check_inputs
+from model_server.sources import find_sources
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 

@@ -8,13 +8,14 @@ import pytest
 from model_server.cli import main
 from model_server.cpus import available_cpus
 from model_server.errors import InvalidSettings
-from model_server.settings import Settings, load_settings
+from model_server.settings import descriptions, load_settings, setting_names
 
 
 def test_every_setting_is_described() -> None:
-    for name, field in Settings.model_fields.items():
-        assert field.description, name
-        assert field.description.endswith("."), name
+    described = descriptions()
+    assert tuple(described) == setting_names()
+    for name, text in described.items():
+        assert text.endswith("."), name
 
 
 def test_flags_win_over_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,10 +48,15 @@ def test_formats_are_split_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value", "said"),
     [
         ("port", "99999", r"--port \(MODEL_SERVER_PORT\) = '99999'"),
-        ("format", "onnx", "'tflite', 'savedmodel' or 'keras'"),
-        ("score_threshold", "2", "less than or equal to 1"),
+        ("port", "banana", "it must be a whole number$"),
+        ("format", "onnx", "it must be one of tflite, savedmodel, keras"),
+        ("score_threshold", "2", "it must be a number <= 1"),
+        ("score_threshold", "nan", "it must be a number"),
+        ("timeout_seconds", "inf", "--timeout-seconds"),
         ("name", "a/b", "--name"),
         ("timeout_seconds", "0", "--timeout-seconds"),
+        ("top_k", "1.5", "it must be a whole number"),
+        ("no_such_thing", "1", "MODEL_SERVER_NO_SUCH_THING: there is no such setting"),
     ],
 )
 def test_wrong_values_are_explained(name: str, value: Any, said: str) -> None:
@@ -71,7 +77,7 @@ def test_help_names_every_flag(argument: str, capsys: pytest.CaptureFixture[str]
         main([argument])
     assert stop.value.code == 0
     shown = capsys.readouterr().out
-    for name in Settings.model_fields:
+    for name in setting_names():
         assert "--" + name.replace("_", "-") in shown
 
 
