@@ -2,8 +2,9 @@
 
 Keras's `safe_mode` alone is no boundary: it is ignored for HDF5 files, and class references in the
 configuration have been used to call any Python function (CVE-2024-3660, CVE-2025-1550,
-CVE-2025-8747, CVE-2025-9905). So the configuration is read here as plain JSON, and only layers of
-Keras itself are let through; HDF5 links that lead out of the file are refused too.
+CVE-2025-8747, CVE-2025-9905) and to read files (CVE-2025-12058). So the configuration is read here
+as plain JSON, and only layers of Keras itself are let through; HDF5 links that lead out of the file
+are refused too.
 """
 
 import json
@@ -17,6 +18,8 @@ from model_server.errors import InvalidModel
 _MAX_CONFIG_BYTES = 64 * 1024 * 1024
 _FORBIDDEN_CLASSES = {"Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"}
 _ALLOWED_MODULES = ("keras", "tf_keras", "builtins")
+# Functions that download, open or execute, in packages that are allowed otherwise.
+_FORBIDDEN_MODULES = {"utils", "config"}
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -37,7 +40,9 @@ def check_keras_file(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
         raise InvalidModel(f"model: {path.name} is damaged: {error}") from error
     for problem in find_problems(config):
-        raise InvalidModel(f"model: {path.name} {problem}, which is refused: it could run code")
+        raise InvalidModel(
+            f"model: {path.name} {problem}, which is refused: it could run code or read other files"
+        )
     return config
 
 
@@ -109,9 +114,16 @@ def find_problems(config: object) -> Iterator[str]:
         if not isinstance(item, dict):
             continue
         pending.extend(item.values())
-        class_name = item.get("class_name")
-        if class_name in _FORBIDDEN_CLASSES or class_name == "__lambda__":
-            yield f"has a {class_name} layer"
-        module = item.get("module")
-        if isinstance(module, str) and module.partition(".")[0] not in _ALLOWED_MODULES:
+        yield from _problems_of(item)
+
+
+def _problems_of(item: dict[str, Any]) -> Iterator[str]:
+    class_name, module, config = item.get("class_name"), item.get("module"), item.get("config")
+    if class_name in _FORBIDDEN_CLASSES or class_name == "__lambda__":
+        yield f"has a {class_name} layer"
+    if isinstance(module, str):
+        package, *inside = module.split(".")
+        if package not in _ALLOWED_MODULES or _FORBIDDEN_MODULES.intersection(inside):
             yield f"refers to the Python module {module!r}"
+    if isinstance(config, dict) and isinstance(config.get("vocabulary"), str):
+        yield f"has a {class_name} layer that reads the file {config['vocabulary']!r}"

@@ -14,7 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.model_server import RunningServer, model_server
+from support.model_server import (
+    RunningServer,
+    model_server,
+    server_command,
+    server_environment,
+)
 
 pytestmark = pytest.mark.tensorflow
 
@@ -116,3 +121,32 @@ def test_a_batch_of_tensors(served: Served, model: str, count: int, status: int)
     outputs = {output["name"]: output for output in answer.json()["outputs"]}
     boxes = np.reshape(outputs["detection_boxes"]["data"], outputs["detection_boxes"]["shape"])
     np.testing.assert_allclose(boxes[:, 0], [[0.5, 0.5, 0.6, 0.55], [0, 0, 0.1, 0.05]], atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+def test_a_keras_file_with_code_in_it_is_refused_and_never_run(suffix: str, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    path = tmp_path / f"hostile.{suffix}"
+    script = f"""
+import keras
+inputs = keras.Input((8, 8, 3))
+touch = eval("lambda x: (open({str(ran)!r}, 'w').close(), x)[1]")
+outputs = keras.layers.Flatten()(keras.layers.Lambda(touch, output_shape=(8, 8, 3))(inputs))
+keras.Model(inputs, outputs).save({str(path)!r})
+"""
+    environment = server_environment({"TF_CPP_MIN_LOG_LEVEL": "3"})
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300, env=environment)
+    ran.unlink(missing_ok=True)  # making the model calls it
+    done = subprocess.run(
+        server_command(model=path, port=0),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode not in {0, 1}, done.stderr[-2000:]
+    assert "hostile" in done.stderr
+    assert "has a Lambda layer, which is refused" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not ran.exists()

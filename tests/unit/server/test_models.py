@@ -271,6 +271,9 @@ def test_architectures_bring_their_own_preprocessing(config: Any, scaling: str) 
         ({"class_name": "run", "module": "os", "config": {}}, "module 'os'"),
         (layer("Sequential", layers=[{"module": "kerasx.layers", "class_name": "A"}]), "kerasx"),
         (layer("TFSMLayer", filepath="/x"), "TFSMLayer"),
+        ({"class_name": "function", "module": "keras.utils", "config": "get_file"}, "keras.utils"),
+        ({"class_name": "get_file", "module": "keras.src.utils.file_utils"}, "file_utils"),
+        (layer("StringLookup", vocabulary="/etc/passwd"), "reads the file '/etc/passwd'"),
     ],
 )
 def test_what_could_run_code_is_found(config: Any, said: str) -> None:
