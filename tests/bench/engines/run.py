@@ -20,7 +20,9 @@ from bench.turns import Taker, Turn
 
 TENSORFLOW = "TensorFlow SavedModel"
 OPTIMIZED = "LiteRT, of model-server optimize"
-START_GUESS = 8.0
+# Seconds of a turn besides the measurement, by environment: start, and the answers compared.
+_AROUND = {"tensorflow": 35.0}
+_AROUND_OTHERS = 10.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,10 @@ class EngineBench:
 
     def expect_seconds(self) -> float:
         """How long the plan should take."""
-        return len(self._entries) * self._rounds * (START_GUESS + self._seconds)
+        return self._rounds * sum(self._guess(entry) for entry in self._entries)
+
+    def _guess(self, entry: Entry) -> float:
+        return _AROUND.get(entry.environment, _AROUND_OTHERS) + self._seconds
 
     def run(self) -> None:
         """Every entry once a round, TensorFlow's outputs kept to compare with."""
@@ -100,7 +105,7 @@ class EngineBench:
                 "round": number,
             }
             text = f"round {number + 1}/{self._rounds}: engine: {entry.model}: {entry.name}"
-            turn = Turn(text, START_GUESS + self._seconds, common)
+            turn = Turn(text, self._guess(entry), common)
             self._taker.take(turn, partial(self._one, turn, entry))
 
     def _one(self, turn: Turn, entry: Entry) -> None:

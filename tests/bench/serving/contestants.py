@@ -111,7 +111,8 @@ def module(name: str, *arguments: str) -> Command:
     ]
 
 
-def _ours(python: Path, start: Start) -> list[str]:
+def ours(python: Path, start: Start) -> list[str]:
+    """This project's server as a user starts it, but for its log."""
     return [
         str(python.parent / "model-server"),
         *("--model", str(start.files.recommended)),
@@ -125,11 +126,11 @@ def _ours(python: Path, start: Start) -> list[str]:
 
 
 def _batching(python: Path, start: Start) -> list[str]:
-    return [*_ours(python, start), "--max-batch-size", "8", "--max-latency-ms", "5"]
+    return [*ours(python, start), "--max-batch-size", "8", "--max-latency-ms", "5"]
 
 
 def _reduced(python: Path, start: Start) -> list[str]:
-    return [*_ours(python, start), "--jpeg-decoding", "reduced"]
+    return [*ours(python, start), "--jpeg-decoding", "reduced"]
 
 
 def _articles(python: Path, start: Start) -> list[str]:
@@ -155,7 +156,7 @@ ALL = (
     Contestant(
         OURS,
         "",
-        _ours,
+        ours,
         {
             "detector answer": wire.OURS_DETECTIONS,
             "resnet50 answer": wire.FORM,

@@ -23,10 +23,6 @@ from bench.serving.wire import Protocol, Request
 START_TIMEOUT = 180.0
 # After the first HTTP error, a server gets this much longer to answer right.
 ANSWER_TIMEOUT = 60.0
-# After the first HTTP error, a server gets this much longer to answer right.
-ANSWER_TIMEOUT = 60.0
-
-
 # How long a client of an open loop waits: a server that queues whatever it is offered keeps the run
 # waiting this long.
 OPEN_TIMEOUT = 5.0

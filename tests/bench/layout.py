@@ -1,0 +1,149 @@
+"""`python -m bench.layout`: which layout of workers, copies and threads serves fastest here.
+
+The server's own default is a choice between processes, copies of the model and threads of one
+inference, and of how many requests may be inside at once. Each alternative is measured with the
+detector and with ResNet50, on one core and on all, several rounds interleaved; batching is one of
+them. The load generator shares the cores when all are used: it takes a hundredth of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench import installs
+from bench.assets import files, pictures
+from bench.processes import free_port
+from bench.report.markdown import Cell, table
+from bench.schedule import interleaved
+from bench.serving import wire
+from bench.serving.cases import Workload
+from bench.serving.contestants import Command, Contestant, Start, ours
+from bench.serving.measure import Setting, Subject, launch
+from bench.serving.run import expected_labels
+
+WARM = 0.5
+CLIENTS = (1, 8)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to use the cores.
+
+    Attributes:
+        workers: Processes.
+        instances: Copies of the model in each, which compute at the same time.
+        threads: Of one inference.
+        inside: Requests that each worker works on; 0 for its own choice.
+        batch: Requests computed together at most.
+    """
+
+    workers: int = 1
+    instances: int = 1
+    threads: int = 1
+    inside: int = 0
+    batch: int = 1
+
+    def __str__(self) -> str:
+        text = f"{self.workers} x {self.instances} x {self.threads}"
+        text += f", {self.inside} inside" if self.inside else ""
+        return text + (f", batches of {self.batch}" if self.batch > 1 else "")
+
+    def flags(self) -> list[str]:
+        """The server's flags."""
+        return [
+            *("--workers", str(self.workers), "--model-instances", str(self.instances)),
+            *("--model-threads", str(self.threads), "--max-batch-size", str(self.batch)),
+            *("--container-concurrency", str(self.inside)),
+        ]
+
+
+def layouts(cores: int) -> list[Layout]:
+    """The alternatives for so many cores, the server's own choice first."""
+    found = [
+        Layout(instances=cores),
+        Layout(instances=cores, inside=cores),
+        Layout(instances=cores, inside=cores + 2),
+        Layout(instances=cores, batch=8),
+        Layout(threads=cores),
+        Layout(workers=cores),
+    ]
+    return list(dict.fromkeys(found)) if cores > 1 else found[:4]
+
+
+def _command(layout: Layout) -> Command:
+    return lambda python, start: [*ours(python, start), *layout.flags()]
+
+
+def measure(
+    layout: Layout, workload: Workload, setting: Setting, clients: Sequence[int]
+) -> dict[int, dict[str, float]]:
+    """Images per second and latencies of a layout, by the number of clients."""
+    model = files.files(workload.model)
+    named = expected_labels(model, workload.size)
+    shown = [picture for picture in pictures.prepare(workload.size) if picture.name in named]
+    protocols = {"detector answer": wire.OURS_DETECTIONS, "resnet50 answer": wire.FORM}
+    contestant = Contestant(f"layout {layout}", "", _command(layout), protocols)
+    start = Start(model, workload, (free_port(), free_port(), free_port()), len(setting.cores))
+    with launch(contestant, start, setting) as running:
+        subject = Subject(contestant, running, f"http://127.0.0.1:{start.ports[0]}", setting)
+        subject.start_seconds(workload, shown[0], named[shown[0].name])
+        labels = set(named.values())
+        return {count: subject.closed(workload, shown, labels, count) for count in clients}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures and prints a table for each model and number of cores."""
+    parser = argparse.ArgumentParser(prog="python -m bench.layout", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--models", default="detector,resnet50")
+    flags = parser.parse_args(argv)
+    everything = tuple(sorted(os.sched_getaffinity(0)))
+    installs.compile_sources()
+    for cores in dict.fromkeys((everything[:1], everything)):
+        apart = everything[-1] if len(cores) < len(everything) else None
+        setting = Setting(
+            installs.load_generator(), cores, apart, WARM, flags.seconds, flags.seconds
+        )
+        for model in flags.models.split(","):
+            workload = Workload(model, "answer", "0.3MP", CLIENTS)
+            found: dict[Layout, dict[int, list[dict[str, float]]]] = defaultdict(
+                lambda: defaultdict(list)
+            )
+            for number, layout in interleaved(layouts(len(cores)), flags.rounds):
+                print(f"{len(cores)} cores, {model}, round {number + 1}: {layout}", file=sys.stderr)
+                for clients, figures in measure(layout, workload, setting, CLIENTS).items():
+                    found[layout][clients].append(figures)
+            print(f"\n{model}, {len(cores)} core(s): workers x copies x threads\n")
+            print(_table(found), flush=True)
+    return 0
+
+
+def _table(found: dict[Layout, dict[int, list[dict[str, float]]]]) -> str:
+    heads = ["layout"]
+    for clients in CLIENTS:
+        heads += [f"images/s at {clients}", f"p50 ms at {clients}", f"p99 ms at {clients}"]
+    heads += ["CPU ms per image", "memory MB"]
+    lines: list[list[Cell]] = []
+    for layout, by_clients in found.items():
+        line: list[Cell] = [str(layout)]
+        for clients in CLIENTS:
+            line.extend(
+                statistics.median(one[field] for one in by_clients[clients])
+                for field in ("images_per_second", "p50_ms", "p99_ms")
+            )
+        last = by_clients[CLIENTS[-1]]
+        line.append(1000 * statistics.median(one["cpu_seconds_per_image"] for one in last))
+        line.append(max(one["memory_mb"] for one in last))
+        lines.append(line)
+    return table(heads, lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
