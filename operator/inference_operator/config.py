@@ -58,7 +58,7 @@ class Config:
     namespaces: tuple[str, ...] = _setting(
         (), "Namespaces to serve, separated by commas; empty means all."
     )
-    workers: int = _setting(16, "InferenceServices that are reconciled at the same time.")
+    workers: int = _setting(8, "InferenceServices that are reconciled at the same time.")
     resync_seconds: float = _setting(
         600.0, "Seconds between two checks that no watch event was missed."
     )

@@ -61,7 +61,8 @@ class Context:
             ConfigError: the cluster does not know the resource, or cannot be read.
         """
         config = self.config
-        self._cluster = cluster = Cluster(login, connections=config.workers * 2)
+        # Half a megabyte each with TLS; the four are for the Lease, the resync and the Events.
+        self._cluster = cluster = Cluster(login, connections=config.workers + 4)
         await cluster.open()
         self._reconciler = reconciler = Reconciler(cluster, config)
         await self._first_look(reconciler)
