@@ -19,10 +19,12 @@ class Parallelism:
     Attributes:
         instances: Inferences at the same time.
         threads: CPU threads of one inference.
+        lone_threads: Of one that has the model to itself; not above `threads` makes no difference.
     """
 
     instances: int = 1
     threads: int = 1
+    lone_threads: int = 1
 
 
 def available_cpus(cgroup: Path = _CGROUP) -> int:

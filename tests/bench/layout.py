@@ -28,7 +28,7 @@ from bench.serving.measure import Setting, Subject, launch
 from bench.serving.run import expected_labels
 
 WARM = 0.5
-CLIENTS = (1, 8)
+CLIENTS = (1, 2, 8)
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,22 @@ class Layout:
 
     Attributes:
         workers: Processes.
-        instances: Copies of the model in each, which compute at the same time.
-        threads: Of one inference.
-        inside: Requests that each worker works on; 0 for its own choice.
+        instances: Copies of the model in each, which compute at the same time; 0 for its choice.
+        threads: Of one inference; 0 for its choice.
+        inside: Requests that each worker works on; 0 for its choice.
         batch: Requests computed together at most.
     """
 
     workers: int = 1
-    instances: int = 1
-    threads: int = 1
+    instances: int = 0
+    threads: int = 0
     inside: int = 0
     batch: int = 1
 
     def __str__(self) -> str:
         text = f"{self.workers} x {self.instances} x {self.threads}"
+        if not self.threads:
+            text = "its own choice"
         text += f", {self.inside} inside" if self.inside else ""
         return text + (f", batches of {self.batch}" if self.batch > 1 else "")
 
@@ -65,15 +67,17 @@ class Layout:
 
 def layouts(cores: int) -> list[Layout]:
     """The alternatives for so many cores, the server's own choice first."""
-    found = [
-        Layout(instances=cores),
-        Layout(instances=cores, inside=cores),
-        Layout(instances=cores, inside=cores + 2),
-        Layout(instances=cores, batch=8),
-        Layout(threads=cores),
-        Layout(workers=cores),
+    if cores == 1:
+        return [Layout(), Layout(inside=1), Layout(inside=3), Layout(batch=8)]
+    return [
+        Layout(),
+        Layout(inside=cores),
+        Layout(inside=cores + 2),
+        Layout(batch=8),
+        Layout(instances=cores, threads=1),
+        Layout(instances=1, threads=cores),
+        Layout(workers=cores, instances=1, threads=1),
     ]
-    return list(dict.fromkeys(found)) if cores > 1 else found[:4]
 
 
 def _command(layout: Layout) -> Command:
@@ -103,10 +107,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--models", default="detector,resnet50")
+    parser.add_argument("--cores", type=int, nargs="*", default=[], help="default: one, and all")
     flags = parser.parse_args(argv)
     everything = tuple(sorted(os.sched_getaffinity(0)))
     installs.compile_sources()
-    for cores in dict.fromkeys((everything[:1], everything)):
+    counts = flags.cores or (1, len(everything))
+    for cores in dict.fromkeys(everything[:count] for count in counts):
         apart = everything[-1] if len(cores) < len(everything) else None
         setting = Setting(
             installs.load_generator(), cores, apart, WARM, flags.seconds, flags.seconds

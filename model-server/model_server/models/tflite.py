@@ -1,10 +1,15 @@
 """TensorFlow Lite models through LiteRT. Never imports TensorFlow.
 
 An interpreter holds the state of one inference, so threads take one each from a pool; all of them
-map the same file, and its pages are shared by every process of the machine.
+map the same file, and its pages are shared by every process of the machine. Beside the pool there
+may be one with more threads: whoever finds the model idle takes that one, since nobody else needs
+the CPUs.
 """
 
 import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +36,8 @@ class TfliteModel(Model):
 
         Args:
             path: The .tflite file.
-            parallelism: Interpreters in the pool, and CPU threads of each.
+            parallelism: Interpreters in the pool, CPU threads of each, and of the one for lone
+                requests.
 
         Raises:
             InvalidModel: if LiteRT cannot read it or lacks one of its operators.
@@ -43,6 +49,11 @@ class TfliteModel(Model):
         for _ in range(parallelism.instances - 1):
             self._pool.put(_interpreter(path, parallelism.threads))
         self._pool.put(first)
+        self._wide: Any = None
+        if parallelism.lone_threads > parallelism.threads:
+            self._wide = _interpreter(path, parallelism.lone_threads)
+        self._running = 0
+        self._lock = threading.Lock()
         metadata = read_metadata(path)
         self.info = ModelInfo(
             format="tflite",
@@ -56,17 +67,31 @@ class TfliteModel(Model):
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         """See `Model.run`. Python's global lock is released while LiteRT computes."""
-        interpreter = self._pool.get()
-        try:
+        with self._lent() as interpreter:
             return self._run(interpreter, inputs)
+
+    @contextmanager
+    def _lent(self) -> Iterator[Any]:
+        """An interpreter that nobody else uses meanwhile; waits for one."""
+        with self._lock:
+            alone = self._running == 0
+            self._running += 1
+        wide = alone and self._wide is not None
+        interpreter = self._wide if wide else self._pool.get()
+        try:
+            yield interpreter
         finally:
-            self._pool.put(interpreter)
+            if not wide:
+                self._pool.put(interpreter)
+            with self._lock:
+                self._running -= 1
 
     def warm(self, inputs: Tensors) -> dict[str, Array]:
         """See `Model.warm`; only for the time before requests come."""
         interpreters = [self._pool.get() for _ in range(self._pool.qsize())]
         try:
-            outputs = [self._run(interpreter, inputs) for interpreter in interpreters]
+            everyone = [*interpreters, self._wide] if self._wide is not None else interpreters
+            outputs = [self._run(interpreter, inputs) for interpreter in everyone]
             return outputs[0]
         finally:
             for interpreter in interpreters:
