@@ -5,6 +5,7 @@ Knows nothing of HTTP: the routes ask to enter, and an error says why not.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,18 +13,33 @@ from contextlib import contextmanager
 from model_server.context import RequestContext
 from model_server.errors import DeadlineExceeded, ImageTooLarge, Overloaded
 
+# How much the latest interval counts in the pace of the queue.
+_LATEST = 0.1
+
 
 class Gate:
     """A semaphore with a bounded queue, first come first served.
+
+    A request is also turned away when the queue moves so slowly that its time would be up before
+    its turn: it learns at once what it would learn then, and takes nobody's place meanwhile.
 
     Attributes:
         concurrency: Requests inside at most.
         queue_size: Requests waiting at most.
     """
 
-    def __init__(self, concurrency: int = 1, queue_size: int = 64) -> None:
+    def __init__(
+        self,
+        concurrency: int = 1,
+        queue_size: int = 64,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.concurrency = concurrency
         self.queue_size = queue_size
+        self._clock = clock
+        # Seconds between two requests that leave while others wait, and when the last one did.
+        self._pace = 0.0
+        self._moved: float | None = None
         self._lock = threading.Lock()
         self._inside = 0
         self._waiting: deque[threading.Event] = deque()
@@ -58,11 +74,7 @@ class Gate:
             if self._inside < self.concurrency and not self._waiting:
                 self._inside += 1
                 return
-            if len(self._waiting) >= self.queue_size:
-                raise Overloaded(
-                    f"{self._inside} requests are being worked on and {len(self._waiting)} are "
-                    "waiting; try again shortly"
-                )
+            self._check_queue(context)
             turn = threading.Event()
             self._waiting.append(turn)
         if turn.wait(max(0.0, min(context.seconds_left(), threading.TIMEOUT_MAX))):
@@ -73,12 +85,31 @@ class Gate:
             self._waiting.remove(turn)
         raise DeadlineExceeded("the request's time was up while it waited for its turn")
 
+    def _check_queue(self, context: RequestContext) -> None:
+        waiting = len(self._waiting)
+        wait, left = (waiting + 1) * self._pace, context.seconds_left()
+        if waiting < self.queue_size and (not waiting or wait <= left):
+            return
+        reason = f"{self._inside} requests are being worked on and {waiting} are waiting"
+        if waiting < self.queue_size:
+            reason += f", about {wait:.1f} s; this one's time is up in {left:.1f} s"
+        raise Overloaded(f"{reason}; try again shortly")
+
     def _leave(self) -> None:
         with self._lock:
             if self._waiting:  # the place goes to the next one without becoming free
                 self._waiting.popleft().set()
+                self._note_pace()
             else:
                 self._inside -= 1
+                self._moved = None
+
+    def _note_pace(self) -> None:
+        now = self._clock()
+        if self._moved is not None:
+            interval = now - self._moved
+            self._pace += (interval - self._pace) * (_LATEST if self._pace else 1.0)
+        self._moved = now
 
 
 class BodyBudget:

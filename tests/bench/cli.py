@@ -209,8 +209,8 @@ def serving_plan(arguments: argparse.Namespace) -> Plan:
         client_core=cores[-1] if pinned else None,
         warm=arguments.warm,
         seconds=arguments.seconds,
-        # A queue shows only once it has had the time to fill.
-        open_seconds=max(3.0, arguments.seconds),
+        # A queue shows only once it has had the time to fill, and the first answer takes its time.
+        open_seconds=max(6.0, arguments.seconds),
     )
     return Plan(
         workloads=cases.chosen(arguments.workloads, cases.QUICK if arguments.quick else cases.FULL),

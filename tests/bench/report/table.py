@@ -33,7 +33,7 @@ one process a core; all peers do the same inside. The raw engine with OpenCV doe
 at a reduced size and resizes without averaging, and its scores differ by up to a few hundredths.
 CPU and memory (proportional set size) are those of the whole process tree. The last two columns
 are open loops at 70 % and at three times the server's own peak (ours in every round, others in
-one); their latencies count from when a request was due, and a client gives up after five seconds.
+one); their latencies count from when a request was due, and a client gives up after ten seconds.
 
 """
 

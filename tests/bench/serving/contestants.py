@@ -22,6 +22,8 @@ BATCHING = "ours (batching)"
 REDUCED = "ours (reduced decoding)"
 RAW = "raw engine"
 RAW_OPENCV = "raw engine (OpenCV)"
+# How long a client of an open loop waits for its answer, in seconds. Ours is told.
+PATIENCE = 10.0
 # What each limit prepares its pictures with. The first does exactly the same work as everybody;
 # the second gives up exactness for speed.
 LIMITS = {RAW: "pillow", RAW_OPENCV: "opencv"}
@@ -121,6 +123,7 @@ def ours(python: Path, start: Start) -> list[str]:
         *("--host", "127.0.0.1"),
         *("--port", str(start.ports[0])),
         *("--score-threshold", "0.5"),
+        *("--timeout-seconds", str(PATIENCE)),
         *("--log-level", "warning"),
     ]
 

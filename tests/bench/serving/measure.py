@@ -17,15 +17,12 @@ from bench.load import Attack, Generator, prepared
 from bench.processes import Running, cpu_seconds
 from bench.serving import figures
 from bench.serving.cases import Workload
-from bench.serving.contestants import Contestant, Start
+from bench.serving.contestants import PATIENCE, Contestant, Start
 from bench.serving.wire import Protocol, Request
 
 START_TIMEOUT = 180.0
 # After the first HTTP error, a server gets this much longer to answer right.
 ANSWER_TIMEOUT = 60.0
-# How long a client of an open loop waits: a server that queues whatever it is offered keeps the run
-# waiting this long.
-OPEN_TIMEOUT = 5.0
 
 
 class Failed(Exception):
@@ -148,7 +145,7 @@ class Subject:
         """Figures at a fixed rate of requests per second."""
         protocol = _protocol(self.contestant, workload)
         setting = self._setting
-        attack = Attack(0, rate, setting.open_seconds, OPEN_TIMEOUT, setting.client_core)
+        attack = Attack(0, rate, setting.open_seconds, PATIENCE, setting.client_core)
         with self._generator(protocol, pictures) as generator:
             answers = generator.run(attack)
         right = [figures.is_right(answer, protocol.read, labels) for answer in answers]

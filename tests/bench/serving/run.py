@@ -20,8 +20,8 @@ from bench.processes import free_port
 from bench.schedule import interleaved
 from bench.serving import raw
 from bench.serving.cases import Workload
-from bench.serving.contestants import LIMITS, OURS, RAW, Contestant, Start
-from bench.serving.measure import OPEN_TIMEOUT, Failed, Setting, Subject, launch
+from bench.serving.contestants import LIMITS, OURS, PATIENCE, RAW, Contestant, Start
+from bench.serving.measure import Failed, Setting, Subject, launch
 from bench.turns import Taker, Turn
 
 START_GUESS = 8.0
@@ -105,7 +105,7 @@ class ServingBench:
         measured = sum(len(workload.concurrency) for workload in offered)
         open_loops = 0.0
         if self._opens(contestant, number):
-            open_loops = 2 * self._plan.setting.open_seconds + OPEN_TIMEOUT
+            open_loops = 2 * self._plan.setting.open_seconds + PATIENCE
         return START_GUESS + measured * one + open_loops
 
     def _opens(self, contestant: Contestant, number: int) -> bool:

@@ -72,6 +72,48 @@ def test_one_more_than_may_wait_is_turned_away_at_once() -> None:
     assert caught.value.headers == {"Retry-After": "1"}
 
 
+def test_who_would_wait_longer_than_it_has_time_is_turned_away_at_once() -> None:
+    now = [0.0]
+    gate = Gate(concurrency=1, queue_size=10, clock=lambda: now[0])
+    leaving, threads = threading.Semaphore(0), []
+
+    def work() -> None:
+        with gate.admit(context()):
+            leaving.acquire()
+
+    def leave(count: int) -> None:
+        now[0] += 7.0
+        leaving.release()
+        eventually(partial(_waits, gate, count), "one left", interval_s=0.001)
+
+    with gate.admit(context()):
+        for count in range(5):
+            threads.append(threading.Thread(target=work))
+            threads[-1].start()
+            eventually(partial(_waits, gate, count + 1), "one waits", interval_s=0.001)
+    eventually(partial(_waits, gate, 4), "one is inside", interval_s=0.001)
+    leave(3)
+    leave(2)
+    # One leaves in 7 seconds and two wait.
+    with pytest.raises(Overloaded, match=r"about 21\.0 s") as caught, gate.admit(context(15)):
+        pass
+    assert "3 requests" not in caught.value.message
+    assert gate.waiting == 2
+    threads.append(threading.Thread(target=work))  # has half a minute
+    threads[-1].start()
+    eventually(partial(_waits, gate, 3), "another waits", interval_s=0.001)
+    for count in (2, 1, 0):
+        leave(count)
+    # However slow it was: where nobody waits, anybody may.
+    last = threading.Thread(target=work)
+    last.start()
+    leaving.release(2)
+    for thread in (*threads, last):
+        thread.join(10)
+    with gate.admit(context(0.5)):
+        assert (gate.inside, gate.waiting) == (1, 0)
+
+
 def test_whoever_waits_too_long_gives_up_and_leaves_the_queue() -> None:
     gate = Gate(concurrency=1, queue_size=5)
     with gate.admit(context()):
