@@ -106,7 +106,7 @@ soak: setup ## 100,000 ordinary requests; memory must not grow
 # ---- figures: on a quiet machine; neither is part of `make test`
 
 .PHONY: bench bench-quick
-bench: setup ## Everything measured side by side with the peers (about forty minutes; RESUME=1 goes on with one that was cut off)
+bench: setup ## Everything measured side by side with the peers (an hour on two cores; RESUME=1 goes on with one that was cut off)
 	@cd tests && ../$(BIN)/python -m bench $(if $(RESUME),--resume)
 
 bench-quick: setup ## Ours and the limits only (under five minutes)

@@ -26,6 +26,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 _SILENT_SECONDS = 30.0
 # A client that takes nothing of its answer for this long is given up.
 _STUCK_SECONDS = 30.0
+# Between two looks for clients that are too slow.
+_LOOK_SECONDS = 0.5
 _BLOCK_BYTES = 256 * 1024
 _NOBODY_THERE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
 
@@ -40,6 +42,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self._reading: dict[TConn, float] = {}
         self._read_seconds: float = self.app.read_seconds
         self._body_bytes: int = self.app.body_bytes
+        self._next_look = 0.0
         # How much of its answer each client has not taken yet, and since when as much.
         self._unsent: dict[TConn, tuple[int, float]] = {}
 
@@ -96,13 +99,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         return bool(super()._keepalive_after(conn, keepalive))
 
     def murder_pending(self) -> None:
-        """Called every second: also ends the reading of requests that come too slowly.
+        """Called at every turn of the main loop: also ends the reading of what comes too slowly.
 
         The reading side is shut, so that the thread wakes up; an answer that is being computed
-        can still be sent.
+        can still be sent. All requests are looked at, so not at every turn.
         """
         super().murder_pending()
-        oldest = time.monotonic() - self._read_seconds
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        oldest = now - self._read_seconds
         for conn, since in list(self._reading.items()):
             if since < oldest:
                 with contextlib.suppress(OSError):

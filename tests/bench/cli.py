@@ -26,7 +26,7 @@ from bench.turns import Taker
 PARTS = ("engine", "serving", "operator")
 EPILOG = """\
 Examples:
-  python -m bench                         everything (about forty minutes)
+  python -m bench                         everything (an hour on two cores)
   python -m bench --resume                go on with a run that was cut off, failed turns again
   python -m bench --quick                 ours and the limits only (under five minutes)
   python -m bench --only serving --contestants ours,mosec --rounds 2 --seconds 3
@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--services", type=int, nargs="+", help="sizes of the operator benchmark (100 500 2000)"
     )
-    made.add_argument("--rounds", type=int, help="rounds of each measurement (3; quick: 2)")
+    made.add_argument("--rounds", type=int, help="rounds of each measurement (2)")
     made.add_argument("--seconds", type=float, default=2.0, help="length of each measurement (2)")
     made.add_argument("--warm", type=float, default=0.5, help="seconds before each (0.5)")
     made.add_argument(
@@ -193,7 +193,7 @@ def run(arguments: argparse.Namespace, results: Results, progress: Progress) -> 
 
 def rounds(arguments: argparse.Namespace) -> int:
     """How often each measurement is taken."""
-    return int(arguments.rounds or (2 if arguments.quick else 3))
+    return int(arguments.rounds or 2)
 
 
 def serving_plan(arguments: argparse.Namespace) -> Plan:
