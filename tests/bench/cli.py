@@ -63,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="replace BENCHMARKS.md and the committed plots; a whole run does so by itself",
     )
+    made.add_argument(
+        "--note", default="", help="with report: what a reader must know of this run alone"
+    )
     made.add_argument("--quick", action="store_true", help="ours and the limits only, short")
     made.add_argument(
         "--resume",
@@ -110,7 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, end_once)
     path = arguments.output / "results.json"
     if arguments.command == "report":
-        wrong = write(Results.load(path), publish=arguments.publish)
+        results = Results.load(path)
+        if arguments.note:
+            results.machine["note"] = arguments.note
+        wrong = write(results, publish=arguments.publish)
         return 1 if wrong and arguments.publish else 0
     results = begin(path, {**machine.describe(), "plan": plan_of(arguments)}, arguments.resume)
     try:

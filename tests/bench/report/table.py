@@ -66,6 +66,7 @@ def _machine(machine: dict[str, Any], rows: Sequence[Row]) -> str:
         f"{machine.get('memory_gib')} GiB, Linux {machine.get('kernel')}, "
         f"Python {machine.get('python')}; commit {machine.get('commit')}, "
         f"{machine.get('started')}.{noise}\n"
+        + (f"\n{machine['note']}\n" if machine.get("note") else "")
     )
 
 

@@ -25,7 +25,10 @@ def decode(data: bytes, _needed: int = 0) -> Image.Image:
     Raises:
         OSError: The bytes are no picture.
     """
-    return Image.open(io.BytesIO(data)).convert("RGB")
+    picture = Image.open(io.BytesIO(data))
+    picture.load()
+    # Conversion would copy all pixels even where there is nothing to convert.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def model_input(picture: Image.Image, width: int, height: int) -> Pixels:
