@@ -21,7 +21,7 @@ PEER = "#8cb4e8"
 # Who is looked for first has the same colour in every plot, and a thicker line.
 FIXED = {"ours": OURS, "raw engine": LIMIT}
 BAR = 26
-LEFT = 190
+LEFT = 240
 WIDTH = 760
 
 
