@@ -155,10 +155,12 @@ class PictureBudget:
 
     Args:
         most: In bytes.
-        given_back: Called after memory was given back that had been counted.
+        given_back: Called after more than a little memory was given back.
     """
 
     SMALL = 16 * 1024 * 1024
+    # Some of these at once leave as much behind as a large one.
+    LITTLE = 4 * 1024 * 1024
 
     def __init__(
         self, most: int = 512 * 1024 * 1024, given_back: Callable[[], None] = lambda: None
@@ -197,9 +199,9 @@ class PictureBudget:
 
     def give_back(self, size: int) -> None:
         """Gives back what `take` took."""
-        if size <= self.SMALL:
-            return
-        with self._changed:
-            self._taken -= size
-            self._changed.notify_all()
-        self._given_back()
+        if size > self.SMALL:
+            with self._changed:
+                self._taken -= size
+                self._changed.notify_all()
+        if size > self.LITTLE:
+            self._given_back()

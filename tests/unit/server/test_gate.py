@@ -182,3 +182,12 @@ def test_a_picture_that_never_fits_is_refused_and_a_small_one_never_waits() -> N
     budget.give_back(PictureBudget.SMALL)
     budget.give_back(100 << 20)
     assert budget.taken == 0
+
+
+def test_what_a_picture_leaves_is_told_unless_it_is_little() -> None:
+    told: list[int] = []
+    budget = PictureBudget(100 << 20, lambda: told.append(budget.taken))
+    for size in (60 << 20, 5 << 20, PictureBudget.LITTLE):
+        budget.take(size, context())
+        budget.give_back(size)
+    assert told == [0, 0]  # each after it was given back
