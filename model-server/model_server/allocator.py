@@ -69,8 +69,8 @@ class Trimmer:
 
     Args:
         work: What trims.
-        pause_seconds: From the first request to the trimming. All requests that come meanwhile
-            are served by it, so that there is at most one trimming in that time.
+        pause_seconds: From the first request to the trimming, so that there is at most one in that
+            time. What asks meanwhile may free its memory only after it: another one follows.
     """
 
     def __init__(self, work: Callable[[], None] = trim, pause_seconds: float = 1.0) -> None:
@@ -78,19 +78,27 @@ class Trimmer:
         self._pause_seconds = pause_seconds
         self._lock = threading.Lock()
         self._asked = False
+        self._again = False
 
     def request(self) -> None:
         """Asks for a trimming; returns at once."""
         with self._lock:
+            self._again = self._asked
             if self._asked:
                 return
             self._asked = True
+        self._start()
+
+    def _start(self) -> None:
         # Threads do not survive a fork: one for each trimming needs no start in the right process.
         timer = threading.Timer(self._pause_seconds, self._run)
         timer.daemon = True
         timer.start()
 
     def _run(self) -> None:
-        with self._lock:
-            self._asked = False
         self._work()
+        with self._lock:
+            self._asked, self._again = self._again, False
+            if not self._asked:
+                return
+        self._start()
