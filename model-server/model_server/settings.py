@@ -185,13 +185,10 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         InvalidSettings: naming every wrong flag and variable, and what it must be.
     """
-    types = msgspec.structs.fields(Settings)
-    known = {field.name for field in types}
-    problems = [
-        f"{variable_of(name)}: there is no such setting" for name in overrides.keys() - known
-    ]
+    unknown = [name for name in overrides if name not in setting_names()]
+    problems = [f"{variable_of(name)}: there is no such setting" for name in unknown]
     values: dict[str, Any] = {}
-    for field in types:
+    for field in msgspec.structs.fields(Settings):
         given = overrides.get(field.name, os.environ.get(variable_of(field.name)))
         if given is None or _is_absent(field.name, given):
             continue

@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import installs
@@ -85,11 +85,17 @@ def _command(layout: Layout) -> Command:
 
 
 def measure(
-    layout: Layout, workload: Workload, setting: Setting, clients: Sequence[int]
+    layout: Layout, workload: Workload, setting: Setting, named: Mapping[str, str]
 ) -> dict[int, dict[str, float]]:
-    """Images per second and latencies of a layout, by the number of clients."""
+    """Images per second and latencies of a layout, by the number of clients.
+
+    Args:
+        layout: What to measure.
+        workload: What is asked.
+        setting: How to measure.
+        named: What the bare engine sees first in each picture, by the picture's name.
+    """
     model = files.files(workload.model)
-    named = expected_labels(model, workload.size)
     shown = [picture for picture in pictures.prepare(workload.size) if picture.name in named]
     protocols = {"detector answer": wire.OURS_DETECTIONS, "resnet50 answer": wire.FORM}
     contestant = Contestant(f"layout {layout}", "", _command(layout), protocols)
@@ -98,7 +104,7 @@ def measure(
         subject = Subject(contestant, running, f"http://127.0.0.1:{start.ports[0]}", setting)
         subject.start_seconds(workload, shown[0], named[shown[0].name])
         labels = set(named.values())
-        return {count: subject.closed(workload, shown, labels, count) for count in clients}
+        return {count: subject.closed(workload, shown, labels, count) for count in CLIENTS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,12 +125,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for model in flags.models.split(","):
             workload = Workload(model, "answer", "0.3MP", CLIENTS)
+            named = expected_labels(files.files(model), workload.size)
             found: dict[Layout, dict[int, list[dict[str, float]]]] = defaultdict(
                 lambda: defaultdict(list)
             )
             for number, layout in interleaved(layouts(len(cores)), flags.rounds):
                 print(f"{len(cores)} cores, {model}, round {number + 1}: {layout}", file=sys.stderr)
-                for clients, figures in measure(layout, workload, setting, CLIENTS).items():
+                for clients, figures in measure(layout, workload, setting, named).items():
                     found[layout][clients].append(figures)
             print(f"\n{model}, {len(cores)} core(s): workers x copies x threads\n")
             print(_table(found), flush=True)

@@ -9,15 +9,12 @@ so it is not the same work; it shows what exactness costs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-# What is written, and the edges (top, left, bottom, right) of its box in 0 to 1.
-Mark = tuple[str, Sequence[float]]
 
 # OpenCV would otherwise start a thread for every core of the machine in every worker.
 cv2.setNumThreads(1)
@@ -78,17 +75,6 @@ def model_input(pixels: Pixels, width: int, height: int) -> Pixels:
     """The picture as [1][height][width][3] in RGB order, stretched to the model's size."""
     resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)[np.newaxis].astype(np.uint8, copy=False)
-
-
-def draw(pixels: Pixels, marks: Sequence[Mark]) -> Pixels:
-    """The picture with every mark drawn over it, in place."""
-    height, width = pixels.shape[:2]
-    for text, (top, left, bottom, right) in marks:
-        start = (int(left * width), int(top * height))
-        end = (int(right * width), int(bottom * height))
-        cv2.rectangle(pixels, start, end, (0, 200, 0), 2)
-        cv2.putText(pixels, text, start, cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 200, 0), 2)
-    return pixels
 
 
 def jpeg(pixels: Pixels) -> bytes:
