@@ -21,7 +21,7 @@ from inference_operator.errors import ApiError, ChildConflictError, ChildRejecte
 from inference_operator.manifests import Desired
 from inference_operator.observed import controller_of
 from inference_operator.replicas import Replicas
-from inference_operator.store import CHILD_KINDS, Child, Key, Store
+from inference_operator.store import CHILD_KINDS, Child, Key, Store, version_of
 from inference_operator.wanted import InferenceService
 
 Json = Mapping[str, Any]
@@ -142,7 +142,7 @@ class Children:
             or (bool(child.accepted) and child.accepted == digest(project(manifest, child.body)))
         )
         if same:
-            child.body, child.in_sync_with = None, mark
+            child.found_equal_to(mark)
         return same
 
     async def _apply(self, key: Key, service: InferenceService, manifest: Json) -> Repair | None:
@@ -206,10 +206,14 @@ class Children:
         child = self._known(key, kind)
         if child is None:
             return
-        child.in_sync_with, child.body = mark, None
         child.accepted = b""
         if not matches(manifest, answer):
             child.accepted = digest(project(manifest, answer))
+        if child.version == version_of(answer["metadata"]):
+            child.found_equal_to(mark)
+        else:
+            # A later change was seen before this answer came: it is still to be judged.
+            child.in_sync_with = mark
 
 
 class _OursError(Exception):

@@ -7,35 +7,36 @@ credential, because when to try again is the queue's decision. Holds no state ab
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, Self
 
 import aiohttp
 import kopf
+import msgspec
 
 from inference_operator import __version__, names
+from inference_operator.answers import (
+    Metadata,
+    decode,
+    decode_event,
+    decode_metadata,
+    raise_error,
+)
 from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.resources import PLURALS, path, path_of, selection
 
 Json = Mapping[str, Any]
 Login = Callable[[], kopf.ConnectionInfo]
 
-# Where each kind lives; with the verbs of RBAC this is all that the operator ever touches.
-PATHS = {
-    "InferenceService": (f"apis/{names.API_VERSION}", names.PLURAL),
-    "Deployment": ("apis/apps/v1", "deployments"),
-    "Service": ("api/v1", "services"),
-    "HorizontalPodAutoscaler": ("apis/autoscaling/v2", "horizontalpodautoscalers"),
-    "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets"),
-    "Pod": ("api/v1", "pods"),
-    "Event": ("api/v1", "events"),
-    "Lease": ("apis/coordination.k8s.io/v1", "leases"),
-}
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CHUNK = 250
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
+# The API server sends a bookmark about once a minute; silence for longer is a dead connection.
+_WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
+_WATCH_SECONDS = 300
 
 
 class Cluster:
@@ -97,7 +98,7 @@ class Cluster:
             "force": "true" if force else "false",
             "fieldValidation": "Strict",
         }
-        return await self._request("PATCH", _path_of(manifest), query, manifest, _APPLY)
+        return await self._request("PATCH", path_of(manifest), query, manifest, _APPLY)
 
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """One object, None when it is not there."""
@@ -142,30 +143,70 @@ class Cluster:
         where = path(kind, namespace, manifest["metadata"]["name"])
         return await self._request("PUT", where, {"fieldManager": names.FIELD_MANAGER}, manifest)
 
-    async def list_all(self, kind: str, namespace: str = "") -> AsyncIterator[dict[str, Any]]:
-        """All objects of a kind that belong to an InferenceService, a few hundred a call."""
-        query = {"limit": str(_CHUNK), **_selection(kind)}
+    async def list_all(
+        self, kind: str, namespace: str = ""
+    ) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+        """All objects of a kind that belong to an InferenceService, a few hundred a call.
+
+        With each part comes the resource version of the whole, from which a watch can go on.
+        """
+        query = {"limit": str(_CHUNK), **selection(kind)}
         while True:
             answer = await self._request("GET", path(kind, namespace), query)
-            for item in answer.get("items") or ():
-                yield item
-            further = (answer.get("metadata") or {}).get("continue")
+            yield answer["metadata"]["resourceVersion"], answer.get("items") or []
+            further = answer["metadata"].get("continue")
             if not further:
                 return
             query["continue"] = further
 
-    async def list_metadata(
-        self, kind: str, namespace: str = "", at_least: int = 0
-    ) -> list[dict[str, Any]]:
-        """Metadata of all objects of a kind that belong to an InferenceService.
+    async def list_metadata(self, kind: str, namespace: str = "") -> AsyncIterator[Metadata]:
+        """Which objects of a kind belong to an InferenceService, read a few hundred a call."""
+        query = {"limit": str(_CHUNK), **selection(kind)}
+        while True:
+            answer = decode_metadata(
+                await self._ask("GET", path(kind, namespace), query, accept=_METADATA_ONLY)
+            )
+            for item in answer.get("items") or ():
+                yield item["metadata"]
+            further = answer["metadata"].get("continue")
+            if not further:
+                return
+            query["continue"] = further
 
-        Read from the API server's own cache, not older than the resource version `at_least`, so
-        it costs etcd nothing.
+    async def watch(
+        self, kind: str, namespace: str, version: str
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Events of all objects of a kind that belong to an InferenceService, BOOKMARKs included.
+
+        Ends after some minutes, when the API server has done its turn: go on from the resource
+        version of the last event.
+
+        Raises:
+            ApiError: it does not go on; with status 410 only a new listing helps.
         """
-        query = {"resourceVersion": str(at_least), "resourceVersionMatch": "NotOlderThan"}
-        query |= _selection(kind)
-        answer = await self._request("GET", path(kind, namespace), query, accept=_METADATA_ONLY)
-        return [item["metadata"] for item in answer.get("items") or ()]
+        session, where = self._open_session(), path(kind, namespace)
+        # Spread, so that the watches of all kinds are not renewed together.
+        seconds = round(_WATCH_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+            **selection(kind),
+        }
+        try:
+            async with session.get(
+                f"{self._server}/{where}", params=query, timeout=_WATCH_TIMEOUT
+            ) as response:
+                self._count("WATCH", where, response.status)
+                if response.status != 200:
+                    if response.status == 401:
+                        await self._renew(session)
+                    raise_error(response.status, await response.read())
+                async for line in _lines(response.content):
+                    yield decode_event(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
 
     async def _request(
         self,
@@ -174,17 +215,26 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         body: Json | None = None,
         content_type: str = "application/json",
-        accept: str = "application/json",
     ) -> dict[str, Any]:
+        return decode(await self._ask(method, where, query, body, content_type))
+
+    async def _ask(
+        self,
+        method: str,
+        where: str,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
+        """Send a request; returns the body of a success, and raises anything else."""
         headers = {"Accept": accept}
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
-            data = json.dumps(body, separators=(",", ":")).encode()
+            data = msgspec.json.encode(body)
         for last in (False, True):
-            session = self._session
-            if session is None:
-                raise ApiUnavailableError(0, "the connection is closed")
+            session = self._open_session()
             try:
                 status, raw, retry_after = await self._send(
                     session, method, where, query, data, headers
@@ -192,10 +242,17 @@ class Cluster:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
             self._count(method, where, status)
+            if 200 <= status < 300:
+                return raw
             if status != 401 or last:
-                return _answer(status, raw, retry_after)
+                raise_error(status, raw, retry_after)
             await self._renew(session)
         raise AssertionError("unreachable")
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise ApiUnavailableError(0, "the connection is closed")
+        return self._session
 
     async def _send(
         self,
@@ -221,47 +278,15 @@ class Cluster:
 
     def _count(self, method: str, where: str, status: int) -> None:
         parts = where.split("/")
-        resource = next((p for p in reversed(parts) if p in _PLURALS), "other")
+        resource = next((p for p in reversed(parts) if p in PLURALS), "other")
         key = (method, resource, status)
         self.calls[key] = self.calls.get(key, 0) + 1
 
 
-_PLURALS = {plural for _, plural in PATHS.values()}
-
-
-def _selection(kind: str) -> dict[str, str]:
-    """Query for the objects that are the operator's business."""
-    if kind == "InferenceService":
-        return {}
-    return {"labelSelector": f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"}
-
-
-def path(kind: str, namespace: str = "", name: str = "") -> str:
-    """Path of a collection, or of one object of it; all namespaces when none is given."""
-    prefix, plural = PATHS[kind]
-    middle = f"namespaces/{namespace}/" if namespace else ""
-    return f"{prefix}/{middle}{plural}" + (f"/{name}" if name else "")
-
-
-def _path_of(manifest: Json) -> str:
-    metadata = manifest["metadata"]
-    return path(manifest["kind"], metadata["namespace"], metadata["name"])
-
-
-def _answer(status: int, raw: bytes, retry_after: str) -> dict[str, Any]:
-    """The body of a success; anything else raised as what it is."""
-    try:
-        body = json.loads(raw) if raw else {}
-    except ValueError:
-        # Proxies and load balancers in front of the API server answer in HTML.
-        body = {"message": raw[:200].decode(errors="replace")}
-    if 200 <= status < 300:
-        answer: dict[str, Any] = body
-        return answer
-    message, reason = str(body.get("message", "")), str(body.get("reason", ""))
-    if status == 429 or status >= 500:
-        details = body.get("details") or {}
-        wait = retry_after or str(details.get("retryAfterSeconds", ""))
-        seconds = float(wait) if wait.isdecimal() else None
-        raise ApiUnavailableError(status, message, reason, seconds)
-    raise ApiError(status, message, reason)
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines of any length; what a broken connection left of one is dropped."""
+    rest = b""
+    async for block in stream.iter_any():
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield line

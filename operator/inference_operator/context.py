@@ -21,6 +21,7 @@ from inference_operator.election import Election
 from inference_operator.errors import ApiError, ConfigError
 from inference_operator.reconcile import Reconciler
 from inference_operator.resync import prime, resync_forever
+from inference_operator.watch import WATCHED, Watch
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -61,11 +62,15 @@ class Context:
             ConfigError: the cluster does not know the resource, or cannot be read.
         """
         config = self.config
+        watches = len(WATCHED) * max(1, len(config.namespaces))
         # Half a megabyte each with TLS; the four are for the Lease, the resync and the Events.
-        self._cluster = cluster = Cluster(login, connections=config.workers + 4)
+        self._cluster = cluster = Cluster(login, connections=config.workers + 4 + watches)
         await cluster.open()
         self._reconciler = reconciler = Reconciler(cluster, config)
-        await self._first_look(reconciler)
+        versions = await self._first_look(reconciler)
+        for (kind, namespace), version in versions.items():
+            if kind in WATCHED:
+                self._spawn(Watch(reconciler, kind, namespace, version).run())
         for _ in range(config.workers):
             self._spawn(reconciler.work())
         self._spawn(resync_forever(reconciler))
@@ -85,12 +90,15 @@ class Context:
             "namespaces " + ", ".join(config.namespaces) if config.namespaces else "all namespaces",
         )
 
-    async def _first_look(self, reconciler: Reconciler) -> None:
-        """Take in all there is; until that can be done there is nothing to decide on."""
+    async def _first_look(self, reconciler: Reconciler) -> dict[tuple[str, str], str]:
+        """Take in all there is; until that can be done there is nothing to decide on.
+
+        Returns what `prime` does.
+        """
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                await prime(reconciler)
+                return await prime(reconciler)
             except ApiError as error:
                 advice = {
                     403: "give the operator its ClusterRole (deploy/install.yaml)",
@@ -102,8 +110,6 @@ class Context:
                     raise ConfigError(message) from error
                 logger.warning("%s; trying again", message)
                 await asyncio.sleep(2)
-            else:
-                return
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(work))

@@ -1,8 +1,9 @@
-"""Where kopf calls in: watch events go into the store and the queue, and nothing else happens.
+"""Where kopf calls in: an InferenceService goes into the store and the queue, and nothing else.
 
-Only `kopf.on.event` is used for resources. The other handlers of kopf keep their progress as
-annotations and finalizers on the resource: writes that an idle operator must not make, and a
-deletion that would hang while the operator is down.
+What belongs to InferenceServices is watched by `watch`. Only `kopf.on.event` is used for
+resources. The other handlers of kopf keep their progress as annotations and finalizers on the
+resource: writes that an idle operator must not make, and a deletion that would hang while the
+operator is down.
 """
 
 from __future__ import annotations
@@ -13,12 +14,8 @@ import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from inference_operator import names
-from inference_operator.cluster import PATHS
 from inference_operator.connection import login
 from inference_operator.context import Context
-from inference_operator.store import CHILD_KINDS
-
-_OWNED = {names.LABEL_MANAGED_BY: names.MANAGED_BY}
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -37,7 +34,7 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
 
 class NoMemories(ResourceMemories):
-    """No record of every object: 0.8 KB each, of which a service has six, for handlers unused here.
+    """No record of every object: 0.8 KB each, for handlers unused here.
 
     kopf takes an inventory as an argument but does not export its type.
     """
@@ -95,27 +92,9 @@ def configure(settings: kopf.OperatorSettings) -> None:
     # Events are only noted, so a worker has nothing to wait for.
     settings.queueing.idle_timeout = 0.5
     settings.queueing.worker_limit = 200
-    selector = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
-    for kind in (*CHILD_KINDS, "Pod"):
-        settings.watching.label_selectors[PATHS[kind][1]] = selector
 
 
 @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL)
 async def service_event(event: kopf.RawEvent, memo: Any, **_: Any) -> None:
     """An InferenceService came, changed or went."""
     context_of(memo).reconciler.service_seen(event["type"], event["object"])
-
-
-@kopf.on.event("apps", "v1", "deployments", labels=_OWNED)
-@kopf.on.event("", "v1", "services", labels=_OWNED)
-@kopf.on.event("autoscaling", "v2", "horizontalpodautoscalers", labels=_OWNED)
-@kopf.on.event("policy", "v1", "poddisruptionbudgets", labels=_OWNED)
-async def child_event(event: kopf.RawEvent, resource: kopf.Resource, memo: Any, **_: Any) -> None:
-    """A child came, changed or went."""
-    context_of(memo).reconciler.child_seen(event["type"], resource.kind or "", event["object"])
-
-
-@kopf.on.event("", "v1", "pods", labels=_OWNED)
-async def pod_event(event: kopf.RawEvent, memo: Any, **_: Any) -> None:
-    """A pod came, changed or went."""
-    context_of(memo).reconciler.pod_seen(event["type"], event["object"])

@@ -1,12 +1,11 @@
 """A whole first look, and a slow second one: is the store what the API server has?
 
-Before anything is decided, everything is listed once: kopf's watches fill the store kind by kind,
-and a service whose pods were not seen yet would be called not ready.
+Before anything is decided, everything is listed once: a service whose pods were not seen yet would
+be called not ready. The watches go on from there. One that cannot go on lists its kind again, and
+what is not listed any more went away in between.
 
-When a watch has to start over after an interruption, kopf lists what exists, but nobody says what
-was deleted in between; and should a watch ever hide a change, nothing would come after it. So
-metadata of all objects is listed from the API server's cache, a handful of calls however many
-services there are: what is gone is forgotten, what is newer is read. Writes nothing.
+Should a watch ever hide a change, nothing would come after it. So metadata of all objects is
+listed, a few hundred a call: what is gone is forgotten, what is newer is read. Writes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from inference_operator.errors import ApiError
@@ -28,23 +28,69 @@ KINDS = ("InferenceService", *CHILD_KINDS, "Pod")
 Versions = dict[Key, dict[Thing, tuple[str, int]]]
 
 
-async def prime(reconciler: Reconciler) -> None:
-    """Fill an empty store with all there is."""
-    for kind in KINDS:
-        for namespace in reconciler.config.namespaces or ("",):
-            async for body in reconciler.cluster.list_all(kind, namespace):
-                _take_in(reconciler, kind, body)
-                key = service_of(body["metadata"])
-                if kind in CHILD_KINDS and key is not None:
-                    # Judged at once, so that not all bodies are in memory at the same time.
-                    reconciler.compare(key)
+async def prime(reconciler: Reconciler) -> dict[tuple[str, str], str]:
+    """Fill an empty store with all there is.
+
+    Returns:
+        By kind and namespace the resource version from which a watch goes on.
+    """
+    return {
+        (kind, namespace): await take_in_all(reconciler, kind, namespace)
+        for kind in KINDS
+        for namespace in reconciler.config.namespaces or ("",)
+    }
+
+
+async def take_in_all(reconciler: Reconciler, kind: str, namespace: str) -> str:
+    """Take in every object of a kind, and forget those that are gone.
+
+    Returns:
+        The resource version from which a watch goes on.
+    """
+    store = reconciler.store
+    # Known before listed: what comes while the list is read is not mistaken for gone.
+    known = {
+        (key, thing): uid
+        for key in store.all_keys()
+        if namespace in {"", key[0]}
+        for thing, (uid, _) in store.versions(key).items()
+        if thing[0] == kind
+    }
+    version = ""
+    async for listed, bodies in reconciler.cluster.list_all(kind, namespace):
+        version = listed
+        for body in bodies:
+            take_in(reconciler, None, kind, body)
+            metadata = body["metadata"]
+            key = _key_of(kind, metadata)
+            if key is None:
+                continue
+            thing = (kind, metadata["name"])
+            if known.get((key, thing)) == metadata["uid"]:
+                del known[key, thing]
+            if kind in CHILD_KINDS:
+                # Judged at once, so that not all bodies are in memory at the same time.
+                reconciler.compare(key)
+    for (key, thing), uid in known.items():
+        _forget(reconciler, key, thing, uid)
+    return version
+
+
+def take_in(reconciler: Reconciler, change: str | None, kind: str, body: dict[str, Any]) -> None:
+    """Note an object; `change` is DELETED, or anything else for being there."""
+    if kind == "InferenceService":
+        reconciler.service_seen(change, body)
+    elif kind == "Pod":
+        reconciler.pod_seen(change, body)
+    else:
+        reconciler.child_seen(change, kind, body)
 
 
 async def resync_forever(reconciler: Reconciler) -> None:
     """Look again soon after the start, then every `resync_seconds`.
 
-    Soon, because what went between the first look and kopf's own is announced by nobody. The
-    times are spread, so that replicas do not coincide.
+    Soon, because an InferenceService that went between the first look and kopf's own is announced
+    by nobody. The times are spread, so that replicas do not coincide.
     """
     pause = min(SECOND_LOOK_SECONDS, reconciler.config.resync_seconds)
     while True:
@@ -80,16 +126,19 @@ async def _list_all(reconciler: Reconciler) -> Versions:
     """Everything there is, by InferenceService."""
     found: Versions = {}
     for kind in KINDS:
-        # An API server whose cache lags would seem to have lost what is merely new.
-        at_least = reconciler.store.newest(kind)
         for namespace in reconciler.config.namespaces or ("",):
-            for metadata in await reconciler.cluster.list_metadata(kind, namespace, at_least):
-                own = (metadata["namespace"], metadata["name"])
-                key = own if kind == "InferenceService" else service_of(metadata)
+            async for metadata in reconciler.cluster.list_metadata(kind, namespace):
+                key = _key_of(kind, metadata)
                 if key is not None:
                     version = (metadata["uid"], version_of(metadata))
                     found.setdefault(key, {})[kind, metadata["name"]] = version
     return found
+
+
+def _key_of(kind: str, metadata: Mapping[str, Any]) -> Key | None:
+    if kind == "InferenceService":
+        return (metadata["namespace"], metadata["name"])
+    return service_of(metadata)
 
 
 def _forget(reconciler: Reconciler, key: Key, thing: Thing, uid: str) -> None:
@@ -107,13 +156,4 @@ async def _read(reconciler: Reconciler, key: Key, thing: Thing) -> None:
     kind, name = thing
     body = await reconciler.cluster.get(kind, key[0], name)
     if body is not None:
-        _take_in(reconciler, kind, body)
-
-
-def _take_in(reconciler: Reconciler, kind: str, body: dict[str, Any]) -> None:
-    if kind == "InferenceService":
-        reconciler.service_seen(None, body)
-    elif kind == "Pod":
-        reconciler.pod_seen(None, body)
-    else:
-        reconciler.child_seen(None, kind, body)
+        take_in(reconciler, None, kind, body)

@@ -5,6 +5,7 @@ Left to kopf, an operator that cannot start tries again for ever or ends in a tr
 
 from __future__ import annotations
 
+import asyncio.sslproto
 import socket
 from typing import Any
 
@@ -15,6 +16,9 @@ from inference_operator.config import Config
 from inference_operator.connection import login
 from inference_operator.context import Context
 
+# asyncio gives every TLS connection a buffer of 256 KiB, at once and for good. Answers are small.
+_TLS_BUFFER_BYTES = 64 * 1024
+
 
 async def run_operator(config: Config) -> None:
     """Run until a signal comes.
@@ -22,6 +26,7 @@ async def run_operator(config: Config) -> None:
     Raises:
         ConfigError: the operator cannot start; the message says why and what to do.
     """
+    asyncio.sslproto.SSLProtocol.max_size = _TLS_BUFFER_BYTES
     settings = kopf.OperatorSettings()
     handlers.configure(settings)
     context = Context(config)

@@ -7,11 +7,14 @@ Not a cache of the API: whatever decisions do not need is dropped on arrival. No
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+import msgspec
 
 from inference_operator import names
 from inference_operator.observed import (
@@ -38,6 +41,8 @@ API_VERSIONS = {
     "PodDisruptionBudget": "policy/v1",
 }
 CHILD_KINDS = tuple(API_VERSIONS)
+# Of the Deployment's controller, and never ours.
+_REVISION = "deployment.kubernetes.io/revision"
 
 
 class ReplicasOwner(Enum):
@@ -57,10 +62,10 @@ class Child:
     """One child as it was last seen.
 
     `body` is what drift is judged by, kept only until that was done. `in_sync_with` is the digest
-    of the manifest it was found equal to, `accepted` that of the form which the API server gave to
-    the manifest. `replicas_owner` is about a Deployment, `changed_by` says who else last changed
-    the child. `repairs` counts how often in a row it had to be put right, the last time at
-    `repaired_at` on the monotonic clock.
+    of the manifest it was found equal to, `judged` that of the body which was, `accepted` that of
+    the form which the API server gave to the manifest. `replicas_owner` is about a Deployment,
+    `changed_by` says who else last changed the child. `repairs` counts how often in a row it had
+    to be put right, the last time at `repaired_at` on the monotonic clock.
     """
 
     uid: str
@@ -68,11 +73,30 @@ class Child:
     owner_uid: str
     body: Json | None = None
     in_sync_with: bytes = b""
+    judged: bytes = b""
     accepted: bytes = b""
     replicas_owner: ReplicasOwner = ReplicasOwner.NOBODY
     changed_by: str = ""
     repairs: int = 0
     repaired_at: float = 0.0
+
+    def found_equal_to(self, mark: bytes) -> None:
+        """The body says what the manifest of this digest does: it is no longer needed."""
+        self.in_sync_with = mark
+        if self.body is not None:
+            self.judged, self.body = _fingerprint(self.body), None
+
+    def take_over(self, known: Child) -> None:
+        """What was learnt of an earlier version of the same object still holds."""
+        self.in_sync_with, self.judged, self.accepted = (
+            known.in_sync_with,
+            known.judged,
+            known.accepted,
+        )
+        self.repairs, self.repaired_at = known.repairs, known.repaired_at
+        # Most events are of a status, and leave nothing new to judge.
+        if known.body is None and known.judged and _fingerprint(self.body) == known.judged:
+            self.body = None
 
 
 @dataclass(slots=True)
@@ -117,16 +141,6 @@ class Store:
         if entry.raw:
             known["InferenceService", key[1]] = (entry.uid, entry.version)
         return known
-
-    def newest(self, kind: str) -> int:
-        """The highest resource version known of a kind."""
-        versions = (
-            version
-            for key in self._entries
-            for (known_kind, _), (_, version) in self.versions(key).items()
-            if known_kind == kind
-        )
-        return max(versions, default=0)
 
     def entry(self, key: Key) -> Entry | None:
         """The entry of `key`, if anything is known."""
@@ -189,8 +203,7 @@ class Store:
         if kind == "Deployment":
             child.replicas_owner = _replicas_owner(metadata)
         if known is not None and known.uid == child.uid:
-            child.in_sync_with, child.accepted = known.in_sync_with, known.accepted
-            child.repairs, child.repaired_at = known.repairs, known.repaired_at
+            child.take_over(known)
         entry.children[kind] = child
         self._note(entry, kind, body)
         return True
@@ -247,14 +260,22 @@ def version_of(metadata: Json) -> int:
 def _slim(kind: str, body: Json) -> Json:
     """A child without its status and its history."""
     metadata = body["metadata"]
-    kept = ("name", "namespace", "labels", "annotations", "ownerReferences")
+    kept = ("name", "namespace", "labels", "ownerReferences")
+    slim = {name: metadata[name] for name in kept if name in metadata}
+    annotations = metadata.get("annotations") or {}
+    slim["annotations"] = {key: annotations[key] for key in annotations if key != _REVISION}
     return {
         # Elements of lists do not say what they are.
         "apiVersion": API_VERSIONS[kind],
         "kind": kind,
-        "metadata": {name: metadata[name] for name in kept if name in metadata},
+        "metadata": slim,
         "spec": body.get("spec") or {},
     }
+
+
+def _fingerprint(body: Json | None) -> bytes:
+    """Differs between bodies that differ; of equal ones it may differ by the order of fields."""
+    return hashlib.blake2b(msgspec.json.encode(body), digest_size=16).digest()
 
 
 def _replicas_owner(metadata: Json) -> ReplicasOwner:

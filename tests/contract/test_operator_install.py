@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from inference_operator import __version__, handlers, names
-from inference_operator.cluster import PATHS
 from inference_operator.config import PREFIX, Config
+from inference_operator.resources import PATHS
 from inference_operator.store import CHILD_KINDS
+from inference_operator.watch import WATCHED
 
 ROOT = Path(__file__).parents[2]
 INSTALL = (ROOT / "deploy" / "install.yaml").read_text()
@@ -70,6 +71,9 @@ def test_every_watched_kind_may_be_watched() -> None:
     registry = kopf.get_default_registry()
     selectors = [handler.selector for handler in registry._watching._handlers]
     watched = {(s.group, s.plural or s.any_name) for s in selectors if s is not None}
+    for kind in WATCHED:
+        prefix, plural = PATHS[kind]
+        watched.add((prefix.split("/")[1] if prefix.startswith("apis/") else "", plural))
     allowed = {key for key, verbs in rights("ClusterRole").items() if verbs >= {"list", "watch"}}
     assert watched == allowed
 

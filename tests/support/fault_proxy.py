@@ -28,14 +28,17 @@ class Faults:
 
     `lose_request` says for a method and path that the request never arrives, `lose_answer` that it
     is carried out and its answer lost; `refuse` gives the status to answer instead of asking the
-    API server, 0 for none; `drop_event` says that a watch event is swallowed. `requests` is what
-    has come to the proxy.
+    API server, 0 for none; `drop_event` says that a watch event is swallowed, `expire` for the path
+    of a watch that it is told that it is too old. `requests` is what has come to the proxy, and
+    `cut_watches` breaks those that are under way.
     """
 
     lose_request: Callable[[str, str], bool] | None = None
     lose_answer: Callable[[str, str], bool] | None = None
     refuse: Callable[[str, str], int] | None = None
     drop_event: Callable[[Event], bool] | None = None
+    expire: Callable[[str], bool] | None = None
+    cut_watches: Callable[[], None] = lambda: None
     requests: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -61,6 +64,13 @@ class _Proxy:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._stopped = asyncio.Event()
+        self._watches: set[asyncio.WriteTransport] = set()
+        faults.cut_watches = self._cut_watches
+
+    def _cut_watches(self) -> None:
+        if self._loop is not None:
+            for one in list(self._watches):
+                self._loop.call_soon_threadsafe(one.abort)
 
     def stop(self) -> None:
         if self._loop is not None:
@@ -93,6 +103,9 @@ class _Proxy:
             return web.json_response(refusal, status=status, headers={"Retry-After": "1"})
         if faults.lose_request and faults.lose_request(request.method, request.path):
             return _hang_up(request)
+        if "watch" in request.query and faults.expire and faults.expire(request.path):
+            too_old = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+            return web.json_response({"type": "ERROR", "object": too_old}, dumps=_line)
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
         assert self._session is not None
         async with self._session.request(
@@ -105,7 +118,12 @@ class _Proxy:
             if "watch" in request.query:
                 response = web.StreamResponse(status=answer.status, headers=kept)
                 await response.prepare(request)
-                await self._stream(answer, response)
+                assert request.transport is not None
+                self._watches.add(request.transport)
+                try:
+                    await self._stream(answer, response)
+                finally:
+                    self._watches.discard(request.transport)
                 return response
             body = await answer.read()
             if faults.lose_answer and faults.lose_answer(request.method, request.path):
@@ -124,6 +142,10 @@ class _Proxy:
                         await response.write(line + b"\n")
                     except (ConnectionError, aiohttp.ClientError):
                         return
+
+
+def _line(event: Event) -> str:
+    return json.dumps(event) + "\n"
 
 
 def _hang_up(request: web.Request) -> web.Response:

@@ -62,7 +62,8 @@ class Operator:
     def writes(self) -> float:
         """Calls to the API server that were meant to change something."""
         calls = self.metrics("inference_operator_api_calls_total")
-        return sum(count for labels, count in calls.items() if 'method="GET"' not in labels)
+        reads = ('method="GET"', 'method="WATCH"')
+        return sum(n for labels, n in calls.items() if not any(read in labels for read in reads))
 
     def leads(self) -> bool:
         return self.metrics("inference_operator_leader") == {"": 1.0}

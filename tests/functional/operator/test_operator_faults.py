@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import itertools
+import json
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -123,6 +124,60 @@ def test_events_that_are_lost_are_made_up_for(
         "another Deployment",
     )
     make_ready(kubectl)
+
+
+def test_watches_that_break(
+    kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]
+) -> None:
+    """They go on where they were, whatever happened meanwhile."""
+    fault, kubeconfig = faults
+    operator = start_operator(kubeconfig=kubeconfig, NAMESPACES=kubectl.namespace)
+    kubectl.apply(service(predictor={"maxReplicas": 3}))
+    all_there(kubectl)
+    make_ready(kubectl)
+    fault.refuse = lambda method, _: 503 if method == "GET" else 0
+    before = len(fault.requests)
+    fault.cut_watches()
+    eventually(lambda: len(fault.requests) > before, "an attempt to go on")
+    change = {"spec": {"maxReplicas": 9}}
+    kubectl.run("patch", "hpa", "shapes-predictor", "--type=merge", "-p", json.dumps(change))
+    kubectl.run("delete", "poddisruptionbudget", "shapes-predictor")
+    fault.refuse = None
+    eventually(
+        lambda: present(kubectl, "horizontalpodautoscaler")["spec"]["maxReplicas"] == 3,
+        "the autoscaler as it should be",
+    )
+    present(kubectl, "poddisruptionbudget")
+    assert "is begun anew" in operator.log()
+    assert "went away unnoticed" not in operator.log()
+
+
+def test_watches_that_are_too_old(
+    kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]
+) -> None:
+    """What happened meanwhile is told by nobody; everything is listed again."""
+    fault, kubeconfig = faults
+    operator = start_operator(kubeconfig=kubeconfig, NAMESPACES=kubectl.namespace)
+    kubectl.apply(service(predictor={"maxReplicas": 3}))
+    all_there(kubectl)
+    make_ready(kubectl)
+    fault.refuse = lambda method, _: 503 if method == "GET" else 0
+    before = len(fault.requests)
+    fault.cut_watches()
+    eventually(lambda: len(fault.requests) > before, "an attempt to go on")
+    kubectl.run("delete", "deployment", "shapes-predictor")
+    expired: list[str] = []
+
+    def once(path: str) -> bool:
+        mine = path.endswith("/deployments") and not expired
+        if mine:
+            expired.append(path)
+        return mine
+
+    fault.expire, fault.refuse = once, None
+    present(kubectl, "deployment")
+    assert len(expired) == 1
+    assert "Deployment shapes-predictor went away unnoticed" in operator.log()
 
 
 class OneWrite:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inference_operator.store import ReplicasOwner, Store
+from inference_operator.store import Child, ReplicasOwner, Store
 
 KEY = ("vision", "shapes")
 
@@ -42,6 +42,12 @@ def deployment(version: int, uid: str = "d", replicas: int = 1) -> dict[str, Any
         "spec": {"replicas": replicas},
         "status": {"replicas": replicas},
     }
+
+
+def child(store: Store) -> Child:
+    entry = store.entry(KEY)
+    assert entry is not None
+    return entry.children["Deployment"]
 
 
 def pod(name: str = "p") -> dict[str, Any]:
@@ -93,16 +99,40 @@ def test_a_successor_of_the_same_name_is_not_dropped_with_its_predecessor() -> N
 def test_what_was_judged_stays_judged_until_the_child_is_another() -> None:
     store = Store()
     store.put_child(KEY, "Deployment", deployment(1))
-    entry = store.entry(KEY)
-    assert entry is not None
-    entry.children["Deployment"].in_sync_with = b"mark"
-    store.put_child(KEY, "Deployment", deployment(2))
-    assert entry.children["Deployment"].in_sync_with == b"mark"
-    assert entry.children["Deployment"].body is not None, "to be judged again"
-    assert entry.children["Deployment"].replicas_owner is ReplicasOwner.OPERATOR
-    assert entry.children["Deployment"].changed_by == "kubectl-edit"
+    child(store).found_equal_to(b"mark")
+    assert child(store).body is None
+    store.put_child(KEY, "Deployment", deployment(2, replicas=5))
+    assert child(store).in_sync_with == b"mark"
+    assert child(store).body is not None, "to be judged again"
+    assert child(store).replicas_owner is ReplicasOwner.OPERATOR
+    assert child(store).changed_by == "kubectl-edit"
     store.put_child(KEY, "Deployment", deployment(3, uid="another"))
-    assert entry.children["Deployment"].in_sync_with == b""
+    assert child(store).in_sync_with == b""
+
+
+def test_a_change_of_status_leaves_nothing_to_judge() -> None:
+    store = Store()
+    store.put_child(KEY, "Deployment", deployment(1))
+    child(store).found_equal_to(b"mark")
+    later = deployment(2)
+    later["status"]["replicas"] = 9
+    later["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "1"}
+    assert store.put_child(KEY, "Deployment", later), "it is news all the same"
+    assert child(store).body is None
+    assert child(store).in_sync_with == b"mark"
+    observed = store.observed(KEY).deployment
+    assert observed is not None
+    assert observed.replicas == 9
+
+
+def test_what_waits_to_be_judged_waits_until_it_was() -> None:
+    store = Store()
+    store.put_child(KEY, "Deployment", deployment(1))
+    child(store).found_equal_to(b"mark")
+    store.put_child(KEY, "Deployment", deployment(2, replicas=5))
+    # Back to what was judged, but nobody has looked at what was between.
+    store.put_child(KEY, "Deployment", deployment(3))
+    assert child(store).body is not None
 
 
 @pytest.mark.parametrize(
