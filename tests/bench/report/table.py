@@ -26,7 +26,8 @@ METHOD = """\
 How the serving figures are taken: the same photographs go to every server in turn; the load
 generator ([vegeta](https://github.com/tsenart/vegeta)) has a core of its own and each server the
 rest, with one worker and one engine thread a core; contestants take turns in each of the rounds
-and the table shows medians over the rounds. Every answer is read, and one that does not name what
+and the table shows medians over the rounds, each of two seconds, or four where an answer takes a
+third of one. Every answer is read, and one that does not name what
 the bare engine sees in the picture is no answer. The raw engine is the limit: the same work (the
 whole picture decoded, averaged down by a bicubic filter, inferred) in a loop, without a server, in
 one process a core; all peers do the same inside. The raw engine with OpenCV does less: it decodes

@@ -38,7 +38,7 @@ class Setting:
         cores: The cores of the contestants.
         client_core: The core of the load generator; None lets it share all cores.
         warm: Seconds before each measurement that do not count.
-        seconds: Length of each closed loop.
+        seconds: Length of each closed loop, where the workload does not stretch it.
         open_seconds: Length of each open loop.
     """
 
@@ -113,6 +113,7 @@ class Subject:
     ) -> dict[str, Any]:
         """Figures with ``clients`` that each ask again as soon as they are answered."""
         setting = self._setting
+        seconds = setting.seconds * workload.stretch
         protocol = _protocol(self.contestant, workload)
         readings: dict[str, float] = {}
 
@@ -120,18 +121,18 @@ class Subject:
             time.sleep(setting.warm)
             meter, before = machine.BusyMeter(), self.running.cpu()
             asked = sum(cpu_seconds([generator_pid]).values())
-            time.sleep(setting.seconds)
+            time.sleep(seconds)
             readings["cpu"] = self.running.cpu() - before
             asked = sum(cpu_seconds([generator_pid]).values()) - asked
             readings["others"] = meter.others(readings["cpu"] + asked)
 
-        attack = Attack(clients, 0, setting.warm + setting.seconds, core=setting.client_core)
+        attack = Attack(clients, 0, setting.warm + seconds, core=setting.client_core)
         with self._generator(protocol, pictures) as generator:
             answers = generator.run(attack, read_meters)
         right = [figures.is_right(answer, protocol.read, labels) for answer in answers]
         begin = answers[0].sent + setting.warm if answers else 0.0
-        found = figures.closed(answers, right, begin, setting.seconds)
-        images = found["images_per_second"] * setting.seconds
+        found = figures.closed(answers, right, begin, seconds)
+        images = found["images_per_second"] * seconds
         return {
             **found,
             "cpu_seconds_per_image": round(readings["cpu"] / images, 6) if images else None,

@@ -99,14 +99,15 @@ class ServingBench:
     def _seconds(
         self, contestant: Contestant | str, offered: Sequence[Workload], number: int
     ) -> float:
-        one = self._plan.setting.warm + self._plan.setting.seconds + 0.4
+        setting = self._plan.setting
+        lengths = {w: setting.warm + setting.seconds * w.stretch + 0.4 for w in offered}
         if isinstance(contestant, str):
-            return len(offered) * (one + 1)
-        measured = sum(len(workload.concurrency) for workload in offered)
+            return sum(lengths[workload] + 1 for workload in offered)
+        measured = sum(len(w.concurrency) * lengths[w] for w in offered)
         open_loops = 0.0
         if self._opens(contestant, number):
-            open_loops = 2 * self._plan.setting.open_seconds + PATIENCE
-        return START_GUESS + measured * one + open_loops
+            open_loops = 2 * setting.open_seconds + PATIENCE
+        return START_GUESS + measured + open_loops
 
     def _opens(self, contestant: Contestant, number: int) -> bool:
         """Whether this contestant meets open loops in this round.
@@ -131,7 +132,7 @@ class ServingBench:
                     self._start(model, workload),
                     setting.cores[:count],
                     [picture.path for picture in shown],
-                    raw.Pace(prepared_by, setting.warm, setting.seconds),
+                    raw.Pace(prepared_by, setting.warm, setting.seconds * workload.stretch),
                 )
                 self._taker.add(
                     turn, kind="closed", **_case(workload), processes=count, **found.figures
