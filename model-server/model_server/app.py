@@ -16,6 +16,7 @@ from model_server.registry import Registry
 from model_server.routes import register_routes
 from model_server.routes.errors import register_error_handlers
 from model_server.routes.lifecycle import register_lifecycle
+from model_server.routes.shedding import Shedding
 from model_server.routes.state import State
 from model_server.settings import Settings
 from model_server.tracing import Spans
@@ -37,7 +38,7 @@ def create_app(settings: Settings, registry: Registry, spans: Spans | None = Non
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     metrics = Metrics()
-    app.extensions["model_server"] = State(
+    current = app.extensions["model_server"] = State(
         settings,
         registry,
         metrics,
@@ -51,7 +52,7 @@ def create_app(settings: Settings, registry: Registry, spans: Spans | None = Non
     register_error_handlers(app)
     register_lifecycle(app)
     register_routes(app)
-    app.wsgi_app = _one_leading_slash(app.wsgi_app)  # type: ignore[assignment,method-assign]
+    app.wsgi_app = _one_leading_slash(Shedding(app, current))  # type: ignore[assignment,method-assign]
     return app
 
 

@@ -71,10 +71,11 @@ class Gate:
 
     def _enter(self, context: RequestContext) -> None:
         with self._lock:
-            if self._inside < self.concurrency and not self._waiting:
+            if self._has_place():
                 self._inside += 1
                 return
-            self._check_queue(context)
+            if refused := self._refusal(context):
+                raise refused
             turn = threading.Event()
             self._waiting.append(turn)
         if turn.wait(max(0.0, min(context.seconds_left(), threading.TIMEOUT_MAX))):
@@ -85,15 +86,27 @@ class Gate:
             self._waiting.remove(turn)
         raise DeadlineExceeded("the request's time was up while it waited for its turn")
 
-    def _check_queue(self, context: RequestContext) -> None:
+    def refusal(self, context: RequestContext) -> Overloaded | None:
+        """Why the request would be turned away now; None if it would not. Admits nothing.
+
+        What is known so can be refused before work is done on it. A look only: `admit` decides.
+        The time it takes is the context's stage `queue`.
+        """
+        with context.stage("queue"), self._lock:
+            return None if self._has_place() else self._refusal(context)
+
+    def _has_place(self) -> bool:
+        return self._inside < self.concurrency and not self._waiting
+
+    def _refusal(self, context: RequestContext) -> Overloaded | None:
         waiting = len(self._waiting)
         wait, left = (waiting + 1) * self._pace, context.seconds_left()
         if waiting < self.queue_size and (not waiting or wait <= left):
-            return
+            return None
         reason = f"{self._inside} requests are being worked on and {waiting} are waiting"
         if waiting < self.queue_size:
             reason += f", about {wait:.1f} s; this one's time is up in {left:.1f} s"
-        raise Overloaded(f"{reason}; try again shortly")
+        return Overloaded(f"{reason}; try again shortly")
 
     def _leave(self) -> None:
         with self._lock:

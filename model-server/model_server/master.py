@@ -2,7 +2,8 @@
 
 gunicorn's own stops the old workers as soon as the new ones are forked, long before these have
 loaded their models. HTTP connections then wait in the shared socket, but gRPC's ports belong to
-the workers, and for a moment nobody would listen. It knows nothing of models.
+the workers, and for a moment nobody would listen. When all stop, it first sees to it that nobody
+new connects. It knows nothing of models.
 """
 
 import signal
@@ -10,6 +11,8 @@ import time
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
+
+from model_server.listening import refuse_new
 
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 _POLL_SECONDS = 0.05
@@ -37,3 +40,11 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn is untyped
             self.reap_workers()
             time.sleep(_POLL_SECONDS)
         super().manage_workers()
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stops the workers, which accept who has connected before they close."""
+        # During a change of the program (SIGUSR2) another master has the same sockets.
+        if self.reexec_pid == self.master_pid == 0:
+            for listener in self.LISTENERS:
+                refuse_new(listener.sock)
+        super().stop(graceful)

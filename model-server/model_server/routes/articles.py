@@ -11,12 +11,14 @@ from model_server import encoding
 from model_server.routes import options
 from model_server.routes.intake import picture
 from model_server.routes.lifecycle import streamed
+from model_server.routes.shedding import gated
 from model_server.routes.state import request_context, state
 
 blueprint = Blueprint("articles", __name__)
 
 
 @blueprint.post("/object_detection")
+@gated
 def object_detection() -> Response:
     """Detections as `[{"person": "66%"}]`, `size=WIDTHxHEIGHT`, and BGR nested lists."""
     current, context = state(), request_context()
@@ -39,6 +41,7 @@ def object_detection() -> Response:
 
 
 @blueprint.post("/predict")
+@gated
 def predict() -> Response:
     """The top classes as `{"predictions": [{"label", "probability"}], "success": true}`."""
     current, context = state(), request_context()

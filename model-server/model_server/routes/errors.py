@@ -31,15 +31,16 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
+def document(error: RequestError, path: str) -> dict[str, object]:
+    """The error as the protocol of the URL has it, to be written as JSON."""
+    if path.startswith(_KSERVE):
+        return {"error": error.message, "code": error.code}
+    return {"error": {"code": error.code, "message": error.message}, "success": False}
+
+
 def _answer(error: RequestError) -> Response:
     g.error_code = error.code
-    body: object = {
-        "error": {"code": error.code, "message": error.message},
-        "success": False,
-    }
-    if request.path.startswith(_KSERVE):
-        body = {"error": error.message, "code": error.code}
-    response = jsonify(body)
+    response = jsonify(document(error, request.path))
     response.status_code = error.status
     response.headers.update(error.headers)
     return response

@@ -3,27 +3,23 @@
 One JSON log line a request, with an id that the client can send (`X-Request-Id`) and gets back.
 """
 
-import logging
 import re
 import socket
 import time
 import uuid
 from collections.abc import Iterator
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 
 from model_server.context import RequestContext, Timeline
 from model_server.errors import UnsupportedMediaType
-from model_server.logs import REQUEST_LOGGER
+from model_server.routes.record import Record
 from model_server.routes.state import State, request_context, state
-from model_server.tracing import HEADER, HEADERS, Ended, trace_of
 
-_log = logging.getLogger(REQUEST_LOGGER)
-_REQUEST_ID = "X-Request-Id"
+REQUEST_ID = "X-Request-Id"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 # Probes and scrapes come every few seconds and would bury the requests.
 _QUIET = {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
-_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def register_lifecycle(app: Flask) -> None:
@@ -33,18 +29,24 @@ def register_lifecycle(app: Flask) -> None:
     app.teardown_request(_release)
 
 
-def _begin() -> None:
-    current = state()
-    wanted = request.headers.get(_REQUEST_ID, "")
-    connection = request.environ.get("gunicorn.socket")
-    g.started = time.perf_counter()
-    g.context = RequestContext(
+def new_context(current: State, asked: Request) -> RequestContext:
+    """A context whose time begins now, with the client's id if that is a safe one."""
+    wanted = asked.headers.get(REQUEST_ID, "")
+    context = RequestContext(
         request_id=wanted if _SAFE_ID.fullmatch(wanted) else uuid.uuid4().hex,
         deadline=time.monotonic() + current.settings.timeout_seconds,
         timeline=Timeline() if current.spans else None,
     )
+    connection = asked.environ.get("gunicorn.socket")
     if isinstance(connection, socket.socket):
-        g.context.client_gone = lambda: hung_up(connection)
+        context.client_gone = lambda: hung_up(connection)
+    return context
+
+
+def _begin() -> None:
+    current = state()
+    g.started = time.perf_counter()
+    g.context = new_context(current, request)
     if request.method == "POST":
         _refuse_compressed()
         most = current.settings.max_body_bytes
@@ -101,92 +103,17 @@ def streamed(
 
 def _finish(response: Response) -> Response:
     context = request_context()
-    response.headers[_REQUEST_ID] = context.request_id
+    response.headers[REQUEST_ID] = context.request_id
     response.call_on_close(context.close)
     if request.path in _QUIET:
         return response
-    record = _Record()
+    record = Record(state(), request, context, g.started, g.get("error_code", ""))
+
+    def ended() -> None:
+        record.write(response.status_code, response.content_length or 0)
+
     if response.is_streamed:
-        response.call_on_close(lambda: record.write(response))
+        response.call_on_close(ended)
     else:
-        record.write(response)
+        ended()
     return response
-
-
-class _Record:
-    """The end of one request: its log line and its metrics, also after Flask has let go of it."""
-
-    def __init__(self) -> None:
-        self._state: State = state()
-        self._context = request_context()
-        self._started: float = g.started
-        self._error: str = g.get("error_code", "")
-        self._method, self._path = request.method, request.path
-        self._scheme = request.scheme
-        self._headers = {name: request.headers[name] for name in HEADERS if name in request.headers}
-        self._request_bytes = request.content_length or 0
-        # The rule, not the path: clients must not be able to make up label values.
-        self._routed = request.url_rule is not None
-        self._endpoint = request.url_rule.rule if request.url_rule else "unmatched"
-
-    def write(self, response: Response) -> None:
-        """Counts and logs the request."""
-        context, status = self._context, response.status_code
-        seconds = time.perf_counter() - self._started
-        metrics = self._state.metrics
-        metrics.requests.labels(self._endpoint, context.model, str(status)).inc()
-        metrics.request_seconds.labels(self._endpoint).observe(seconds)
-        metrics.observe_stages(context.model, context.stages)
-        if "inference" in context.stages:
-            metrics.batch_size.labels(context.model).observe(context.batch_size)
-        if status >= 400:
-            metrics.errors.labels(self._endpoint, self._error).inc()
-        trace = trace_of(self._headers.get(HEADER, "")) | self._span(response, seconds)
-        _log.info(
-            "%s %s %s",
-            self._method,
-            self._path,
-            status,
-            extra={
-                "request_id": context.request_id,
-                **trace,
-                "model": context.model,
-                "status": status,
-                "error": self._error,
-                "milliseconds": round(seconds * 1000, 2),
-                "stages_ms": {name: round(s * 1000, 2) for name, s in context.stages.items()},
-                "request_bytes": self._request_bytes,
-                "response_bytes": response.content_length or 0,
-            },
-        )
-
-    def _span(self, response: Response, seconds: float) -> dict[str, str]:
-        """Tells of the request; gives its span's ids."""
-        spans = self._state.spans
-        if spans is None:
-            return {}
-        # Clients must not be able to make up names of spans.
-        method = self._method if self._method in _METHODS else "HTTP"
-        attributes: dict[str, str | int] = {
-            "http.request.method": self._method if self._method in _METHODS else "_OTHER",
-            "http.response.status_code": response.status_code,
-            "http.request.body.size": self._request_bytes,
-            "http.response.body.size": response.content_length or 0,
-            "url.path": self._path,
-            "url.scheme": self._scheme,
-        }
-        if self._routed:
-            attributes["http.route"] = self._endpoint
-        if self._error:
-            attributes["error.type"] = self._error
-        return spans.record(
-            Ended(
-                f"{method} {self._endpoint}" if self._routed else method,
-                self._headers,
-                attributes,
-                response.status_code >= 500,
-                self._started,
-                seconds,
-                self._context,
-            )
-        )

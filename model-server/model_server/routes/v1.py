@@ -13,6 +13,7 @@ from model_server.inference import VisionModel
 from model_server.json_input import parse_json
 from model_server.routes import options
 from model_server.routes.intake import picture, read_body
+from model_server.routes.shedding import gated
 from model_server.routes.state import request_context, state
 
 blueprint = Blueprint("v1", __name__)
@@ -42,6 +43,7 @@ def model(name: str) -> Response:
 
 @blueprint.post("/v1/models/<model:name>:predict")
 @blueprint.post("/v1/models/<model:name>/versions/<version>:predict")
+@gated
 def predict(name: str, version: str = VERSION) -> Response:
     """Predictions for JSON instances, or for the picture that is the body."""
     current = state()

@@ -6,6 +6,7 @@ from model_server import __version__, protocol_v2, rest_v2
 from model_server.errors import InvalidRequest, shown
 from model_server.routes import options
 from model_server.routes.intake import read_body
+from model_server.routes.shedding import gated
 from model_server.routes.state import request_context, state
 
 blueprint = Blueprint("v2", __name__, url_prefix="/v2")
@@ -69,6 +70,7 @@ def model_ready(name: str, version: str = "") -> Response:
 
 @blueprint.post("/models/<model:name>/infer")
 @blueprint.post("/models/<model:name>/versions/<version>/infer")
+@gated
 def infer(name: str, version: str = "") -> Response:
     """Tensors or encoded pictures in, tensors out; each as JSON or in binary form."""
     current, context = state(), request_context()

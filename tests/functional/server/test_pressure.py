@@ -126,6 +126,29 @@ def test_more_than_the_queue_holds_is_503_and_the_rest_is_answered(picture: byte
         assert server.request("/readyz").status == 200
 
 
+def test_a_long_body_that_meets_a_full_queue_gets_its_503(picture: bytes) -> None:
+    body = bytes(16 << 20)  # more than the buffers of two sockets hold
+    with model_server(
+        model=IMAGENET, labels=IMAGENET_LABELS, container_concurrency=1, queue_size=0
+    ) as server:
+        load = Load(server, picture, clients=2)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        kept: list[socket.socket] = []
+
+        def is_refused() -> bool:
+            connection.request("POST", "/predict", body, {"Content-Type": "image/jpeg"})
+            kept.append(connection.sock)
+            response = connection.getresponse()
+            response.read()
+            return response.status == 503
+
+        eventually(is_refused, "a 503", 60)
+        is_refused()  # on the connection that was refused
+        connection.close()
+        assert len(set(kept)) == 1
+        assert set(load.finish()) <= {"200", "503"}
+
+
 def test_clients_that_say_nothing_or_little_block_nobody(picture: bytes) -> None:
     with model_server(
         model=IMAGENET, labels=IMAGENET_LABELS, threads=4, timeout_seconds=2

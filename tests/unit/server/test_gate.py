@@ -72,6 +72,24 @@ def test_one_more_than_may_wait_is_turned_away_at_once() -> None:
     assert caught.value.headers == {"Retry-After": "1"}
 
 
+def test_a_look_says_what_admission_would_say_and_admits_nobody() -> None:
+    gate = Gate(concurrency=1, queue_size=0)
+    assert gate.refusal(context()) is None
+    looking = context()
+    with gate.admit(context()):
+        refused = gate.refusal(looking)
+        with pytest.raises(Overloaded) as caught, gate.admit(context()):
+            pass
+        assert (gate.inside, gate.waiting) == (1, 0)
+    assert refused is not None
+    assert refused.message == caught.value.message
+    assert "queue" in looking.stages
+    assert (gate.inside, gate.waiting) == (0, 0)
+    roomy = Gate(concurrency=1, queue_size=1)
+    with roomy.admit(context()):
+        assert roomy.refusal(context()) is None
+
+
 def test_who_would_wait_longer_than_it_has_time_is_turned_away_at_once() -> None:
     now = [0.0]
     gate = Gate(concurrency=1, queue_size=10, clock=lambda: now[0])
@@ -98,6 +116,9 @@ def test_who_would_wait_longer_than_it_has_time_is_turned_away_at_once() -> None
     with pytest.raises(Overloaded, match=r"about 21\.0 s") as caught, gate.admit(context(15)):
         pass
     assert "3 requests" not in caught.value.message
+    late = gate.refusal(context(15))
+    assert late is not None
+    assert "about 21.0 s" in late.message
     assert gate.waiting == 2
     threads.append(threading.Thread(target=work))  # has half a minute
     threads[-1].start()
