@@ -15,6 +15,9 @@ from model_server.errors import DeadlineExceeded, ImageTooLarge, Overloaded
 
 # How much the latest interval counts in the pace of the queue.
 _LATEST = 0.1
+# How much longer than expected a wait may become. Who would make it only just is refused: it
+# learns that at once, and what is not computed in vain is there for others.
+_MARGIN = 1.2
 
 
 class Gate:
@@ -101,7 +104,7 @@ class Gate:
     def _refusal(self, context: RequestContext) -> Overloaded | None:
         waiting = len(self._waiting)
         wait, left = (waiting + 1) * self._pace, context.seconds_left()
-        if waiting < self.queue_size and (not waiting or wait <= left):
+        if waiting < self.queue_size and (not waiting or wait * _MARGIN <= left):
             return None
         reason = f"{self._inside} requests are being worked on and {waiting} are waiting"
         if waiting < self.queue_size:

@@ -21,6 +21,7 @@ LOAD_GENERATOR = HERE / "load_generator"
 MLSERVER = HERE / "peers" / "mlserver"
 SERVER = ROOT / "model-server" / "model_server"
 BUNDLED = SERVER / "bundled"
+EXAMPLES = ROOT / "deploy" / "examples" / "images"
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 

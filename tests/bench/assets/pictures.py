@@ -1,7 +1,8 @@
 """The same photographs at 0.3, 2 and 12 megapixels.
 
-Scaled from the shared test data, or, where that is absent, drawn from a fixed seed; the run's
-description says which. The scale changes what a server decodes, not what the picture shows.
+Scaled from the shared test data, or, where that is absent, from the examples of this repository,
+in which the bundled detector sees something. The scale changes what a server decodes, not what the
+picture shows.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from bench import paths
 
 SIZES = {"0.3MP": 0.3e6, "2MP": 2e6, "12MP": 12e6}
 PHOTOGRAPHS = ("article_1920x1281.jpg", "parrot.jpg", "cat_720p.jpg", "pets.jpg")
+EXAMPLES = ("whiteboard.jpg", "paper.jpg", "printed.png")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def prepare(size: str) -> list[Picture]:
     """
     area = SIZES[size]
     originals = [path for name in PHOTOGRAPHS if (path := paths.shared(name))]
-    sources = originals or [_drawn(number) for number in range(4)]
+    sources = originals or [paths.EXAMPLES / name for name in EXAMPLES]
     pictures = []
     for source in sources:
         target = paths.cache("pictures", f"{source.stem}-{size}.jpg")
@@ -63,15 +64,3 @@ def _scale(source: Path, target: Path, area: float) -> None:
         pixels, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
     )
     cv2.imwrite(str(target), scaled, [cv2.IMWRITE_JPEG_QUALITY, 90])
-
-
-def _drawn(number: int) -> Path:
-    """A picture of blobs over noise: no photograph, but as much work to decode as one."""
-    target = paths.cache("pictures", f"drawn{number}.jpg")
-    if not target.exists():
-        random = np.random.default_rng(number)
-        coarse = random.integers(0, 256, (15, 20, 3), dtype=np.uint8)
-        pixels = cv2.resize(coarse, (1600, 1200), interpolation=cv2.INTER_CUBIC).astype(np.float32)
-        pixels += random.normal(0, 6, pixels.shape)
-        cv2.imwrite(str(target), np.clip(pixels, 0, 255).astype(np.uint8))
-    return target

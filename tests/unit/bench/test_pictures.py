@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bench import paths
+from bench.assets import pictures
 from bench.vision import opencv, pillow
 
 
@@ -66,3 +69,15 @@ def test_what_is_found_is_drawn() -> None:
     green = np.asarray(drawn)[:, :, 1]
     assert green[60, 20] > 150
     assert green[95, 190] < 60
+
+
+def test_without_shared_data_the_examples_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(paths, "SHARED_DATA", tmp_path / "absent")
+    found = pictures.prepare("0.3MP")
+    assert [picture.name for picture in found] == ["whiteboard", "paper", "printed"]
+    for picture in found:
+        width, height = opencv.jpeg_size(picture.data)
+        assert width * height == pytest.approx(0.3e6, rel=0.01)

@@ -116,6 +116,9 @@ def test_who_would_wait_longer_than_it_has_time_is_turned_away_at_once() -> None
     with pytest.raises(Overloaded, match=r"about 21\.0 s") as caught, gate.admit(context(15)):
         pass
     assert "3 requests" not in caught.value.message
+    # Who would make it only just, if nothing got slower, is not let in either.
+    assert gate.refusal(context(23)) is not None
+    assert gate.refusal(context(26)) is None
     late = gate.refusal(context(15))
     assert late is not None
     assert "about 21.0 s" in late.message
