@@ -7,6 +7,7 @@ credential, because when to try again is the queue's decision. Holds no state ab
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, Self
@@ -203,8 +204,10 @@ class Cluster:
                     if response.status == 401:
                         await self._renew(session)
                     raise_error(response.status, await response.read())
-                async for line in _lines(response.content):
-                    yield decode_event(line)
+                # Silent for too long: it may be dead, and costs little to begin anew.
+                with contextlib.suppress(aiohttp.SocketTimeoutError):
+                    async for line in _lines(response.content):
+                        yield decode_event(line)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
 
