@@ -129,7 +129,7 @@ class Gate:
 
 
 class BodyBudget:
-    """Bytes of request bodies that may be in memory at the same time.
+    """Bytes of request bodies, and of what is made of them, that may be there at the same time.
 
     The queue bounds how many requests wait; this bounds what they weigh.
     """
@@ -156,8 +156,19 @@ class BodyBudget:
                 raise Overloaded("too many bytes of other requests are waiting; try again shortly")
             self._reserved += size
 
+    def grow(self, held: int, size: int) -> None:
+        """Takes `size` more for a request that holds `held`: something larger is made of its body.
+
+        Raises:
+            Overloaded: if not enough is left for it beside others.
+        """
+        with self._lock:
+            if self._reserved > held and self._reserved + size > self.most:
+                raise Overloaded("too many bytes of other requests are waiting; try again shortly")
+            self._reserved += size
+
     def release(self, size: int) -> None:
-        """Gives back what `reserve` took."""
+        """Gives back what `reserve` and `grow` took."""
         with self._lock:
             self._reserved -= size
 

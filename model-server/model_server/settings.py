@@ -116,7 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest request body, in bytes."""
 
     max_waiting_bytes: Positive = 256 * 1024 * 1024
-    """Request bodies held at the same time, in bytes; one more is answered 503."""
+    """Request bodies, and what is made of them, held at the same time, in bytes; more is 503."""
 
     max_image_pixels: Positive = 50_000_000
     """Largest picture, in pixels, checked before it is decoded."""

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from flask import request
 
 from model_server.errors import InvalidRequest, MissingImage, UnsupportedMediaType, shown
-from model_server.json_input import decode_base64, parse_json
+from model_server.json_input import decode_base64, parse_json, parsed_bytes
+from model_server.routes.lifecycle import reserve_more
 
 # What curl --data-binary sends when it is not told otherwise.
 _CURL_DEFAULT = "application/x-www-form-urlencoded"
@@ -29,7 +30,7 @@ def picture() -> bytes:
     if kind == "multipart/form-data":
         return _uploaded()
     if kind == "application/json":
-        return _from_json(read_body())
+        return _from_json(read_json())
     if kind in _RAW or kind.startswith("image/"):
         data = read_body()
         if not data:
@@ -57,8 +58,21 @@ def read_body() -> bytes:
     return data
 
 
+def read_json() -> bytes:
+    """The request's body, whole, of which objects are going to be made.
+
+    Raises:
+        InvalidRequest: if the connection ended before all of it came.
+        Overloaded: if the objects would be too large beside those of other requests.
+    """
+    body = read_body()
+    reserve_more(parsed_bytes(body))
+    return body
+
+
 def _uploaded() -> bytes:
-    read_body()  # kept by Flask, which takes the form out of it
+    body = read_body()  # kept by Flask, which takes the form out of it
+    reserve_more(2 * len(body))  # the file in the form, and its bytes
     upload = request.files.get(_FIELD) or next(iter(request.files.values()), None)
     if upload is None:
         text = request.form.get(_FIELD)

@@ -56,6 +56,17 @@ def _begin() -> None:
         g.reserved = size
 
 
+def reserve_more(size: int) -> None:
+    """Counts `size` bytes more for this request, until it ends.
+
+    Raises:
+        Overloaded: if they do not fit beside those of others.
+    """
+    held = g.get("reserved", 0)
+    state().bodies.grow(held, size)
+    g.reserved = held + size
+
+
 def _refuse_compressed() -> None:
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding != "identity":

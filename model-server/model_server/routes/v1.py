@@ -12,7 +12,7 @@ from model_server.errors import UnknownModel, shown
 from model_server.inference import VisionModel
 from model_server.json_input import parse_json
 from model_server.routes import options
-from model_server.routes.intake import picture, read_body
+from model_server.routes.intake import picture, read_json
 from model_server.routes.shedding import gated
 from model_server.routes.state import request_context, state
 
@@ -62,7 +62,7 @@ def predict(name: str, version: str = VERSION) -> Response:
 def _instances(served: VisionModel, wanted: protocol_v1.Wanted) -> Response:
     current, context = state(), request_context()
     options.accepted((options.JSON,))
-    document = parse_json(read_body())
+    document = parse_json(read_json())
     instances = protocol_v1.parse_instances(document, served, current.settings.max_instances)
     with current.gate.admit(context):
         predictions = protocol_v1.predict(served, instances, wanted, context)

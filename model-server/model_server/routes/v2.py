@@ -5,7 +5,7 @@ from flask import Blueprint, Response, jsonify, request
 from model_server import __version__, protocol_v2, rest_v2
 from model_server.errors import InvalidRequest, shown
 from model_server.routes import options
-from model_server.routes.intake import read_body
+from model_server.routes.intake import read_json
 from model_server.routes.shedding import gated
 from model_server.routes.state import request_context, state
 
@@ -78,7 +78,7 @@ def infer(name: str, version: str = "") -> Response:
     protocol_v2.check_version(model, version)
     options.refuse_unknown(())
     most = current.settings.max_instances
-    wanted = rest_v2.parse_request(read_body(), _json_length(), model, most)
+    wanted = rest_v2.parse_request(read_json(), _json_length(), model, most)
     with current.gate.admit(context):
         answer = protocol_v2.infer(model, wanted, most, context)
         with context.stage("encode"):

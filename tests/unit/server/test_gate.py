@@ -177,6 +177,23 @@ def test_bodies_of_all_requests_share_a_budget() -> None:
     assert budget.reserved == 0
 
 
+def test_what_is_made_of_a_body_counts_too() -> None:
+    budget = BodyBudget(100)
+    budget.reserve(10)
+    budget.grow(10, 500)  # alone, anything goes
+    budget.release(510)
+    budget.reserve(10)
+    budget.reserve(20)
+    budget.grow(10, 70)
+    with pytest.raises(Overloaded):
+        budget.grow(20, 1)
+    assert budget.reserved == 100
+    budget.release(80)
+    budget.grow(20, 500)
+    budget.release(520)
+    assert budget.reserved == 0
+
+
 def test_pictures_wait_until_there_is_memory_for_them() -> None:
     budget = PictureBudget(100 << 20)
     budget.take(60 << 20, context())

@@ -1,5 +1,6 @@
 """What surrounds a request: ids, log lines, metrics, probes, deadlines."""
 
+import base64
 import io
 import logging
 import socket
@@ -112,6 +113,39 @@ def test_bodies_are_counted_while_their_requests_last(client: Client, picture: b
     refused = server.post("/predict", data=picture)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     assert bodies.reserved == 20
+
+
+PIXELS = [[[0.5] * 3] * 8] * 8
+TENSOR = {"name": "image", "shape": [1, 8, 8, 3], "datatype": "FP32", "data": [0.5] * 192}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/models/colours:predict", {"instances": [PIXELS]}),
+        ("/v2/models/colours/infer", {"inputs": [TENSOR]}),
+        ("/predict", {"image": "PICTURE"}),
+        ("/predict", None),
+    ],
+)
+def test_what_is_made_of_a_body_is_counted_too(
+    client: Client, picture: bytes, path: str, body: dict[str, Any] | None
+) -> None:
+    if body is None:
+        head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        data, kind = head + picture + b"\r\n--b--\r\n", "multipart/form-data; boundary=b"
+    else:
+        text = orjson.dumps(body).replace(b"PICTURE", base64.b64encode(picture))
+        data, kind = text, "application/json"
+    server = client(max_waiting_bytes=len(data) + 200)
+    bodies = server.application.extensions["model_server"].bodies
+    bodies.reserve(100)
+    refused = server.post(path, data=data, content_type=kind)
+    assert refused.status_code == 503, "the body fits beside the other, its objects do not"
+    assert bodies.reserved == 100
+    bodies.release(100)
+    assert server.post(path, data=data, content_type=kind).status_code == 200
+    assert bodies.reserved == 0
 
 
 def test_compressed_bodies_are_refused(client: Client, picture: bytes) -> None:
