@@ -111,3 +111,45 @@ def test_a_failure_inside_says_nothing_about_it(client: Client, monkeypatch: Any
     assert response.status_code == 500
     assert response.get_json()["error"]["code"] == "InferenceFailed"
     assert "secret" not in response.text
+
+
+class Noted(io.BytesIO):
+    """A body that notes how it is read."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.asked: list[int | None] = []
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.asked.append(size)
+        return super().read(size)
+
+
+@pytest.mark.parametrize("kind", ["image/png", "multipart/form-data; boundary=b"])
+def test_a_body_is_read_at_once(client: Client, picture: bytes, kind: str) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    body = head + picture + b"\r\n--b--\r\n" if "form" in kind else picture
+    stream = Noted(body)
+    given = {
+        "wsgi.input": stream,
+        "wsgi.input_terminated": True,
+        "CONTENT_LENGTH": str(len(body)),
+        "CONTENT_TYPE": kind,
+    }
+    response = client().post("/predict", environ_overrides=given)
+    assert response.status_code == 200
+    assert stream.asked == [len(body)]
+
+
+def test_a_body_that_is_too_long_is_not_read(client: Client, picture: bytes) -> None:
+    stream = Noted(picture)
+    given = {
+        "wsgi.input": stream,
+        "wsgi.input_terminated": True,
+        "CONTENT_LENGTH": str(len(picture)),
+    }
+    server = client(max_body_bytes=len(picture) - 1)
+    response = server.post("/predict", content_type="image/png", environ_overrides=given)
+    assert response.status_code == 413
+    assert response.get_json()["error"]["code"] == "PayloadTooLarge"
+    assert stream.asked == []
