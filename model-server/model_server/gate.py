@@ -17,7 +17,7 @@ from model_server.errors import DeadlineExceeded, ImageTooLarge, Overloaded
 _LATEST = 0.1
 # How much longer than expected a wait may become. Who would make it only just is refused: it
 # learns that at once, and what is not computed in vain is there for others.
-_MARGIN = 1.2
+_MARGIN = 1.1
 
 
 class Gate:

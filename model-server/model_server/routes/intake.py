@@ -62,8 +62,8 @@ def read_body() -> bytes:
     else:
         if announced > state().settings.max_body_bytes:
             raise RequestEntityTooLarge
-        # Flask asks for 64 KiB at a time, and gunicorn copies all that it holds each time: five
-        # milliseconds a megabyte.
+        # Flask asks for 64 KiB at a time, and gunicorn copies all that it holds each time: 2.1
+        # instead of 1.5 ms for a megabyte.
         data = request.environ["wsgi.input"].read(announced)
     if announced is not None and len(data) < announced:
         raise InvalidRequest(f"the body ended after {len(data)} of {announced} bytes")
