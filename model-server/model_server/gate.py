@@ -144,23 +144,16 @@ class BodyBudget:
         """Bytes in use."""
         return self._reserved
 
-    def reserve(self, size: int) -> None:
+    def reserve(self, size: int, held: int = 0) -> None:
         """Takes a part of the budget; give it back with `release`.
 
-        Raises:
-            Overloaded: if not enough is left. A body that exceeds the whole budget is let in when
-                no other is there.
-        """
-        with self._lock:
-            if self._reserved and self._reserved + size > self.most:
-                raise Overloaded("too many bytes of other requests are waiting; try again shortly")
-            self._reserved += size
-
-    def grow(self, held: int, size: int) -> None:
-        """Takes `size` more for a request that holds `held`: something larger is made of its body.
+        Args:
+            size: In bytes.
+            held: Bytes that the same request has already: something larger is made of its body.
 
         Raises:
-            Overloaded: if not enough is left for it beside others.
+            Overloaded: if not enough is left. What exceeds the whole budget is let in when no other
+                request is there.
         """
         with self._lock:
             if self._reserved > held and self._reserved + size > self.most:
@@ -168,7 +161,7 @@ class BodyBudget:
             self._reserved += size
 
     def release(self, size: int) -> None:
-        """Gives back what `reserve` and `grow` took."""
+        """Gives back what `reserve` took."""
         with self._lock:
             self._reserved -= size
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, NotRequired, TypedDict
+from typing import Any, NoReturn, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
 from inference_operator.errors import ApiError, ApiUnavailableError
 
+T = TypeVar("T")
 _SHOWN = 200
 
 
@@ -60,10 +61,7 @@ def decode(raw: bytes) -> dict[str, Any]:
     Raises:
         ApiUnavailableError: it is none: proxies in front of the API server answer in HTML.
     """
-    try:
-        return _ANYTHING.decode(raw)
-    except ValueError as error:
-        raise _not_its_answer(raw) from error
+    return _decoded(_ANYTHING, raw)
 
 
 def decode_metadata(raw: bytes) -> MetadataList:
@@ -72,8 +70,12 @@ def decode_metadata(raw: bytes) -> MetadataList:
     Raises:
         ApiUnavailableError: it is none.
     """
+    return _decoded(_METADATA_LIST, raw)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
     try:
-        return _METADATA_LIST.decode(raw)
+        return decoder.decode(raw)
     except ValueError as error:
         raise _not_its_answer(raw) from error
 

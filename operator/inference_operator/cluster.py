@@ -99,12 +99,12 @@ class Cluster:
             "force": "true" if force else "false",
             "fieldValidation": "Strict",
         }
-        return await self._request("PATCH", path_of(manifest), query, manifest, _APPLY)
+        return decode(await self._ask("PATCH", path_of(manifest), query, manifest, _APPLY))
 
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         """One object, None when it is not there."""
         try:
-            return await self._request("GET", path(kind, namespace, name))
+            return decode(await self._ask("GET", path(kind, namespace, name)))
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -114,7 +114,7 @@ class Cluster:
         """Delete exactly the object `uid`; one that is gone already is fine."""
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         try:
-            await self._request("DELETE", path(kind, namespace, name), body=options)
+            decode(await self._ask("DELETE", path(kind, namespace, name), body=options))
         except ApiError as error:
             if error.status not in {404, 409}:
                 raise
@@ -127,7 +127,7 @@ class Cluster:
         query = {"fieldManager": names.FIELD_MANAGER}
         body = {"metadata": {"uid": uid}, "status": patch}
         try:
-            return await self._request("PATCH", where, query, body, _MERGE)
+            return decode(await self._ask("PATCH", where, query, body, _MERGE))
         except ApiError as error:
             # 409 and 422 are the answers to a uid that is another's by now.
             if error.status in {404, 409}:
@@ -137,12 +137,14 @@ class Cluster:
     async def create(self, kind: str, namespace: str, manifest: Json) -> dict[str, Any]:
         """Create an object; a 409 says that it exists."""
         query = {"fieldManager": names.FIELD_MANAGER}
-        return await self._request("POST", path(kind, namespace), query, manifest)
+        return decode(await self._ask("POST", path(kind, namespace), query, manifest))
 
     async def replace(self, kind: str, namespace: str, manifest: Json) -> dict[str, Any]:
         """Replace an object at its resource version; a 409 says that another was faster."""
         where = path(kind, namespace, manifest["metadata"]["name"])
-        return await self._request("PUT", where, {"fieldManager": names.FIELD_MANAGER}, manifest)
+        return decode(
+            await self._ask("PUT", where, {"fieldManager": names.FIELD_MANAGER}, manifest)
+        )
 
     async def list_all(
         self, kind: str, namespace: str = ""
@@ -153,7 +155,7 @@ class Cluster:
         """
         query = {"limit": str(_CHUNK), **selection(kind)}
         while True:
-            answer = await self._request("GET", path(kind, namespace), query)
+            answer = decode(await self._ask("GET", path(kind, namespace), query))
             yield answer["metadata"]["resourceVersion"], answer.get("items") or []
             further = answer["metadata"].get("continue")
             if not further:
@@ -210,16 +212,6 @@ class Cluster:
                         yield decode_event(line)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
-
-    async def _request(
-        self,
-        method: str,
-        where: str,
-        query: Mapping[str, str] | None = None,
-        body: Json | None = None,
-        content_type: str = "application/json",
-    ) -> dict[str, Any]:
-        return decode(await self._ask(method, where, query, body, content_type))
 
     async def _ask(
         self,

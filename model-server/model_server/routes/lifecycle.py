@@ -52,8 +52,7 @@ def _begin() -> None:
         most = current.settings.max_body_bytes
         announced = request.content_length
         size = most if announced is None else min(announced, most)
-        current.bodies.reserve(size)
-        g.reserved = size
+        reserve_more(size)
 
 
 def reserve_more(size: int) -> None:
@@ -63,7 +62,7 @@ def reserve_more(size: int) -> None:
         Overloaded: if they do not fit beside those of others.
     """
     held = g.get("reserved", 0)
-    state().bodies.grow(held, size)
+    state().bodies.reserve(size, held)
     g.reserved = held + size
 
 

@@ -126,12 +126,8 @@ def test_events_that_are_lost_are_made_up_for(
     make_ready(kubectl)
 
 
-def test_watches_that_break(
-    kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]
-) -> None:
-    """They go on where they were, whatever happened meanwhile."""
-    fault, kubeconfig = faults
-    operator = start_operator(kubeconfig=kubeconfig, NAMESPACES=kubectl.namespace)
+def blind(kubectl: Kubectl, fault: Faults) -> None:
+    """A service that is ready, and from then on an operator that sees nothing."""
     kubectl.apply(service(predictor={"maxReplicas": 3}))
     all_there(kubectl)
     make_ready(kubectl)
@@ -139,6 +135,15 @@ def test_watches_that_break(
     before = len(fault.requests)
     fault.cut_watches()
     eventually(lambda: len(fault.requests) > before, "an attempt to go on")
+
+
+def test_watches_that_break(
+    kubectl: Kubectl, start_operator: StartOperator, faults: tuple[Faults, str]
+) -> None:
+    """They go on where they were, whatever happened meanwhile."""
+    fault, kubeconfig = faults
+    operator = start_operator(kubeconfig=kubeconfig, NAMESPACES=kubectl.namespace)
+    blind(kubectl, fault)
     change = {"spec": {"maxReplicas": 9}}
     kubectl.run("patch", "hpa", "shapes-predictor", "--type=merge", "-p", json.dumps(change))
     kubectl.run("delete", "poddisruptionbudget", "shapes-predictor")
@@ -158,13 +163,7 @@ def test_watches_that_are_too_old(
     """What happened meanwhile is told by nobody; everything is listed again."""
     fault, kubeconfig = faults
     operator = start_operator(kubeconfig=kubeconfig, NAMESPACES=kubectl.namespace)
-    kubectl.apply(service(predictor={"maxReplicas": 3}))
-    all_there(kubectl)
-    make_ready(kubectl)
-    fault.refuse = lambda method, _: 503 if method == "GET" else 0
-    before = len(fault.requests)
-    fault.cut_watches()
-    eventually(lambda: len(fault.requests) > before, "an attempt to go on")
+    blind(kubectl, fault)
     kubectl.run("delete", "deployment", "shapes-predictor")
     expired: list[str] = []
 

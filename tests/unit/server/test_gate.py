@@ -180,16 +180,16 @@ def test_bodies_of_all_requests_share_a_budget() -> None:
 def test_what_is_made_of_a_body_counts_too() -> None:
     budget = BodyBudget(100)
     budget.reserve(10)
-    budget.grow(10, 500)  # alone, anything goes
+    budget.reserve(500, held=10)  # alone, anything goes
     budget.release(510)
     budget.reserve(10)
     budget.reserve(20)
-    budget.grow(10, 70)
+    budget.reserve(70, held=10)
     with pytest.raises(Overloaded):
-        budget.grow(20, 1)
+        budget.reserve(1, held=20)
     assert budget.reserved == 100
     budget.release(80)
-    budget.grow(20, 500)
+    budget.reserve(500, held=20)
     budget.release(520)
     assert budget.reserved == 0
 
