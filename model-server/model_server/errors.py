@@ -10,7 +10,7 @@ knows Flask: the routes turn these into responses.
     |   |-- UnsupportedMediaType 415, NotAcceptable 406
     |   |-- PayloadTooLarge 413, ImageTooLarge 413
     |   |-- UnknownModel 404, UnknownPath 404, MethodNotAllowed 405
-    |   |-- Overloaded 503, DeadlineExceeded 504, ClientGone 499
+    |   |-- Overloaded 503, DeadlineExceeded 504, BodyTooSlow 408, ClientGone 499
     |   `-- InferenceFailed 500
     `-- StartupError            (reason)
         |-- InvalidSettings, InvalidModel, WarmUpFailed, GoldenImageFailed
@@ -101,6 +101,12 @@ class ImageTooLarge(RequestError):
     """The picture would have more pixels than the limit once decoded."""
 
     status = 413
+
+
+class BodyTooSlow(RequestError):
+    """The request's time was up before its body had come."""
+
+    status = 408
 
 
 class UnknownModel(RequestError):

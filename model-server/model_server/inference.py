@@ -176,6 +176,11 @@ class VisionModel:
         return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
 
     @property
+    def batches(self) -> bool:
+        """Whether requests are computed together: the settings say so and the model can."""
+        return self._batcher.enabled
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the model's files, hex; empty for one that was made without any."""
         return self._digest()

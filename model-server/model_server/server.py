@@ -96,6 +96,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         for name in registry.names:
             model = registry.get(name)
             _log.info("serving %s", name, extra={"format": model.info.format, "task": model.task})
+            if self._settings.max_batch_size > 1 and not model.batches:
+                _log.warning("%s takes one picture at a time: max-batch-size has no effect", name)
         self._spans = start_spans(os.environ)
         app = create_app(self._settings, registry, self._spans)
         self._start_grpc(app)

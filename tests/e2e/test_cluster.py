@@ -87,12 +87,13 @@ def echo(kubectl: Kubectl, images: dict[str, str]) -> list[str]:
 
 
 def test_what_a_pod_and_its_owner_can_do(kubectl: Kubectl, echo: list[str]) -> None:
-    # By name, from inside a pod: DNS and the Service; both pods get their share.
+    # By name, from inside a pod: DNS and the Service; both pods get their share. Pods are ready
+    # before kube-proxy has sent anybody to them, by a second or more on a busy machine.
     def ask(url: str) -> str:
         return kubectl.run("exec", echo[0], "--", PYTHON, "-c", ASK, url).strip()
 
     name = f"echo-clusterip.{kubectl.namespace}.svc.cluster.local"
-    assert ask(f"http://{name}/") in echo
+    eventually(lambda: ask(f"http://{name}/") in echo, "a pod answers by the Service's name")
     seen: set[str] = set()
 
     def both() -> bool:
@@ -122,7 +123,14 @@ def test_a_load_balancer_gets_an_address_that_answers(kubectl: Kubectl, echo: li
         return str(ingress[0].get("ip", ""))
 
     external = eventually(address, "an external address")
-    assert urlopen(f"http://{external}/", timeout=5).read().decode() in echo
+
+    def answer() -> str:
+        try:
+            return urlopen(f"http://{external}/", timeout=5).read().decode()  # type: ignore[no-any-return]
+        except OSError as error:
+            raise AssertionError(error) from None
+
+    assert eventually(answer, "a pod answers at the external address") in echo
 
 
 def test_figures_of_pods_follow_their_load(kubectl: Kubectl, echo: list[str]) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from support.isvc import PICTURE, classify, inference_service, wait_ready
 from support.kube import Kubectl, Manifest
 from support.pods import PYTHON, send_files, start_model_host, wait_pod_ready
+from support.poll import eventually
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tests" / "support" / "tf_classifier.py"
@@ -42,6 +46,26 @@ def check_answer(kubectl: Kubectl, name: str, models: Path) -> None:
         assert abs(prediction["probability"] - expected[prediction["label"]]) < 0.02
 
 
+def batches(base: str, upper: str) -> float:
+    """How many requests were computed in batches of `upper` or fewer."""
+    metrics = urlopen(f"{base}/metrics", timeout=30).read().decode()  # noqa: S310 - loopback
+    counts = re.findall(rf'model_server_batch_size_bucket{{le="{upper}"[^}}]*}} (\S+)', metrics)
+    return sum(map(float, counts))
+
+
+def check_batches(kubectl: Kubectl, name: str) -> None:
+    """Of eight requests at a time some are computed together, and no more than are allowed."""
+    with kubectl.port_forward(f"svc/{name}-predictor") as base, ThreadPoolExecutor(8) as pool:
+
+        def some_together() -> float:
+            answers = list(pool.map(lambda _: classify(base, PICTURE), range(16)))
+            assert len({answer["predictions"][0]["label"] for answer in answers}) == 1
+            return batches(base, "4.0") - batches(base, "2.0")
+
+        eventually(some_together, "batches of three or four requests")
+        assert batches(base, "4.0") == batches(base, "+Inf")
+
+
 def test_a_savedmodel_archive(kubectl: Kubectl, images: dict[str, str], models: Path) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
@@ -55,9 +79,12 @@ def test_a_savedmodel_archive(kubectl: Kubectl, images: dict[str, str], models: 
         "env": [{"name": "MODEL_SERVER_PREPROCESSING", "value": "none"}],
         "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}},
     }
-    kubectl.apply(inference_service("saved", {"model": model}))
+    batcher = {"maxBatchSize": 4, "maxLatency": 500}
+    predictor = {"model": model, "batcher": batcher, "containerConcurrency": 8}
+    kubectl.apply(inference_service("saved", predictor))
     wait_ready(kubectl, "saved", READY_WITHIN_S)
     check_answer(kubectl, "saved", models)
+    check_batches(kubectl, "saved")
 
 
 @pytest.fixture

@@ -35,6 +35,21 @@ RECEIVE = (
     "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/data')"
 )
 
+# A Service is Ready before kube-proxy has sent anybody to its pods, so the first connection may be
+# refused; from the first one that is not, none may be.
+WAIT_SCRIPT = """
+import os, socket, sys, time
+while not os.path.exists('/tmp/go'): time.sleep(0.05)
+routed_by = time.monotonic() + 30
+while True:
+    try:
+        socket.create_connection((sys.argv[1], 80), timeout=5).close()
+        break
+    except OSError:
+        if time.monotonic() > routed_by: raise
+        time.sleep(0.2)
+"""
+
 # Closed loop of THREADS connections, one new connection a request, as independent users would
 # arrive; it ends by itself after MAX_SECONDS or when /tmp/stop appears.
 LOAD_SCRIPT = """
@@ -43,29 +58,34 @@ host, path, accept, threads, max_seconds, picture = sys.argv[1:7]
 body = open(picture, 'rb').read()
 deadline = time.monotonic() + float(max_seconds)
 lock = threading.Lock()
-sent, failures, slowest = 0, [], 0.0
+sent, failures, slowest, statuses, hints = 0, [], 0.0, {}, 0
 def work():
-    global sent, slowest
+    global sent, slowest, hints
     while time.monotonic() < deadline and not os.path.exists('/tmp/stop'):
         begin = time.monotonic()
+        status, hint = 0, None
         try:
             connection = http.client.HTTPConnection(host, 80, timeout=30)
             headers = {'Content-Type': 'application/octet-stream', 'Accept': accept}
             connection.request('POST', path, body, headers)
             answer = connection.getresponse()
             answer.read()
-            failure = None if answer.status == 200 else f'status {answer.status}'
+            status, hint = answer.status, answer.getheader('Retry-After')
+            failure = None if status == 200 else f'status {status}'
             connection.close()
         except Exception as error:
             failure = repr(error)
         with lock:
             sent += 1
             slowest = max(slowest, time.monotonic() - begin)
+            statuses[status] = statuses.get(status, 0) + 1
+            hints += hint is not None
             if failure:
                 failures.append([round(time.time(), 3), failure])
 workers = [threading.Thread(target=work) for _ in range(int(threads))]
 [w.start() for w in workers]; [w.join() for w in workers]
 counts = {'sent': sent, 'failed': len(failures), 'slowest_s': round(slowest, 3)}
+counts |= {'statuses': statuses, 'retry_after': hints}
 print(json.dumps({**counts, 'failures': failures[:20]}))
 """
 
@@ -144,7 +164,12 @@ class Load:
     name: str
 
     def stop(self) -> dict[str, Any]:
-        """End the load and return sent, failed, failures and slowest_s."""
+        """End the load and return what it counted.
+
+        `sent`; `failed`, all that was not answered 200, and the first of these `failures`;
+        `statuses`, answers by status, those without any as "0"; `retry_after`, answers that said
+        when to try again; `slowest_s`.
+        """
         self.kubectl.run("exec", self.name, "--", PYTHON, "-c", "open('/tmp/stop', 'w').close()")
 
         def report() -> dict[str, Any] | None:
@@ -157,10 +182,9 @@ class Load:
 def start_load(kubectl: Kubectl, image: str, host: str, picture: Path, threads: int = 2) -> Load:
     """Start a bounded closed-loop load on a Service of this cluster's."""
     name = "load"
-    wait = "import os, time\nwhile not os.path.exists('/tmp/go'): time.sleep(0.05)\n"
     boxes = "application/vnd.inference-operator.detections+json"
     arguments = [host, "/object_detection", boxes, str(threads), "300", "/data/picture"]
-    kubectl.apply(helper_pod(name, image, [PYTHON, "-c", wait + LOAD_SCRIPT, *arguments]))
+    kubectl.apply(helper_pod(name, image, [PYTHON, "-c", WAIT_SCRIPT + LOAD_SCRIPT, *arguments]))
     wait_pod_ready(kubectl, name)
     send_files(kubectl, name, {"picture": picture.read_bytes()})
     kubectl.run("exec", name, "--", PYTHON, "-c", "open('/tmp/go', 'w').close()")

@@ -9,11 +9,18 @@ from collections.abc import Mapping
 from itertools import chain
 
 from flask import request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from model_server.errors import InvalidRequest, MissingImage, UnsupportedMediaType, shown
+from model_server.errors import (
+    BodyTooSlow,
+    InvalidRequest,
+    MissingImage,
+    RequestError,
+    UnsupportedMediaType,
+    shown,
+)
 from model_server.json_input import decode_base64, parse_json, parsed_bytes
-from model_server.routes.lifecycle import reserve_more
+from model_server.routes.lifecycle import is_connected, reserve_more
 from model_server.routes.state import state
 
 # What curl --data-binary sends when it is not told otherwise.
@@ -53,12 +60,16 @@ def read_body() -> bytes:
     """The request's body, whole; it can be read once.
 
     Raises:
+        BodyTooSlow: if the request's time was up before all of it came.
         InvalidRequest: if the connection ended before all of it came.
         RequestEntityTooLarge: if it is longer than the server accepts.
     """
     announced = request.content_length
     if announced is None or not request.environ.get("wsgi.input_terminated"):
-        data = request.get_data()
+        try:
+            data = request.get_data()
+        except ClientDisconnected:
+            raise _cut_short("a part of the body") from None
     else:
         if announced > state().settings.max_body_bytes:
             raise RequestEntityTooLarge
@@ -66,15 +77,23 @@ def read_body() -> bytes:
         # instead of 1.5 ms for a megabyte.
         data = request.environ["wsgi.input"].read(announced)
     if announced is not None and len(data) < announced:
-        raise InvalidRequest(f"the body ended after {len(data)} of {announced} bytes")
+        raise _cut_short(f"{len(data)} of {announced} bytes of the body")
     return data
+
+
+def _cut_short(what_came: str) -> RequestError:
+    if is_connected(request):
+        # The client has not ended it, so the worker has: see `worker.Worker.murder_pending`.
+        seconds = state().settings.timeout_seconds
+        return BodyTooSlow(f"only {what_came} came within the {seconds:g} s that a request has")
+    return InvalidRequest(f"the connection ended after {what_came}")
 
 
 def read_json() -> bytes:
     """The request's body, whole, of which objects are going to be made.
 
     Raises:
-        InvalidRequest: if the connection ended before all of it came.
+        BodyTooSlow, InvalidRequest, RequestEntityTooLarge: as `read_body`.
         Overloaded: if the objects would be too large beside those of other requests.
     """
     body = read_body()

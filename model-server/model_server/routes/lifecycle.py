@@ -18,6 +18,7 @@ from model_server.routes.state import State, request_context, state
 
 REQUEST_ID = "X-Request-Id"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_TCP_ESTABLISHED = 1  # netinet/tcp.h
 # Probes and scrapes come every few seconds and would bury the requests.
 _QUIET = {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 
@@ -37,8 +38,8 @@ def new_context(current: State, asked: Request) -> RequestContext:
         deadline=time.monotonic() + current.settings.timeout_seconds,
         timeline=Timeline() if current.spans else None,
     )
-    connection = asked.environ.get("gunicorn.socket")
-    if isinstance(connection, socket.socket):
+    connection = _connection(asked)
+    if connection is not None:
         context.client_gone = lambda: hung_up(connection)
     return context
 
@@ -78,6 +79,24 @@ def _release(_error: BaseException | None) -> None:
     reserved = g.pop("reserved", None)
     if reserved is not None:
         state().bodies.release(reserved)
+
+
+def _connection(asked: Request) -> socket.socket | None:
+    connection = asked.environ.get("gunicorn.socket")
+    return connection if isinstance(connection, socket.socket) else None
+
+
+def is_connected(asked: Request) -> bool:
+    """Whether the client's side of the connection is open, though ours may no longer read it."""
+    connection = _connection(asked)
+    if connection is None:
+        return False
+    try:
+        # tcp(7): the structure begins with the state of the connection, a byte.
+        state_of_tcp = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    except OSError:
+        return False
+    return state_of_tcp == _TCP_ESTABLISHED
 
 
 def hung_up(connection: socket.socket) -> bool:

@@ -23,6 +23,8 @@ from support.model_server import (
 from support.poll import eventually
 
 REFUSED = "refused"
+PREDICT = "/v1/models/imagenet:predict"
+TYPES = {"/predict": "image/jpeg", PREDICT: "application/json"}
 
 
 class Load:
@@ -186,13 +188,45 @@ def connect(server: RunningServer) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port))
 
 
-def test_a_body_that_is_cut_short_is_a_typed_error(picture: bytes, imagenet: RunningServer) -> None:
+def head_of(path: str) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {TYPES[path]}\r\n".encode()
+
+
+BODIES_IN_PART = [
+    (b"Content-Length: 1000\r\n\r\n", "0 of 1000 bytes"),
+    (b"Content-Length: 1000\r\n\r\nabc", "3 of 1000 bytes"),
+    (b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", "a part"),
+    (b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n", "a part"),
+]
+
+
+@pytest.mark.parametrize("path", TYPES)
+@pytest.mark.parametrize(("sent", "came"), BODIES_IN_PART)
+def test_a_body_that_is_cut_short_is_a_typed_error(
+    path: str, sent: bytes, came: str, picture: bytes, imagenet: RunningServer
+) -> None:
     with connect(imagenet) as client:
-        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+        client.sendall(head_of(path) + sent)
         client.shutdown(socket.SHUT_WR)
-        answer = client.recv(65536)
-    assert answer.startswith(b"HTTP/1.1 400")
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert answer.status == 400
+        assert f"the connection ended after {came} of the body" in answer.read().decode()
     assert imagenet.post("/predict", picture).status == 200
+
+
+@pytest.mark.parametrize("path", TYPES)
+@pytest.mark.parametrize(("sent", "came"), BODIES_IN_PART)
+def test_a_body_that_does_not_come_in_time_is_408(path: str, sent: bytes, came: str) -> None:
+    with model_server(name="imagenet", timeout_seconds=1) as server, connect(server) as client:
+        client.sendall(head_of(path) + sent)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        assert answer.status == 408
+        assert f"only {came} of the body came within the 1 s" in answer.read().decode()
+        assert client.recv(1) == b"", "what might still come would be taken for a request"
+        (line,) = (line for line in server.log if line.get("status") == 408)
+        assert line["error"] == "BodyTooSlow"
 
 
 @pytest.mark.parametrize("wish", ["keep-alive", "close"])

@@ -54,6 +54,12 @@ def test_a_damaged_model_is_named(tmp_path: Path, content: bytes) -> None:
     assert "Traceback" not in ended.stderr + ended.stdout
 
 
+def test_batches_that_a_model_cannot_take_are_told_in_the_log() -> None:
+    with model_server(max_batch_size=4) as server:
+        (told,) = (line for line in server.log if line["severity"] == "WARNING")
+    assert told["message"] == "detector takes one picture at a time: max-batch-size has no effect"
+
+
 def test_tflite_never_imports_tensorflow(data: Path) -> None:
     with model_server(model=IMAGENET, labels=IMAGENET_LABELS) as server:
         for worker in server.workers():
