@@ -49,7 +49,8 @@ def check_answer(kubectl: Kubectl, name: str, models: Path) -> None:
 def batches(base: str, upper: str) -> float:
     """How many requests were computed in batches of `upper` or fewer."""
     metrics = urlopen(f"{base}/metrics", timeout=30).read().decode()  # noqa: S310 - loopback
-    counts = re.findall(rf'model_server_batch_size_bucket{{le="{upper}"[^}}]*}} (\S+)', metrics)
+    bucket = f'model_server_batch_size_bucket{{le="{upper}"'
+    counts = re.findall(rf"{re.escape(bucket)}[^}}]*}} (\S+)", metrics)
     return sum(map(float, counts))
 
 
