@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from inference_operator import kserve
 from inference_operator.errors import SpecError
 from inference_operator.reader import Json, Reader
 from inference_operator.wanted import (
@@ -69,6 +70,7 @@ def parse(body: Json) -> InferenceService:
             f"{name!r} must be at most 53 characters of a-z, 0-9 and '-' and start with a letter: "
             "choose another name",
         )
+    kserve.check(kserve.annotations_of(metadata))
     spec = Reader(body.get("spec") or {}, "spec")
     spec.refuse("transformer", "explainer", advice="remove it")
     predictor = spec.child("predictor")

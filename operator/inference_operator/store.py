@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from inference_operator import names
+from inference_operator import kserve, names
 from inference_operator.observed import (
     DeploymentState,
     Observed,
@@ -169,7 +169,10 @@ class Store:
             return False
         kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
         slim = {
-            "metadata": {name: metadata[name] for name in kept if name in metadata},
+            "metadata": {
+                **{name: metadata[name] for name in kept if name in metadata},
+                **_foreign(metadata),
+            },
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
         }
@@ -255,6 +258,11 @@ def version_of(metadata: Json) -> int:
     """
     version = str(metadata.get("resourceVersion", "0"))
     return int(version) if version.isdecimal() else 0
+
+
+def _foreign(metadata: Json) -> Json:
+    found = kserve.annotations_of(metadata)
+    return {"annotations": found} if found else {}
 
 
 def _slim(kind: str, body: Json) -> Json:

@@ -39,6 +39,27 @@ def test_children_are_owned_and_marked(kubectl: Kubectl, operator: Operator) -> 
     assert kept == {"kubectl.kubernetes.io/last-applied-configuration"}
 
 
+def test_an_annotation_of_kserve_that_is_not_fulfilled_is_named(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    key = "serving.kserve.io/autoscalerClass"
+    asked = service()
+    asked["metadata"]["annotations"] = {key: "keda"}
+    kubectl.apply(asked)
+
+    def named() -> bool:
+        ready = condition(kubectl)
+        assert ready.get("reason") == "InvalidSpec", ready
+        return f"metadata.annotations[{key}]: 'keda' is not supported" in ready["message"]
+
+    eventually(named, "the annotation is named")
+    assert child(kubectl, "deployment") is None
+    # Its generation stays the same when only an annotation changes; it is noticed all the same.
+    kubectl.run("annotate", KIND, "shapes", f"{key}=hpa", "--overwrite")
+    present(kubectl, "deployment")
+    eventually(lambda: condition(kubectl).get("reason") != "InvalidSpec", "the reason is gone")
+
+
 def test_what_is_changed_by_hand_is_put_back(kubectl: Kubectl, operator: Operator) -> None:
     kubectl.apply(service(predictor={"maxReplicas": 3}))
     for kind in KINDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import Any
 
@@ -147,6 +148,52 @@ def test_a_name_that_makes_no_service_is_refused(name: str) -> None:
     given_body = body()
     given_body["metadata"]["name"] = name
     with pytest.raises(SpecError, match=r"^metadata\.name: "):
+        parse(given_body)
+
+
+def annotated(**annotations: str) -> dict[str, Any]:
+    given = body()
+    given["metadata"]["annotations"] = annotations
+    return given
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("serving.kserve.io/deploymentMode", "Standard"),
+        ("serving.kserve.io/deploymentMode", "RawDeployment"),
+        ("serving.kserve.io/autoscalerClass", "hpa"),
+        ("serving.kserve.io/stop", "false"),
+        ("prometheus.io/scrape", "true"),
+        ("kubectl.kubernetes.io/last-applied-configuration", "{}"),
+    ],
+)
+def test_annotations_that_ask_for_what_happens_anyway_change_nothing(key: str, value: str) -> None:
+    assert parse(annotated(**{key: value})) == parse(body())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "advice"),
+    [
+        ("serving.kserve.io/deploymentMode", "Serverless", "Deployment"),
+        ("serving.kserve.io/autoscalerClass", "keda", "scale subresource"),
+        ("serving.kserve.io/stop", "true", r"spec\.predictor\.minReplicas to 0"),
+        ("serving.kserve.io/unheard", "", "remove it"),
+        ("autoscaling.knative.dev/target", "10", r"spec\.predictor\.scaleTarget"),
+    ],
+)
+def test_annotations_that_ask_for_more_are_refused(key: str, value: str, advice: str) -> None:
+    with pytest.raises(SpecError, match=advice) as caught:
+        parse(annotated(**{"a.b/c": "d", key: value}))
+    assert caught.value.field == f"metadata.annotations[{key}]"
+    assert repr(value) in caught.value.message
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.none(), st.text(), st.integers())))
+def test_annotations_of_any_form_are_read_or_refused(annotations: dict[str, Any]) -> None:
+    given_body = body()
+    given_body["metadata"]["annotations"] = annotations
+    with contextlib.suppress(SpecError):
         parse(given_body)
 
 

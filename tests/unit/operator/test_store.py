@@ -64,6 +64,14 @@ def test_a_service_is_kept_without_what_nobody_reads() -> None:
     assert len(store) == 1
 
 
+def test_of_a_services_annotations_those_of_kserve_are_kept() -> None:
+    store, body = Store(), service(5)
+    asked = {"serving.kserve.io/stop": "true"}
+    body["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied": "{}", **asked}
+    store.put_service(KEY, body)
+    assert (store.body(KEY) or {})["metadata"]["annotations"] == asked
+
+
 def test_old_news_is_no_news() -> None:
     store = Store()
     assert store.put_service(KEY, service(5, observedGeneration=5))
