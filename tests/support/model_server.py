@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support.endings import ends_with_us
 from support.poll import eventually
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -125,7 +126,7 @@ def model_server(
         log_path = Path(folder) / "log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                server_command(**settings),
+                ends_with_us(server_command(**settings)),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=server_environment(environment),

@@ -26,6 +26,7 @@ from botocore.config import Config
 
 from local_cluster.layout import cache_folder
 from local_cluster.toolchain import find_go, required_version
+from support.endings import ends_with_us
 from support.poll import eventually
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _running(command: list[str], port: int, log: Path, **environment: str) -> It
     """Runs a server for the length of a `with` block, from when it answers on its port."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, env={**os.environ, **environment}
+            ends_with_us(command), stdout=output, stderr=output, env={**os.environ, **environment}
         )
     try:
         eventually(lambda: _answers(port, process, log), f"{command[0]} on port {port}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from support.endings import ends_with_us
 from support.kube import Kubectl, Manifest
 from support.poll import eventually
 
@@ -34,7 +35,7 @@ class Operator:
             "INFERENCE_OPERATOR_MODEL_SERVER_IMAGE": IMAGE,
             **{f"INFERENCE_OPERATOR_{name}": value for name, value in settings.items()},
         }
-        command = [sys.executable, "-m", "inference_operator", "run"]
+        command = ends_with_us([sys.executable, "-m", "inference_operator", "run"])
         with log.open("ab") as stream:
             self._process = subprocess.Popen(command, stderr=stream, stdout=stream, env=environment)
         eventually(self.is_alive, f"the operator of {log}")

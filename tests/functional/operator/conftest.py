@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support.endings import afterwards
 from support.kube import Kubectl
 from support.operator_process import KIND, Operator
 from support.poll import eventually
@@ -38,17 +39,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     folder = tmp_path_factory.mktemp("control-plane") / "cluster"
     command = [str(Path(sys.executable).with_name("local-cluster"))]
     up = [*command, "up", "--control-plane-only", "--dir", str(folder)]
-    started = subprocess.run(up, capture_output=True, text=True, check=False, timeout=1200)
-    assert started.returncode == 0, started.stdout + started.stderr
-    try:
+    with afterwards([*command, "down", "--dir", str(folder)]):
+        started = subprocess.run(up, capture_output=True, text=True, check=False, timeout=1200)
+        assert started.returncode == 0, started.stdout + started.stderr
         kubectl = Kubectl(folder / "kubeconfig")
         documents = yaml.safe_load_all((ROOT / "deploy" / "install.yaml").read_text())
         kubectl.in_namespace(SYSTEM).apply(*[d for d in documents if d["kind"] != "Deployment"])
         kubectl.run("wait", "--for=condition=Established", f"crd/{KIND}", "--timeout=30s")
         eventually(lambda: kubectl.try_run("get", KIND).returncode == 0, "the new API")
         yield kubectl
-    finally:
-        subprocess.run([*command, "down", "--dir", folder], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")
