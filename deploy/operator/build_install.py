@@ -6,6 +6,7 @@ The sources are joined as they are, so that what is applied reads like what was 
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -30,12 +31,15 @@ def build() -> str:
 
 def main() -> int:
     """Write the file, or check it."""
-    if "--check" not in sys.argv[1:]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    if not parser.parse_args().check:
         TARGET.write_text(build())
         return 0
     if TARGET.is_file() and TARGET.read_text() == build():
         return 0
-    print(f"{TARGET.relative_to(ROOT)} is out of date: run {Path(__file__).relative_to(ROOT)}")
+    script = Path(__file__).resolve().relative_to(ROOT)
+    print(f"{TARGET.relative_to(ROOT)} is out of date: run python {script}", file=sys.stderr)
     return 1
 
 
