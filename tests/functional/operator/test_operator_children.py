@@ -58,6 +58,9 @@ def test_an_annotation_of_kserve_that_is_not_fulfilled_is_named(
     kubectl.run("annotate", KIND, "shapes", f"{key}=hpa", "--overwrite")
     present(kubectl, "deployment")
     eventually(lambda: condition(kubectl).get("reason") != "InvalidSpec", "the reason is gone")
+    kubectl.run("annotate", KIND, "shapes", "serving.kserve.io/stop=true")
+    eventually(lambda: condition(kubectl).get("reason") == "InvalidSpec", "the other is named")
+    assert child(kubectl, "deployment"), "what serves goes on"
 
 
 def test_what_is_changed_by_hand_is_put_back(kubectl: Kubectl, operator: Operator) -> None:
