@@ -4,6 +4,9 @@ The server's own default is a choice between processes, copies of the model and 
 inference, and of how many requests may be inside at once. Each alternative is measured with the
 detector and with ResNet50, on one core and on all, several rounds interleaved; batching is one of
 them. The load generator shares the cores when all are used: it takes a hundredth of them.
+
+What takes one picture at a time, as the two recommended files do, is never batched. The forms that
+TensorFlow runs take any number: `--models resnet50:savedmodel,resnet50:keras` measures these.
 """
 
 from __future__ import annotations
@@ -80,17 +83,23 @@ def layouts(cores: int) -> list[Layout]:
     ]
 
 
-def _command(layout: Layout) -> Command:
-    return lambda python, start: [*ours(python, start), *layout.flags()]
+def _command(layout: Layout, form: str) -> Command:
+    if not form:
+        return lambda python, start: [*ours(python, start), *layout.flags()]
+    # Of a flag that is given twice the last counts.
+    path = files.forms("resnet50")[form]()
+    form_flags = ["--model", str(path), *(["--preprocessing", "caffe"] if path.is_dir() else [])]
+    return lambda python, start: [*ours(python, start), *layout.flags(), *form_flags]
 
 
 def measure(
-    layout: Layout, workload: Workload, setting: Setting, named: Mapping[str, str]
+    layout: Layout, form: str, workload: Workload, setting: Setting, named: Mapping[str, str]
 ) -> dict[int, dict[str, float]]:
     """Images per second and latencies of a layout, by the number of clients.
 
     Args:
         layout: What to measure.
+        form: Of the model, as `assets.files.forms` names it; empty for the recommended file.
         workload: What is asked.
         setting: How to measure.
         named: What the bare engine sees first in each picture, by the picture's name.
@@ -98,7 +107,7 @@ def measure(
     model = files.files(workload.model)
     shown = [picture for picture in pictures.prepare(workload.size) if picture.name in named]
     protocols = {"detector answer": wire.OURS_DETECTIONS, "resnet50 answer": wire.FORM}
-    contestant = Contestant(f"layout {layout}", "", _command(layout), protocols)
+    contestant = Contestant(f"layout {layout}", "", _command(layout, form), protocols)
     start = Start(model, workload, (free_port(), free_port(), free_port()), len(setting.cores))
     with launch(contestant, start, setting) as running:
         subject = Subject(contestant, running, f"http://127.0.0.1:{start.ports[0]}", setting)
@@ -112,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.layout", description=__doc__)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--models", default="detector,resnet50")
+    parser.add_argument("--models", default="detector,resnet50", help="MODEL or resnet50:FORM")
     parser.add_argument("--cores", type=int, nargs="*", default=[], help="default: one, and all")
     flags = parser.parse_args(argv)
     everything = tuple(sorted(os.sched_getaffinity(0)))
@@ -123,17 +132,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         setting = Setting(
             installs.load_generator(), cores, apart, WARM, flags.seconds, flags.seconds
         )
-        for model in flags.models.split(","):
+        for asked in flags.models.split(","):
+            model, _, form = asked.partition(":")
             workload = Workload(model, "answer", "0.3MP", CLIENTS)
             named = expected_labels(files.files(model), workload.size)
             found: dict[Layout, dict[int, list[dict[str, float]]]] = defaultdict(
                 lambda: defaultdict(list)
             )
             for number, layout in interleaved(layouts(len(cores)), flags.rounds):
-                print(f"{len(cores)} cores, {model}, round {number + 1}: {layout}", file=sys.stderr)
-                for clients, figures in measure(layout, workload, setting, named).items():
+                print(f"{len(cores)} cores, {asked}, round {number + 1}: {layout}", file=sys.stderr)
+                for clients, figures in measure(layout, form, workload, setting, named).items():
                     found[layout][clients].append(figures)
-            print(f"\n{model}, {len(cores)} core(s): workers x copies x threads\n")
+            print(f"\n{asked}, {len(cores)} core(s): workers x copies x threads\n")
             print(_table(found), flush=True)
     return 0
 
