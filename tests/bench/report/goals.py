@@ -153,7 +153,7 @@ def _latency(rows: Sequence[Row]) -> Goal:
     limit = select.where(rows, contestant=RAW, processes=1, **case)
     ratio = stats.paired_ratio(select.by_round(ours, "p50_ms"), select.by_round(limit, "p50_ms"))
     name = "detector, one client, picture drawn and encoded: our p50 / the raw engine's"
-    return at_most(name, ratio, 1.10, "batching on")
+    return at_most(name, ratio, 1.10, "batching asked for; this model takes one picture at a time")
 
 
 def _footprint(rows: Sequence[Row]) -> list[Goal]:
