@@ -92,7 +92,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Requests that may wait for their turn; one more is answered 503 with Retry-After."""
 
     timeout_seconds: Annotated[float, Meta(gt=0, le=3600)] = 60.0
-    """Time a request may take, its upload and its waiting included; then it is answered 504."""
+    """Time a request may take, its upload and its waiting included; then it is answered 504, or
+    408 if its body has not come yet."""
 
     max_batch_size: Positive = 1
     """Requests computed together at most. 1: no batching."""
