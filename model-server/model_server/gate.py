@@ -4,6 +4,7 @@ One more than may wait is turned away at once, which is worth more to a client t
 Knows nothing of HTTP: the routes ask to enter, and an error says why not.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -109,7 +110,8 @@ class Gate:
         reason = f"{self._inside} requests are being worked on and {waiting} are waiting"
         if waiting < self.queue_size:
             reason += f", about {wait:.1f} s; this one's time is up in {left:.1f} s"
-        return Overloaded(f"{reason}; try again shortly")
+        # By then one request more will have left, if it goes on as it went.
+        return Overloaded(f"{reason}; try again shortly", max(1, math.ceil(self._pace)))
 
     def _leave(self) -> None:
         with self._lock:

@@ -122,6 +122,7 @@ def test_who_would_wait_longer_than_it_has_time_is_turned_away_at_once() -> None
     late = gate.refusal(context(15))
     assert late is not None
     assert "about 21.0 s" in late.message
+    assert late.headers == {"Retry-After": "7"}, "before one has left it would be refused again"
     assert gate.waiting == 2
     threads.append(threading.Thread(target=work))  # has half a minute
     threads[-1].start()
