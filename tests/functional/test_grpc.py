@@ -311,7 +311,8 @@ REPEATED = {
     "initialBackoff": "0.05s",
     "maxBackoff": "0.5s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["CANCELLED"],
+    # UNAVAILABLE: the connection was taken by a worker in the moment of its end, and no call went.
+    "retryableStatusCodes": ["CANCELLED", "UNAVAILABLE"],
 }
 SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": REPEATED}]})
 
