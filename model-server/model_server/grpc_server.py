@@ -26,6 +26,7 @@ from model_server import open_inference_pb2 as messages
 from model_server.context import RequestContext, Timeline
 from model_server.errors import InvalidSettings, RequestError
 from model_server.inference import VisionModel
+from model_server.listening import listeners_on, refuse_new
 from model_server.logs import REQUEST_LOGGER
 from model_server.routes.state import State
 from model_server.tracing import HEADER, HEADERS, Ended, trace_of
@@ -35,6 +36,8 @@ _log = logging.getLogger(REQUEST_LOGGER)
 _REQUEST_ID = "x-request-id"
 # An accepted call has reached its method by then, on a busy machine too.
 _QUIET_SECONDS = 2.0
+# Who has connected is accepted by then; grpcio would close the connection without a word.
+_SETTLING_SECONDS = 0.1
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _STATUSES: dict[type[RequestError], grpc.StatusCode] = {
     errors.UnknownModel: grpc.StatusCode.NOT_FOUND,
@@ -102,12 +105,16 @@ class GrpcServer:
         self._stopped: threading.Event | None = None
 
     def begin_stop(self, seconds: float) -> None:
-        """Takes no new calls; those in progress have `seconds` to finish. Returns at once.
+        """Takes no new calls; those in progress have `seconds` to finish. Does not wait for them.
 
         grpcio cancels calls that have come in and that it has not looked at yet; clients with a
         retry policy for CANCELLED do not notice.
         """
         self._health.enter_graceful_shutdown()
+        # Who knocks meanwhile is let in by another worker a second later.
+        for listener in listeners_on(self.port):
+            refuse_new(listener)
+        time.sleep(_SETTLING_SECONDS)
         self._stopped = self._server.stop(seconds)
 
     def finish_stop(self, seconds: float) -> None:

@@ -8,8 +8,11 @@ before they have sent anything. Those that are through are accepted.
 
 import contextlib
 import ctypes
+import os
 import socket
 import struct
+from collections.abc import Iterator
+from pathlib import Path
 
 # Of <asm-generic/socket.h>; Python does not have it.
 _SO_ATTACH_FILTER = 26
@@ -35,3 +38,26 @@ def refuse_new(listener: socket.socket) -> None:
     described = struct.pack("HP", len(_DROP_FIRST_PACKETS), ctypes.addressof(memory))
     with contextlib.suppress(OSError):
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+
+
+def listeners_on(port: int) -> Iterator[socket.socket]:
+    """This process's listening TCP sockets on `port`, also those that a library keeps to itself.
+
+    Each is a duplicate of the descriptor and closed after its turn; nothing without a /proc.
+    """
+    for descriptor in list(Path("/proc/self/fd").glob("*")):
+        try:
+            found = socket.socket(fileno=os.dup(int(descriptor.name)))
+        except OSError:  # no socket, or closed meanwhile
+            continue
+        with found:
+            if found.family in {socket.AF_INET, socket.AF_INET6} and _listens(found, port):
+                yield found
+
+
+def _listens(found: socket.socket, port: int) -> bool:
+    try:
+        listening = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        return bool(listening) and found.getsockname()[1] == port
+    except OSError:
+        return False

@@ -311,8 +311,7 @@ REPEATED = {
     "initialBackoff": "0.05s",
     "maxBackoff": "0.5s",
     "backoffMultiplier": 2,
-    # UNAVAILABLE: the connection was taken by a worker in the moment of its end, and no call went.
-    "retryableStatusCodes": ["CANCELLED", "UNAVAILABLE"],
+    "retryableStatusCodes": ["CANCELLED"],
 }
 SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": REPEATED}]})
 
@@ -373,6 +372,43 @@ def test_a_rolling_restart_loses_no_call(workers: int) -> None:
             answered = len(callers.statuses)
             eventually(partial(callers.answered, answered + 20), "they answer", 60)
         assert callers.finish() == {"OK"}
+
+
+# RFC 9113: the client's connection preface, with an empty SETTINGS frame (section 3.4).
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+
+def introduced(port: int) -> str:
+    """Connects anew; SETTINGS when the server has taken the connection, else what happened."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(PREFACE)
+            return "SETTINGS" if connection.recv(9) else "closed"
+    except OSError as error:
+        return type(error).__name__
+
+
+def test_a_rolling_restart_loses_no_connection() -> None:
+    port, ended, seen = free_port(), threading.Event(), set()
+
+    def knock() -> None:
+        while not ended.is_set():
+            seen.add(introduced(port))
+
+    with model_server(grpc_port=port, name="shapes", workers=2) as running:
+        threads = [threading.Thread(target=knock) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(3):
+                before = set(running.workers())
+                running.process.send_signal(signal.SIGHUP)
+                eventually(partial(replaced, running, before), "new workers", 120)
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join(60)
+    assert seen == {"SETTINGS"}
 
 
 @needs_data

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from model_server.listening import refuse_new
+from model_server.listening import listeners_on, refuse_new
 
 
 @pytest.fixture(params=[socket.AF_INET, socket.AF_INET6])
@@ -61,3 +61,15 @@ def test_a_kernel_that_does_not_allow_it_is_no_error() -> None:
     with socket.socket() as one:
         one.close()
         refuse_new(one)
+
+
+def test_what_listens_on_a_port_is_found_and_left_open(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    (found,) = listeners_on(port)
+    assert found.fileno() == -1, "the duplicate is closed after its turn"
+    with connected(listener) as client:
+        # A connection has the port of its listener, and does not listen.
+        accepted, _ = listener.accept()
+        with accepted:
+            assert len(list(listeners_on(port))) == 1
+        assert not list(listeners_on(client.getsockname()[1]))
