@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.request import urlopen
-
-from support.isvc import KIND, PICTURE, detect, inference_service, wait_ready, wait_rolled_out
+from support.isvc import (
+    KIND,
+    PICTURE,
+    detect,
+    inference_service,
+    metrics,
+    wait_ready,
+    wait_rolled_out,
+)
 from support.kube import Kubectl
 from support.pods import PYTHON, helper_pod, start_load, wait_pod_ready
 from support.poll import eventually
@@ -33,7 +39,7 @@ def test_more_than_fits_waits_or_is_refused(kubectl: Kubectl, images: dict[str, 
 
     def has_refused() -> bool:
         with kubectl.port_forward("svc/busy-predictor") as base:
-            return 'status="503"' in urlopen(f"{base}/metrics", timeout=30).read().decode()  # noqa: S310 - loopback
+            return 'status="503"' in metrics(base)
 
     eventually(has_refused, "some are refused")
     report = load.stop()

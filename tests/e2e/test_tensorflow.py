@@ -11,11 +11,10 @@ import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
-from support.isvc import PICTURE, classify, inference_service, wait_ready
+from support.isvc import PICTURE, classify, inference_service, metrics, wait_ready
 from support.kube import Kubectl, Manifest
 from support.pods import PYTHON, send_files, start_model_host, wait_pod_ready
 from support.poll import eventually
@@ -48,9 +47,8 @@ def check_answer(kubectl: Kubectl, name: str, models: Path) -> None:
 
 def batches(base: str, upper: str) -> float:
     """How many requests were computed in batches of `upper` or fewer."""
-    metrics = urlopen(f"{base}/metrics", timeout=30).read().decode()  # noqa: S310 - loopback
     bucket = f'model_server_batch_size_bucket{{le="{upper}"'
-    counts = re.findall(rf"{re.escape(bucket)}[^}}]*}} (\S+)", metrics)
+    counts = re.findall(rf"{re.escape(bucket)}[^}}]*}} (\S+)", metrics(base))
     return sum(map(float, counts))
 
 

@@ -92,6 +92,13 @@ def post(
         return error.code, error.read()
 
 
+def metrics(base: str) -> str:
+    """What a server tells Prometheus, as it is written."""
+    with urllib.request.urlopen(f"{base}/metrics", timeout=30) as answer:  # noqa: S310 - loopback
+        text: str = answer.read().decode()
+        return text
+
+
 def detect(base: str, picture: Path) -> dict[str, Any]:
     """The article's request; fails on anything but 200."""
     status, body = post(f"{base}/object_detection", picture.read_bytes())
