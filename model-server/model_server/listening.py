@@ -47,8 +47,13 @@ def listeners_on(port: int) -> Iterator[socket.socket]:
     """
     for descriptor in list(Path("/proc/self/fd").glob("*")):
         try:
-            found = socket.socket(fileno=os.dup(int(descriptor.name)))
-        except OSError:  # no socket, or closed meanwhile
+            duplicate = os.dup(int(descriptor.name))
+        except OSError:  # closed meanwhile
+            continue
+        try:
+            found = socket.socket(fileno=duplicate)
+        except OSError:  # no socket
+            os.close(duplicate)
             continue
         with found:
             if found.family in {socket.AF_INET, socket.AF_INET6} and _listens(found, port):

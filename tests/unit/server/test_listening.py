@@ -1,6 +1,7 @@
 """A socket that is about to be closed keeps whom it has and lets nobody new begin."""
 
 import errno
+import os
 import select
 import socket
 from collections.abc import Iterator
@@ -73,3 +74,13 @@ def test_what_listens_on_a_port_is_found_and_left_open(listener: socket.socket) 
         with accepted:
             assert len(list(listeners_on(port))) == 1
         assert not list(listeners_on(client.getsockname()[1]))
+
+
+def test_looking_for_listeners_keeps_nothing_open() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    assert not list(listeners_on(1))
+    os.close(writing)
+    # A copy of the other end that was left open would make this wait.
+    assert os.read(reading, 1) == b""
+    os.close(reading)
