@@ -228,6 +228,6 @@ def _real(text: str, least: float, most: float, what: str) -> float:
 
 def _version() -> str:
     try:
-        return version("model-server")
+        return version("inference-client")
     except PackageNotFoundError:  # run from a copy of the source
         return "(not installed)"
