@@ -30,8 +30,14 @@ $(UV):
 	@$(UV) pip install --quiet --no-deps $(PROJECTS:%=--editable %)
 	@touch $@
 
+# Where there is no compiler this writes nothing but the stamp, and Pillow resizes.
+RESAMPLE := model-server/model_server/vision/libresample.so
+.venv/.native: $(wildcard model-server/native/*) .venv/.installed
+	@$(BIN)/python model-server/native/build.py $(RESAMPLE)
+	@touch $@
+
 .PHONY: setup
-setup: .venv/.installed ## Install uv and the locked Python packages into .venv
+setup: .venv/.installed .venv/.native ## Install uv and the locked Python packages into .venv, compile what is in C
 
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -44,6 +50,7 @@ lock: | $(UV) ## Resolve the dependencies again: requirements.lock and what the 
 	$(LOCK) --output-file operator/requirements.lock --constraints requirements.lock operator/pyproject.toml
 	$(LOCK) --output-file model-server/requirements.lock $(NOT_IN_IMAGE) --constraints requirements.lock model-server/pyproject.toml
 	$(LOCK) --output-file model-server/requirements-tensorflow.lock $(NOT_IN_IMAGE) --constraints requirements.lock --extra tensorflow model-server/pyproject.toml
+	$(LOCK) --output-file model-server/native/requirements.lock model-server/native/requirements.in
 
 .PHONY: lint
 lint: setup ## Check format, lint, types and layers

@@ -3,6 +3,9 @@
    needs at a time: some hundred kilobytes, which the processor's cache holds. */
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
 
 #include "resample.h"
 
@@ -22,20 +25,34 @@ typedef struct {
 
 int resample_abi(void) { return RESAMPLE_ABI; }
 
-int resample_best(void) {
 #if defined(__x86_64__) && defined(__GNUC__)
-    __builtin_cpu_init();
-    if (resample_vnni.pack && __builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx2")) {
+/* Compilers' own __builtin_cpu_supports needs a run-time library that not each of them brings. */
+static uint64_t saved_by_system(void) {
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+int resample_best(void) {
+    const uint64_t ymm = 0x6, zmm = 0xe6; /* registers that the system keeps for each thread */
+    const uint32_t avx512 = 1u << 16 | 1u << 30 | 1u << 31; /* F, BW and VL */
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) {
+        return RESAMPLE_NONE;
+    }
+    uint64_t saved = saved_by_system();
+    if ((saved & ymm) != ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & 1u << 5)) {
+        return RESAMPLE_NONE;
+    }
+    int vnni = (saved & zmm) == zmm && (b & avx512) == avx512 && (c & 1u << 11);
+    if (vnni && resample_vnni.pack) {
         return RESAMPLE_VNNI;
     }
-    if (resample_avx2.pack && __builtin_cpu_supports("avx2")) {
-        return RESAMPLE_AVX2;
-    }
-#endif
-    return RESAMPLE_NONE;
+    return resample_avx2.pack ? RESAMPLE_AVX2 : RESAMPLE_NONE;
 }
+#else
+int resample_best(void) { return RESAMPLE_NONE; }
+#endif
 
 static int64_t larger(int64_t one, int64_t other) { return one > other ? one : other; }
 
@@ -200,23 +217,15 @@ static void y_then_x(work *now, int has_x) {
 
 /* ---- the whole */
 
+static int is_side(int64_t length) { return length >= 1 && length <= (int64_t)1 << 30; }
+
 static int check(const resample_source *source, const resample_target *target, int kind) {
-    if (!source || !target || !source->pixels || !target->pixels || kind < RESAMPLE_AVX2) {
+    if (!source || !target || !source->pixels || !target->pixels || kind < RESAMPLE_AVX2 ||
+        !is_side(source->width) || !is_side(source->height) || !is_side(target->width) ||
+        !is_side(target->height)) {
         return RESAMPLE_INVALID;
     }
     return kind > resample_best() ? RESAMPLE_UNSUPPORTED : RESAMPLE_OK;
-}
-
-static void run(work *now, int has_x, int has_y, int x_first) {
-    if (has_x && x_first) {
-        x_then_y(now, has_y);
-    } else if (has_y) {
-        y_then_x(now, has_x);
-    } else {
-        for (int64_t y = 0; y < now->target->height; y++) {
-            now->loops->to_rgb(source_row(now, y), now->target->width, rgb_row(now, y));
-        }
-    }
 }
 
 int resample_rgb(const resample_source *source, const resample_target *target, int filter,
@@ -235,10 +244,18 @@ int resample_rgb(const resample_source *source, const resample_target *target, i
     int has_y = less_height != 0 || box[1] != 0 || box[3] != (float)source->height;
     /* Pillow's rule, from version 13 on; before, x always came first. */
     int x_first = has_x && !(less_height > 0 && less_height > 2 * less_width);
+    if (!has_x && !has_y) {
+        for (int64_t y = 0; y < target->height; y++) {
+            now.loops->to_rgb(source_row(&now, y), target->width, rgb_row(&now, y));
+        }
+        return RESAMPLE_OK;
+    }
     failed = make_windows(&now, filter);
     failed = failed ? failed : allocate(&now, x_first);
-    if (!failed) {
-        run(&now, has_x, has_y, x_first);
+    if (!failed && x_first) {
+        x_then_y(&now, has_y);
+    } else if (!failed) {
+        y_then_x(&now, has_x);
     }
     windows_free(&now.x);
     windows_free(&now.y);

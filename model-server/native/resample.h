@@ -1,6 +1,7 @@
 /* Resizing that gives the very pixels of Pillow's `Image.resize`, several at a time.
 
-   resample.c      the one public function: checks, order of work, memory
+   resample.c      the work: checks, order of the two passes, memory
+   arrow.c         the same for a picture that Pillow lends
    weights.c       which pixels each output pixel averages, and by which whole numbers
    avx2.c, vnni.c  the two loops that multiply and add, each for one kind of processor
 
@@ -24,7 +25,8 @@ enum {
 /* Kinds of processor, best last. */
 enum { RESAMPLE_NONE = 0, RESAMPLE_AVX2 = 1, RESAMPLE_VNNI = 2 };
 
-/* Filters, by Pillow's own numbers (`PIL.Image.Resampling`); nearest averages nothing. */
+/* Filters, by Pillow's own numbers (`PIL.Image.Resampling`); nearest averages
+   nothing, and newer ones are left to Pillow. */
 enum {
     RESAMPLE_LANCZOS = 1,
     RESAMPLE_BILINEAR = 2,
@@ -53,6 +55,10 @@ int resample_best(void);
 
 int resample_rgb(const resample_source *source, const resample_target *target, int filter,
                  int kind);
+
+/* `source->pixels` is not read: they are those of the Arrow array, which must be as many. */
+int resample_arrow(const void *schema, const void *array, const resample_source *source,
+                   const resample_target *target, int filter, int kind);
 
 /* ---- between the files */
 

@@ -104,7 +104,10 @@ int windows_make(window_list *list, int64_t input, float from, float to, int64_t
     kernel weigh = kernel_of(filter, &support);
     *list = (window_list){0};
     /* The comparisons are false for what is not a number. */
-    if (!weigh || input < 1 || output < 1 || !(from >= 0 && from < to && to <= (float)input)) {
+    if (!weigh) {
+        return RESAMPLE_UNSUPPORTED;
+    }
+    if (input < 1 || output < 1 || !(from >= 0 && from < to && to <= (float)input)) {
         return RESAMPLE_INVALID;
     }
     if (input >= LONGEST || output >= LONGEST) {

@@ -19,7 +19,8 @@ from model_server.models.base import (
     ModelInfo,
     TensorSpec,
 )
-from model_server.vision.images import encode, resize
+from model_server.vision.images import encode
+from model_server.vision.resizing import Resizer, choose
 
 JpegDecoding = Literal["auto", "exact", "reduced"]
 
@@ -67,7 +68,9 @@ def least_side(spec: TensorSpec, how: ImageInput, decoding: JpegDecoding) -> int
     return _WIDE_MARGIN * max(size)
 
 
-def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
+def prepare(
+    image: Image.Image, spec: TensorSpec, how: ImageInput, resize: Resizer | None = None
+) -> Array:
     """The picture as a batch of one.
 
     Args:
@@ -75,6 +78,7 @@ def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
         spec: The model's input. Where its height or width is -1 the picture keeps its size, as
             detectors of the TF Object Detection API expect.
         how: Range and resize method.
+        resize: Who resizes; by default whoever is fastest here. The pixels are the same.
 
     Returns:
         [1, H, W, C] of the input's type, or [1] of encoded PNG for an input of strings.
@@ -82,15 +86,14 @@ def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
     if spec.dtype == object:
         return np.array([encode(image, "PNG")], dtype=object)
     height, width, channels = spec.shape[1:]
-    sized = resize(
+    pixels = (resize or choose())(
         image,
         width if width > 0 else image.width,
         height if height > 0 else image.height,
         how.resize,
     )
-    pixels = np.asarray(sized.convert("L") if channels == 1 else sized)
     if channels == 1:
-        pixels = pixels[:, :, np.newaxis]
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, np.newaxis]
     return _to_type(pixels, spec, how)[np.newaxis]
 
 
