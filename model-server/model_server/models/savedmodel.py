@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model_server.cpus import Parallelism
 from model_server.errors import InvalidModel
 from model_server.models.base import ImageInput, ModelInfo
 from model_server.models.tensorflow_runtime import (
@@ -17,6 +16,7 @@ from model_server.models.tensorflow_runtime import (
     import_tensorflow,
     spec_of,
 )
+from model_server.system.cpus import Parallelism
 
 _SIGNATURE = "serving_default"
 # Operators that reach outside the model. SaveV2 and RestoreV2 are in every SavedModel's own saver.
