@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model_server.cpus import Parallelism
 from model_server.errors import InvalidModel
 from model_server.models.base import ImageInput, ModelInfo, PixelScaling
 from model_server.models.graph_protos import program_of_graph
@@ -21,6 +20,7 @@ from model_server.models.tensorflow_runtime import (
     import_tensorflow,
     spec_of,
 )
+from model_server.system.cpus import Parallelism
 
 # The preprocess_input of each family in keras.applications, by the start of the model's name.
 # The longest match counts: resnet50v2 before resnet50.

@@ -7,7 +7,6 @@ that are not on the list in `operators` is refused before anything is loaded.
 from pathlib import Path
 from typing import Any
 
-from model_server.cpus import Parallelism
 from model_server.errors import InvalidModel
 from model_server.models.base import ImageInput, ModelInfo
 from model_server.models.graph_protos import program_of
@@ -18,6 +17,7 @@ from model_server.models.tensorflow_runtime import (
     import_tensorflow,
     spec_of,
 )
+from model_server.system.cpus import Parallelism
 
 _SIGNATURE = "serving_default"
 

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_server.context import RequestContext
-from model_server.detection import Selection
 from model_server.errors import (
     GoldenImageFailed,
     InvalidModel,
@@ -17,18 +15,20 @@ from model_server.errors import (
     UnknownModel,
     WrongTask,
 )
-from model_server.inference import Options, VisionModel
-from model_server.labels import Labels
 from model_server.models.base import ImageInput, TensorSpec
 from model_server.models.keras import scaling_of
 from model_server.models.keras_safety import find_problems
+from model_server.models.labels import Labels
 from model_server.models.source import digest, find_model
 from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
-from model_server.preprocessing import JpegDecoding, least_side, prepare
-from model_server.registry import Registry, check_golden
+from model_server.request.context import RequestContext
+from model_server.serving.registry import Registry, check_golden
+from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
-from model_server.signature import check_inputs
-from model_server.sources import find_sources
+from model_server.vision.detection import Selection
+from model_server.vision.inference import Options, VisionModel
+from model_server.vision.preprocessing import JpegDecoding, least_side, prepare
+from model_server.vision.signature import check_inputs
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 
