@@ -85,7 +85,7 @@ def _read_archive(path: Path) -> dict[str, Any]:
 
 
 def _read_hdf5(path: Path) -> dict[str, Any]:
-    import h5py  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with TensorFlow
+    import h5py  # noqa: PLC0415 - comes with TensorFlow
 
     _refuse_links(path, path)
     with h5py.File(path, "r") as file:
