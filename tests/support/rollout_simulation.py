@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from inference_operator.rollout.plan import Candidate, Failure, Plan, Scale, Seen, Side, plan
+from inference_operator.rollout.plan import plan
 from inference_operator.rollout.records import Revision, pack
 from inference_operator.rollout.settings import RolloutSettings
+from inference_operator.rollout.types import Candidate, Failure, Plan, Scale, Seen, Side
 
 FAILURES = {
     "c": Failure("CrashLoopBackOff", "exit code 1", decisive=True),

@@ -11,8 +11,7 @@ revision back never waits for a pod.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from inference_operator.rollout.records import (
     Refusal,
@@ -22,141 +21,20 @@ from inference_operator.rollout.records import (
     previously_rolled_out,
 )
 from inference_operator.rollout.settings import Rollback, RolloutSettings, names_revision
+from inference_operator.rollout.stages import (
+    advance,
+    canary_is_ready,
+    canary_replicas,
+    seconds_left,
+)
+from inference_operator.rollout.types import Candidate, Case, Phase, Plan, Scale, Seen
 
 # How long a canary's pods stay at most while the stable side is raised to take over their share.
 HANDOVER_SECONDS = 120
 # A canary with less than this share of the stable side's pods leaves at once: an autoscaler's
 # headroom takes that much.
 _NEGLIGIBLE = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a pod of the newest revision does not serve.
-
-    `decisive` when waiting cannot help: it crashed again and again, or answered wrongly.
-    """
-
-    reason: str
-    message: str
-    decisive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One Deployment as it was last seen.
-
-    `revision` is the digest in its pod template. `complete` when no pod of another template is
-    left and all pods answer. `progressed_at` is when its controller last saw it move on (seconds
-    since 1970; 0 when unknown).
-    """
-
-    revision: str
-    wanted: int = 1
-    ready: int = 0
-    complete: bool = False
-    progressed_at: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What was seen of a service.
-
-    `failure` is about the pods of the newest revision. `busy_at` is when one of them last did
-    something that takes its time and is not visible in the Deployment: a download that is running
-    (then it is now) or has ended. `stable_fails` when every pod of the stable side is stuck.
-    """
-
-    stable: Side | None = None
-    canary: Side | None = None
-    failure: Failure | None = None
-    busy_at: int = 0
-    stable_fails: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How many replicas the spec asks for; a service with `minimum` 0 is stopped."""
-
-    minimum: int = 1
-    maximum: int = 1
-    autoscaled: bool = False
-
-
-class Phase(StrEnum):
-    """What a rollout is doing."""
-
-    STABLE = "Stable"
-    UPDATING = "Updating"
-    CANARY = "Canary"
-    PROMOTING = "Promoting"
-    ROLLED_BACK = "RolledBack"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What should be.
-
-    `stable` and `canary` are digests; `canary` is empty when there is no canary. `minimum` is what
-    the stable side's autoscaler may not go below. `shared` when the service's address leads to
-    both sides. `weight` is the share in percent that the newest revision should have. `wait` is
-    the number of seconds after which time alone changes the plan, 0 when it does not.
-    """
-
-    revisions: tuple[Revision, ...]
-    newest: str
-    stable: str
-    phase: Phase
-    minimum: int
-    canary: str = ""
-    canary_replicas: int = 0
-    canary_autoscaled: bool = False
-    shared: bool = False
-    weight: int = 100
-    paused: bool = False
-    wait: float = 0.0
-
-    def revision(self, digest: str) -> Revision:
-        """The revision of that digest.
-
-        Raises:
-            KeyError: it is not part of the plan.
-        """
-        return {one.digest: one for one in self.revisions}[digest]
-
-    @property
-    def refusal(self) -> Refusal | None:
-        """Why the newest revision is refused, None when it is not."""
-        if self.phase is not Phase.ROLLED_BACK:
-            return None
-        return self.revision(self.newest).refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What the spec asks for: a revision, and the digest of the settings it is tried under."""
-
-    digest: str
-    packed: bytes
-    attempt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """The input of one decision, so that its parts need not be handed around one by one."""
-
-    known: dict[str, Revision]
-    seen: Seen
-    settings: RolloutSettings
-    scale: Scale
-    now: int
-
-    def settle(self, newest: Revision) -> tuple[Revision, ...]:
-        return tuple(sorted({**self.known, newest.digest: newest}.values(), key=_by_number))
-
-
-def _by_number(revision: Revision) -> tuple[int, str]:
-    return revision.number, revision.digest
+ABORTED = "Aborted"
 
 
 def plan(
@@ -177,7 +55,7 @@ def plan(
         scale: How many replicas are asked for.
         now: Seconds since 1970.
     """
-    case = _Case({one.digest: one for one in known}, seen, settings, scale, now)
+    case = Case({one.digest: one for one in known}, seen, settings, scale, now)
     newest = _begin(candidate, case)
     stable = last_rolled_out(case.known.values())
     if stable is None or stable.digest == newest.digest:
@@ -191,7 +69,7 @@ def plan(
     return _bounded(decided, settings.history_limit, seen)
 
 
-def _begin(candidate: Candidate, case: _Case) -> Revision:
+def _begin(candidate: Candidate, case: Case) -> Revision:
     """The record of the newest revision; a new trial when it was not the newest before."""
     top = max((one.number for one in case.known.values()), default=0)
     found = case.known.get(candidate.digest)
@@ -211,41 +89,32 @@ def _begin(candidate: Candidate, case: _Case) -> Revision:
     return found
 
 
-def _judge(newest: Revision, case: _Case) -> Revision:
+def _judge(newest: Revision, case: Case) -> Revision:
     """The newest revision, refused when it is aborted, or fails and is rolled back by itself."""
-    if names_revision(case.settings.abort, newest.digest):
-        if newest.refusal is not None and newest.refusal.reason == "Aborted":
-            return newest
-        return newest.changed(refusal=Refusal("Aborted", "aborted on request", case.now))
-    if newest.refusal is not None:
-        if newest.refusal.reason == "Aborted":
-            return newest.changed(refusal=None).with_trial(since=case.now, reached=0, step=0)
+    refusal, aborted = newest.refusal, names_revision(case.settings.abort, newest.digest)
+    if refusal is not None and refusal.reason == ABORTED and not aborted:
+        return newest.changed(refusal=None).with_trial(since=case.now, reached=0, step=0)
+    if aborted and (refusal is None or refusal.reason != ABORTED):
+        return newest.changed(refusal=Refusal(ABORTED, "aborted on request", case.now))
+    if refusal is not None or case.settings.rollback is Rollback.MANUAL:
         return newest
-    if case.settings.rollback is Rollback.MANUAL:
-        return newest
+    return newest.changed(refusal=_verdict(newest, case))
+
+
+def _verdict(newest: Revision, case: Case) -> Refusal | None:
+    """Why a revision is taken back now, None when it is not."""
     failure = case.seen.failure
     if failure is not None and failure.decisive:
-        return newest.changed(refusal=Refusal(failure.reason, failure.message, case.now))
-    if _seconds_left(newest, case) <= 0:
-        late = f"not ready within {case.settings.deadline_s} s"
-        reason = failure.reason if failure else "ProgressDeadlineExceeded"
-        message = f"{late}: {failure.message}" if failure else late
-        return newest.changed(refusal=Refusal(reason, message, case.now))
-    return newest
+        return Refusal(failure.reason, failure.message, case.now)
+    if seconds_left(newest, case) > 0:
+        return None
+    late = f"not ready within {case.settings.deadline_s} s"
+    if failure is None:
+        return Refusal("ProgressDeadlineExceeded", late, case.now)
+    return Refusal(failure.reason, f"{late}: {failure.message}", case.now)
 
 
-def _seconds_left(newest: Revision, case: _Case) -> float:
-    """Seconds until the present stage of a rollout is late; infinite when it cannot be."""
-    trial, settings = newest.trial, case.settings
-    stopped = case.scale.minimum == 0
-    if trial.reached or trial.paused or settings.paused or stopped or not trial.since:
-        return float("inf")
-    sides = (case.seen.stable, case.seen.canary)
-    moved = [side.progressed_at for side in sides if side and side.revision == newest.digest]
-    return max(trial.since, case.seen.busy_at, *moved) + settings.deadline_s - case.now
-
-
-def _without_trial(newest: Revision, case: _Case) -> Plan:
+def _without_trial(newest: Revision, case: Case) -> Plan:
     """There is nothing to go back to, or nothing new: the stable side runs the newest."""
     seen = case.seen
     # The first revision that answers is what a later one is taken back to, however few its pods.
@@ -272,12 +141,12 @@ def _is_rolled_out(newest: Revision, seen: Seen) -> bool:
     return side is not None and side.revision == newest.digest and side.complete and side.ready > 0
 
 
-def _rolled_out(newest: Revision, case: _Case) -> Revision:
+def _rolled_out(newest: Revision, case: Case) -> Revision:
     order = max(one.rolled_out for one in (*case.known.values(), newest)) + 1
     return newest.changed(rolled_out=order).with_trial(reached=newest.trial.reached or case.now)
 
 
-def _hand_over(newest: Revision, case: _Case) -> tuple[Revision, bool]:
+def _hand_over(newest: Revision, case: Case) -> tuple[Revision, bool]:
     """Whether the canary's pods must stay until the stable side can take over their share.
 
     Under an autoscaler the stable side has only what its own share needs. It is raised first.
@@ -304,7 +173,7 @@ def _hand_over(newest: Revision, case: _Case) -> tuple[Revision, bool]:
     return newest, not raised and case.now < newest.trial.handover_until and canary.ready > 0
 
 
-def _rolled_back(newest: Revision, stable: Revision, case: _Case) -> Plan:
+def _rolled_back(newest: Revision, stable: Revision, case: Case) -> Plan:
     newest, keep = _hand_over(newest, case)
     canary = case.seen.canary
     return Plan(
@@ -321,16 +190,16 @@ def _rolled_back(newest: Revision, stable: Revision, case: _Case) -> Plan:
     )
 
 
-def _try_out(newest: Revision, stable: Revision, case: _Case) -> Plan:
+def _try_out(newest: Revision, stable: Revision, case: Case) -> Plan:
     """The next stage of the rollout of a newer revision."""
-    newest, wait = _advance(newest, case)
+    newest, wait = advance(newest, case)
     if newest.trial.weight < 100:
         return _canary(newest, stable, case, wait)
     if _is_rolled_out(newest, case.seen):
         return _without_trial(_rolled_out(newest, case), case)
     canary = case.seen.canary
     promoting = canary is not None and canary.revision == newest.digest
-    keep = promoting and _side_ready(newest, case)
+    keep = promoting and canary_is_ready(newest, case)
     if not promoting:
         newest, keep = _hand_over(newest, case)
     return Plan(
@@ -347,7 +216,7 @@ def _try_out(newest: Revision, stable: Revision, case: _Case) -> Plan:
     )
 
 
-def _canary(newest: Revision, stable: Revision, case: _Case, wait: float) -> Plan:
+def _canary(newest: Revision, stable: Revision, case: Case, wait: float) -> Plan:
     weight = newest.trial.weight
     running = case.seen.stable.wanted if case.seen.stable else case.scale.minimum
     most = max(case.scale.maximum, running)
@@ -369,76 +238,11 @@ def _canary(newest: Revision, stable: Revision, case: _Case, wait: float) -> Pla
     )
 
 
-def _full_scale(newest: Revision, case: _Case) -> int:
+def _full_scale(newest: Revision, case: Case) -> int:
     """What the stable side may not go below while another revision is tried."""
     if not case.scale.autoscaled:
         return case.scale.minimum
     return max(case.scale.minimum, min(newest.trial.scale, case.scale.maximum))
-
-
-def canary_replicas(stable: int, percent: int, most: int) -> int:
-    """Pods beside `stable` others that come nearest to `percent` (0..99) of all; 1 to `most`."""
-    if percent <= 0:
-        return 1
-    fewer = max(stable * percent // (100 - percent), 1)
-    nearest = min(
-        (fewer, fewer + 1), key=lambda n: (abs(100 * n - percent * (stable + n)) / (stable + n), n)
-    )
-    return max(1, min(nearest, most))
-
-
-def _advance(newest: Revision, case: _Case) -> tuple[Revision, float]:
-    """The stage that is due, and the seconds until time alone makes another one due."""
-    newest = _in_stage(newest, case)
-    while True:
-        trial, settings = newest.trial, case.settings
-        if not trial.reached and _is_reached(newest, case):
-            newest = newest.with_trial(reached=case.now)
-            trial = newest.trial
-        stepping = settings.steps and settings.percent is None and trial.weight < 100
-        if not stepping or not trial.reached or settings.paused or case.seen.failure:
-            left = _seconds_left(newest, case)
-            return newest, left if left != float("inf") else 0.0
-        left = trial.reached + settings.steps[trial.step].pause_s - case.now
-        if left > 0:
-            return newest, left
-        newest = _in_stage(newest.with_trial(step=trial.step + 1), case)
-
-
-def _in_stage(newest: Revision, case: _Case) -> Revision:
-    """The record with the weight that its step and the settings ask for; a new stage is dated."""
-    settings, trial = case.settings, newest.trial
-    if names_revision(settings.promote, newest.digest):
-        weight = 100
-    elif settings.percent is not None:
-        weight = settings.percent
-    elif trial.step < len(settings.steps):
-        weight = settings.steps[trial.step].percent
-    else:
-        weight = 100
-    if settings.steps and case.seen.stable_fails and _side_ready(newest, case):
-        # There is no traffic that a canary could protect.
-        weight = 100
-    same = (weight, settings.paused) == (trial.weight, trial.paused) and trial.since
-    known = case.known.get(newest.digest)
-    if same and known is not None and known.trial.step == trial.step:
-        return newest
-    return newest.with_trial(weight=weight, paused=settings.paused, since=case.now, reached=0)
-
-
-def _side_ready(newest: Revision, case: _Case) -> bool:
-    side = case.seen.canary
-    return side is not None and side.revision == newest.digest and side.ready > 0
-
-
-def _is_reached(newest: Revision, case: _Case) -> bool:
-    """Whether all pods that the stage asks for answer."""
-    side = case.seen.canary
-    if newest.trial.weight >= 100 or side is None:
-        return False
-    running = case.seen.stable.wanted if case.seen.stable else case.scale.minimum
-    needed = canary_replicas(running, newest.trial.weight, max(case.scale.maximum, running))
-    return side.revision == newest.digest and side.complete and side.ready >= needed
 
 
 def _bounded(decided: Plan, limit: int, seen: Seen) -> Plan:

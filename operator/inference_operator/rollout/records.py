@@ -14,8 +14,7 @@ from typing import Any
 import msgspec
 
 from inference_operator import names
-
-Json = Mapping[str, Any]
+from inference_operator.objects import Json, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,9 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
     handover_replicas: int = 0
 
 
+UNTRIED = Trial()
+
+
 @dataclass(frozen=True, slots=True)
 class Revision:
     """One revision.
@@ -60,15 +62,15 @@ class Revision:
     digest: str
     number: int
     packed: bytes
-    trial: Trial = Trial()
+    trial: Trial = UNTRIED
     rolled_out: int = 0
     refusal: Refusal | None = None
     model_digest: str = ""
 
     @property
-    def template(self) -> dict[str, Any]:
+    def template(self) -> Manifest:
         """The pod template, a fresh copy."""
-        value: dict[str, Any] = msgspec.json.decode(zlib.decompress(self.packed))
+        value: Manifest = msgspec.json.decode(zlib.decompress(self.packed))
         return value
 
     @property
@@ -116,7 +118,7 @@ def read_revision(body: Json) -> Revision | None:
         digest=digest,
         number=int(body.get("revision", 0)),
         packed=pack(template),
-        trial=_read(notes.get(names.ANNOTATION_ROLLOUT, ""), Trial) or Trial(),
+        trial=_read(notes.get(names.ANNOTATION_ROLLOUT, ""), Trial) or UNTRIED,
         rolled_out=_read(notes.get(names.ANNOTATION_ROLLED_OUT, ""), int) or 0,
         refusal=_read(notes.get(names.ANNOTATION_REFUSED, ""), Refusal),
         model_digest=notes.get(names.ANNOTATION_MODEL_DIGEST, ""),
@@ -131,10 +133,10 @@ def _read(text: str, kind: type[Any]) -> Any:
         return None
 
 
-def build_revision(name: str, revision: Revision) -> dict[str, Any]:
+def build_revision(name: str, revision: Revision) -> Manifest:
     """The ControllerRevision, without namespace and owner, of the InferenceService `name`."""
     notes: dict[str, str] = {}
-    if revision.trial != Trial():
+    if revision.trial != UNTRIED:
         notes[names.ANNOTATION_ROLLOUT] = msgspec.json.encode(revision.trial).decode()
     if revision.rolled_out:
         notes[names.ANNOTATION_ROLLED_OUT] = str(revision.rolled_out)
@@ -142,7 +144,7 @@ def build_revision(name: str, revision: Revision) -> dict[str, Any]:
         notes[names.ANNOTATION_REFUSED] = msgspec.json.encode(revision.refusal).decode()
     if revision.model_digest:
         notes[names.ANNOTATION_MODEL_DIGEST] = revision.model_digest
-    metadata: dict[str, Any] = {
+    metadata: Manifest = {
         "name": names.revision(name, revision.digest),
         "labels": {**names.labels(name), names.LABEL_REVISION: revision.digest},
     }

@@ -9,9 +9,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from inference_operator.rollout.plan import Phase, Scale
 from inference_operator.rollout.records import last_rolled_out
 from inference_operator.rollout.settings import Rollback, RolloutSettings, Step
+from inference_operator.rollout.types import Phase, Scale
 from support.rollout_simulation import World, is_good
 
 REVISIONS = st.sampled_from(["g0", "g1", "g2", "c1", "n1", "w1"])

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from inference_operator.rollout.plan import (
-    HANDOVER_SECONDS,
-    Candidate,
-    Phase,
-    Scale,
-    Seen,
-    Side,
-    canary_replicas,
-    plan,
-)
+from inference_operator.rollout.plan import HANDOVER_SECONDS, plan
 from inference_operator.rollout.records import last_rolled_out, pack, previously_rolled_out
 from inference_operator.rollout.settings import Rollback, RolloutSettings, Step
+from inference_operator.rollout.stages import canary_replicas
+from inference_operator.rollout.types import Candidate, Phase, Scale, Seen, Side
 from support.rollout_simulation import World
 
 
