@@ -40,7 +40,7 @@ def advance(newest: Revision, case: Case) -> tuple[Revision, float]:
         stepping = settings.steps and settings.percent is None and trial.weight < 100
         if not stepping or not trial.reached or settings.paused or case.seen.failure:
             left = seconds_left(newest, case)
-            return newest, left if left != float("inf") else 0.0
+            return newest, max(left, 0.0) if left != float("inf") else 0.0
         left = trial.reached + settings.steps[trial.step].pause_s - case.now
         if left > 0:
             return newest, left
@@ -49,7 +49,11 @@ def advance(newest: Revision, case: Case) -> tuple[Revision, float]:
 
 def _in_stage(newest: Revision, case: Case) -> Revision:
     """The record with the weight that its step and the settings ask for; a new stage is dated."""
-    settings, trial = case.settings, newest.trial
+    settings = case.settings
+    if settings.steps and case.seen.stable_fails and canary_is_ready(newest, case):
+        # No traffic is left that a canary could protect.
+        newest = newest.with_trial(step=len(settings.steps))
+    trial = newest.trial
     if names_revision(settings.promote, newest.digest):
         weight = 100
     elif settings.percent is not None:
@@ -57,9 +61,6 @@ def _in_stage(newest: Revision, case: Case) -> Revision:
     elif trial.step < len(settings.steps):
         weight = settings.steps[trial.step].percent
     else:
-        weight = 100
-    if settings.steps and case.seen.stable_fails and canary_is_ready(newest, case):
-        # There is no traffic that a canary could protect.
         weight = 100
     same = (weight, settings.paused) == (trial.weight, trial.paused) and trial.since
     known = case.known.get(newest.digest)
@@ -69,6 +70,7 @@ def _in_stage(newest: Revision, case: Case) -> Revision:
 
 
 def canary_is_ready(newest: Revision, case: Case) -> bool:
+    """Whether a pod of the newest revision answers in the canary's Deployment."""
     side = case.seen.canary
     return side is not None and side.revision == newest.digest and side.ready > 0
 
