@@ -96,8 +96,8 @@ def _table(turns: Sequence[PairedTurn]) -> str:
     for name in names:
         speed = verdict.to_raw(turns, name, verdict.speed)
         thrift = verdict.to_raw(turns, name, verdict.thrift)
-        ours = {name, *VARIANTS} if name in VARIANTS else VARIANTS
-        rivals = [other for other in names if other != name and other not in ours]
+        ours = VARIANTS if name in VARIANTS else frozenset({name})
+        rivals = [other for other in names if other not in ours]
         place = verdict.place(turns, name, rivals)
         lines.append((speed.ratio, [name, told(speed), told(thrift), speed.pairs, place]))
     lines.sort(key=lambda line: -line[0])
