@@ -19,6 +19,7 @@ from model_server.request.context import RequestContext
 from model_server.vision.classification import probabilities, top_classes
 from model_server.vision.detection import DetectionOutputs
 from model_server.vision.inference import VisionModel
+from model_server.vision.preparation import preparation_facts
 from model_server.vision.preprocessing import picture_input
 
 VERSION = "1"
@@ -121,6 +122,8 @@ def facts(model: VisionModel) -> dict[str, Any]:
         "format": model.info.format,
         "task": model.task,
         "digest": f"sha256:{model.digest}" if model.digest else "",
+        "preprocessing": preparation_facts(model.image) if model.takes_pictures else None,
+        "warnings": list(model.warnings),
     }
 
 

@@ -39,6 +39,7 @@ from model_server.vision.detection import (
 )
 from model_server.vision.drawing import draw_detections
 from model_server.vision.images import ImageLimits, Picture, decode
+from model_server.vision.preparation import assumption
 from model_server.vision.preprocessing import JpegDecoding, least_side, picture_input, prepare
 from model_server.vision.signature import check_inputs, observed, zeros
 
@@ -189,6 +190,17 @@ class VisionModel:
     def image(self) -> ImageInput:
         """How a picture is prepared for the model."""
         return self._image
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether its input is a picture; otherwise `image` says nothing."""
+        return self._input is not None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its answers may suffer from; each says what to do about it."""
+        assumed = assumption(self._image) if self.takes_pictures else ""
+        return (assumed, *self.info.warnings) if assumed else self.info.warnings
 
     @property
     def labels(self) -> Labels | None:

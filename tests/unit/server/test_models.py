@@ -16,7 +16,6 @@ from model_server.errors import (
     WrongTask,
 )
 from model_server.models.base import ImageInput, TensorSpec
-from model_server.models.keras import scaling_of
 from model_server.models.keras_safety import find_problems
 from model_server.models.labels import Labels
 from model_server.models.source import digest, find_model
@@ -246,21 +245,6 @@ def test_a_file_without_metadata_is_no_problem(tmp_path: Path) -> None:
 
 def layer(class_name: str, **config: object) -> dict[str, object]:
     return {"class_name": class_name, "module": "keras.layers", "config": config}
-
-
-@pytest.mark.parametrize(
-    ("config", "scaling"),
-    [
-        (layer("Functional", name="resnet50", layers=[]), "caffe"),
-        (layer("Functional", name="resnet50v2", layers=[]), "signed"),
-        (layer("Functional", name="densenet121", layers=[]), "torch"),
-        (layer("Functional", name="MobilenetV3small", layers=[layer("Rescaling")]), "none"),
-        (layer("Sequential", name="mine", layers=[layer("Functional", name="vgg16")]), "caffe"),
-        (layer("Sequential", name="mine", layers=[layer("Conv2D", name="conv")]), "unit"),
-    ],
-)
-def test_architectures_bring_their_own_preprocessing(config: Any, scaling: str) -> None:
-    assert scaling_of(config) == scaling
 
 
 @pytest.mark.parametrize(
