@@ -3,13 +3,16 @@
 The range of its pixels is worked out from its graph and its layers' names (`pixel_range`).
 """
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from model_server.errors import InvalidModel
 from model_server.models.base import ModelInfo
+from model_server.models.graph_protos import program_of_graph
 from model_server.models.keras_safety import check_keras_file
+from model_server.models.operators import refusal, refused_operators
 from model_server.models.pixel_range.examine import examine_function
 from model_server.models.tensorflow_runtime import (
     Signature,
@@ -76,6 +79,10 @@ def _compile(tf: Any, model: Any) -> tuple[Any, Signature]:
         return dict(zip(names, flat, strict=True))
 
     concrete = serve.get_concrete_function()
+    # Of Keras's own layers; a second look at what the check of the configuration has let through.
+    found = refused_operators(program_of_graph(concrete.graph.as_graph_def()), lambda _name: False)
+    if found:
+        raise InvalidModel(refusal(str(model.name), found))
 
     def signature(**inputs: Any) -> Any:
         return concrete(*(inputs[spec.name] for spec in specs))
@@ -90,9 +97,9 @@ def _plain(name: str, index: int) -> str:
 
 def _layers(config: object) -> Iterator[str]:
     """Names of the model and all its layers, outermost first."""
-    pending = [config]
+    pending = deque([config])
     while pending:
-        item = pending.pop(0)
+        item = pending.popleft()
         if isinstance(item, list):
             pending.extend(item)
         if not isinstance(item, dict):
