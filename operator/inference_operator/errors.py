@@ -1,15 +1,16 @@
-"""What can go wrong with a resource, as types that carry the reason a user will read.
+"""The operator's errors; those about a resource carry the reason that its status shows.
 
     OperatorError
-    |-- SpecError        a field of the InferenceService is wrong
-    |-- ChildConflictError    an object with the child's name belongs to somebody else
-    |-- ChildRejectedError    the API server refused a child built from the spec
-    |-- StuckError       the API server keeps failing to do what it is asked
-    |-- ApiError         the API server answered with an error
-    |   `-- ApiUnavailableError   it could not be reached, or asked to come again later
-    `-- ConfigError      a setting of the operator itself is wrong
+    |-- ConfigError                a setting or file of the operator is wrong
+    |-- StatusError                shown in the status of the InferenceService
+    |   |-- SpecError              a field of the InferenceService is wrong
+    |   |-- ChildConflictError     an object with a child's name belongs to somebody else
+    |   |-- ChildRejectedError     the API server refuses a child
+    |   `-- StuckError             the API server keeps failing
+    `-- ApiError                   the API server answered with an error
+        `-- ApiUnavailableError    it could not be reached, or is overloaded
 
-Messages name the field or the object, say what is wrong and what to do. Nothing here logs.
+Messages name the field or the object, say what is wrong and what to do.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from enum import Enum
 
 
 class OperatorError(Exception):
-    """Base of everything that the operator raises on purpose."""
+    """Base class of all errors that the operator raises."""
 
 
 class ConfigError(OperatorError):
-    """A setting of the operator is missing or wrong; the message names the variable."""
+    """A setting or file of the operator is wrong; the message names it."""
 
 
 class StatusError(OperatorError):
-    """An error that is shown to the user in the status of the InferenceService.
+    """An error that the status of the InferenceService shows.
 
-    `may_pass` says that the cause lies outside of the resource (a quota, a name that is taken), so
-    that trying again makes sense without any change of the resource.
+    `may_pass` means that the cause is outside of the resource (a quota, a name that is taken), so
+    that it is worth retrying without a change of the resource.
     """
 
     reason = "ReconcileFailed"
@@ -45,8 +46,8 @@ class SpecError(StatusError):
     """A field of the resource is wrong.
 
     Args:
-        field: path of the field, as `spec.predictor.minReplicas`.
-        problem: what is wrong and what to do.
+        field: Path of the field, such as `spec.predictor.minReplicas`.
+        problem: What is wrong and what to do.
     """
 
     reason = "InvalidSpec"
@@ -57,14 +58,14 @@ class SpecError(StatusError):
 
 
 class ChildConflictError(StatusError):
-    """An object with the name of a child exists and belongs to somebody else."""
+    """An object with the name of a child belongs to somebody else."""
 
     reason = "NameTaken"
     may_pass = True
 
 
 class ChildRejectedError(StatusError):
-    """The API server refused a child: as invalid, or because of a quota or a policy."""
+    """The API server refuses a child: as invalid, or because of a quota or a policy."""
 
     def __init__(self, reason: str, message: str, *, may_pass: bool) -> None:
         super().__init__(message)
@@ -73,7 +74,7 @@ class ChildRejectedError(StatusError):
 
 
 class StuckError(StatusError):
-    """The API server has failed to do what it was asked several times in a row."""
+    """The API server has failed several times in a row."""
 
     may_pass = True
 
@@ -113,9 +114,9 @@ class ApiError(OperatorError):
 
     Args:
         status: HTTP status; 0 when there was no answer.
-        message: The server's own words.
+        message: The server's message.
         reason: Kubernetes' machine-readable reason, such as `Conflict`.
-        retry_after_s: Seconds after which the server wants to be asked again.
+        retry_after_s: Seconds after which the server asks to retry.
         details: Kubernetes' machine-readable details.
     """
 
@@ -136,7 +137,7 @@ class ApiError(OperatorError):
 
 
 class ApiUnavailableError(ApiError):
-    """The API server could not be reached, was overloaded, or asked to come again later."""
+    """The API server could not be reached, or is overloaded."""
 
 
 _BY_STATUS = {

@@ -151,5 +151,5 @@ async def _list_everything(resync: Resync) -> dict[tuple[str, str], str]:
             # A cluster that is still being set up becomes readable by itself.
             if time.monotonic() > deadline:
                 raise ConfigError(message) from error
-            logger.warning("%s; trying again", message)
+            logger.warning("%s; retrying", message)
             await asyncio.sleep(2)

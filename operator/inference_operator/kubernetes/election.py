@@ -115,7 +115,7 @@ class Election:
     def _set(self, leads: bool) -> None:
         if leads != self.leads:
             self.leads = leads
-            what = "leads" if leads else "does not lead any more"
+            what = "is the leader" if leads else "is no longer the leader"
             logger.info("%s %s", self._candidate.identity, what)
             self._changed(leads)
 

@@ -70,7 +70,7 @@ class Watch:
                 if error.failure is Failure.EXPIRED:
                     # The changes since then are no longer available.
                     self._version = ""
-                logger.warning("the watch of every %s is begun anew: %s", self._kind, error)
+                logger.warning("restarting the watch of every %s: %s", self._kind, error)
             except Exception:
                 logger.exception("the watch of every %s failed unexpectedly", self._kind)
             await asyncio.sleep(self._pause * random.uniform(0.8, 1.2))  # noqa: S311
@@ -90,4 +90,4 @@ class Watch:
             self._observe(self._kind, event["type"], event["object"])
         except Exception:
             # A bug that one object triggers must not hide the others; the resync reads it again.
-            logger.exception("an event of a %s could not be taken in", self._kind)
+            logger.exception("an event of a %s could not be processed", self._kind)

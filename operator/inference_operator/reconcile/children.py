@@ -179,7 +179,7 @@ class Children:
         if child is None or not repairing:
             return None
         repair = Repair(*ref, child.changed_by)
-        logger.info("%s/%s: %s %s was changed by %s and put right", *key, *ref, repair.by)
+        logger.info("%s/%s: %s %s was changed by %s and restored", *key, *ref, repair.by)
         self._count_repair(key, ref)
         return repair
 

@@ -88,4 +88,4 @@ class Loop:
             self.queue.done(key)
             return
         pause = self._fail(key, error.retry_after_s)
-        logger.warning("%s/%s: %s; trying again in %.1f s", *key, error, pause)
+        logger.warning("%s/%s: %s; retrying in %.1f s", *key, error, pause)

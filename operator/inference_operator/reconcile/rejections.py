@@ -23,8 +23,8 @@ def conflict(ref: ObjectRef, service: InferenceService, existing: Json | None) -
         return ApiError(409, f"{kind} {name} of an earlier resource is still being deleted")
     whose = f"{owner['kind']} {owner['name']}" if owner else "nobody"
     return ChildConflictError(
-        f"a {kind} called {name} exists already and belongs to {whose}: delete it, or give "
-        "the InferenceService another name"
+        f"the {kind} {name} already exists and belongs to {whose}: delete it, or give the "
+        "InferenceService another name"
     )
 
 

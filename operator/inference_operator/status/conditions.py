@@ -13,10 +13,10 @@ from inference_operator.objects import Manifest, find_condition
 from inference_operator.status.assessment import Assessment, StatusInputs
 
 _STAGE_MESSAGES = {
-    "Stopped": "minReplicas is 0: raise it to serve again",
+    "Stopped": "minReplicas is 0: increase it to serve again",
     "Pending": "waiting for a pod to be scheduled",
     "Downloading": "the model is being downloaded",
-    "Starting": "the model server is starting and loads the model",
+    "Starting": "the model server is starting and loading the model",
 }
 
 
