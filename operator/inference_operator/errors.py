@@ -79,7 +79,7 @@ class StuckError(StatusError):
     may_pass = True
 
 
-class Failure(Enum):
+class ApiFailure(Enum):
     """What an error of the API server means for the operator."""
 
     UNAVAILABLE = "unreachable, overloaded, or failing"
@@ -141,25 +141,25 @@ class ApiUnavailableError(ApiError):
 
 
 _BY_STATUS = {
-    400: Failure.INVALID,
-    403: Failure.FORBIDDEN,
-    404: Failure.NOT_FOUND,
-    409: Failure.CONFLICT,
-    410: Failure.EXPIRED,
-    422: Failure.INVALID,
-    429: Failure.UNAVAILABLE,
+    400: ApiFailure.INVALID,
+    403: ApiFailure.FORBIDDEN,
+    404: ApiFailure.NOT_FOUND,
+    409: ApiFailure.CONFLICT,
+    410: ApiFailure.EXPIRED,
+    422: ApiFailure.INVALID,
+    429: ApiFailure.UNAVAILABLE,
 }
 
 
-def _classify(status: int, message: str, details: ErrorDetails) -> Failure:
+def _classify(status: int, message: str, details: ErrorDetails) -> ApiFailure:
     missing = status == 404 and details.kind == "namespaces"
     if missing or "NamespaceTerminating" in details.causes:
-        return Failure.NAMESPACE_GONE
+        return ApiFailure.NAMESPACE_GONE
     if status == 403 and mentions_quota(message):
-        return Failure.QUOTA_EXCEEDED
+        return ApiFailure.QUOTA_EXCEEDED
     if status == 0 or status >= 500:
-        return Failure.UNAVAILABLE
-    return _BY_STATUS.get(status, Failure.OTHER)
+        return ApiFailure.UNAVAILABLE
+    return _BY_STATUS.get(status, ApiFailure.OTHER)
 
 
 def mentions_quota(message: str) -> bool:

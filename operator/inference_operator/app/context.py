@@ -18,7 +18,7 @@ from inference_operator import __version__
 from inference_operator.app import health
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
-from inference_operator.errors import ApiError, ConfigError, Failure
+from inference_operator.errors import ApiError, ApiFailure, ConfigError
 from inference_operator.kinds import WATCHED_KINDS
 from inference_operator.kubernetes.client import ApiClient, Login
 from inference_operator.kubernetes.election import Candidate, Election
@@ -144,8 +144,8 @@ async def _list_everything(resync: Resync) -> dict[tuple[str, str], str]:
             return await resync.prime()
         except ApiError as error:
             advice = {
-                Failure.FORBIDDEN: "give the operator its ClusterRole (deploy/install.yaml)",
-                Failure.NOT_FOUND: "install the resource (kubectl apply -f deploy/install.yaml)",
+                ApiFailure.FORBIDDEN: "give the operator its ClusterRole (deploy/install.yaml)",
+                ApiFailure.NOT_FOUND: "install the resource (kubectl apply -f deploy/install.yaml)",
             }.get(error.failure, "check the connection to the API server")
             message = f"the cluster cannot be read: {error}: {advice}"
             # A cluster that is still being set up becomes readable by itself.

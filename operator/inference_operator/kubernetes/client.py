@@ -17,7 +17,7 @@ import kopf
 import msgspec
 
 from inference_operator import __version__, names
-from inference_operator.errors import ApiError, ApiUnavailableError, Failure
+from inference_operator.errors import ApiError, ApiFailure, ApiUnavailableError
 from inference_operator.kinds import KINDS
 from inference_operator.kubernetes.paths import path, path_of, selection
 from inference_operator.kubernetes.responses import (
@@ -108,7 +108,7 @@ class ApiClient:
         try:
             return decode(await self._request("GET", path(kind, namespace, name)))
         except ApiError as error:
-            if error.failure is Failure.NOT_FOUND:
+            if error.failure is ApiFailure.NOT_FOUND:
                 return None
             raise
 
@@ -118,7 +118,7 @@ class ApiClient:
         try:
             decode(await self._request("DELETE", path(kind, namespace, name), body=options))
         except ApiError as error:
-            if error.failure not in {Failure.NOT_FOUND, Failure.CONFLICT}:
+            if error.failure not in {ApiFailure.NOT_FOUND, ApiFailure.CONFLICT}:
                 raise
 
     async def patch_status(
@@ -131,7 +131,7 @@ class ApiClient:
         try:
             return decode(await self._request("PATCH", where, query, body, _MERGE))
         except ApiError as error:
-            if error.failure in {Failure.NOT_FOUND, Failure.CONFLICT}:
+            if error.failure in {ApiFailure.NOT_FOUND, ApiFailure.CONFLICT}:
                 return None
             raise
 
@@ -186,7 +186,7 @@ class ApiClient:
         event.
 
         Raises:
-            ApiError: The watch failed; after `Failure.EXPIRED` only a new listing helps.
+            ApiError: The watch failed; after `ApiFailure.EXPIRED` only a new listing helps.
         """
         session, where = self._open_session(), path(kind, namespace)
         # Varied, so that the watches of all kinds are not renewed at the same time.

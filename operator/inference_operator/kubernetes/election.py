@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from inference_operator import names
-from inference_operator.errors import ApiError, Failure
+from inference_operator.errors import ApiError, ApiFailure
 from inference_operator.kinds import KINDS
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Manifest
@@ -132,7 +132,7 @@ class Election:
                 return False
             await self._client.replace("Lease", namespace, self._lease(lease["metadata"], spec))
         except ApiError as error:
-            if error.failure is Failure.CONFLICT:
+            if error.failure is ApiFailure.CONFLICT:
                 return False
             raise
         return True

@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from inference_operator.errors import ApiError, Failure
+from inference_operator.errors import ApiError, ApiFailure
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json
 
@@ -67,7 +67,7 @@ class Watch:
                 if time.monotonic() - started > _SHORTEST_STREAM_SECONDS:
                     continue
             except ApiError as error:
-                if error.failure is Failure.EXPIRED:
+                if error.failure is ApiFailure.EXPIRED:
                     # The changes since then are no longer available.
                     self._version = ""
                 logger.warning("restarting the watch of every %s: %s", self._kind, error)

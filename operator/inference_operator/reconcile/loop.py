@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from inference_operator.cache.store import Store
-from inference_operator.errors import ApiError, Failure
+from inference_operator.errors import ApiError, ApiFailure
 from inference_operator.objects import Key
 from inference_operator.reconcile.queue import Priority, WorkQueue
 from inference_operator.reconcile.reconciler import Reconciler, Result
@@ -83,7 +83,7 @@ class Loop:
         return self.queue.failed(key, retry_after_s)
 
     def _retry(self, key: Key, error: ApiError) -> None:
-        if error.failure is Failure.NAMESPACE_GONE:
+        if error.failure is ApiFailure.NAMESPACE_GONE:
             # The resource goes with it, which the watch will report.
             self.queue.done(key)
             return

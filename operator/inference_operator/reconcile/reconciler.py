@@ -23,7 +23,7 @@ from inference_operator.cache.store import Store
 from inference_operator.config import Config
 from inference_operator.desired.revision import RecordedRevision
 from inference_operator.desired.state import Desired, build_desired
-from inference_operator.errors import ApiError, StatusError, StuckError
+from inference_operator.errors import ApiError, ApiFailure, StatusError, StuckError
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key
 from inference_operator.reconcile.children import Children
@@ -160,8 +160,8 @@ class Reconciler:
 
 def _lasts(error: ApiError, failures: int) -> bool:
     """Whether an error of the API server has lasted long enough to be reported."""
-    # Without an answer, or when it is busy, nothing can be said about the resource.
-    answered = error.status >= 400 and error.status not in {409, 429}
+    # Without an answer, or from a busy server, there is nothing to say about the resource.
+    answered = error.status not in {0, 200, 429} and error.failure is not ApiFailure.CONFLICT
     return answered and failures >= FAILURES_UNTIL_REPORTED
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inference_operator import names
 from inference_operator.api.types import InferenceService
-from inference_operator.errors import ApiError, ChildConflictError, ChildRejectedError, Failure
+from inference_operator.errors import ApiError, ApiFailure, ChildConflictError, ChildRejectedError
 from inference_operator.objects import Json, ObjectRef, controller_of
 
 
@@ -33,11 +33,11 @@ def explain(error: ApiError, ref: ObjectRef) -> Exception:
     kind, name = ref
     message = f"the {kind} {name} is refused: {error.message}"
     match error.failure:
-        case Failure.INVALID:
+        case ApiFailure.INVALID:
             return ChildRejectedError("InvalidSpec", message, may_pass=False)
-        case Failure.QUOTA_EXCEEDED:
+        case ApiFailure.QUOTA_EXCEEDED:
             return ChildRejectedError("QuotaExceeded", message, may_pass=True)
-        case Failure.FORBIDDEN:
+        case ApiFailure.FORBIDDEN:
             return ChildRejectedError("Forbidden", message, may_pass=True)
         case _:
             return error
