@@ -91,7 +91,7 @@ class Reconciler:
         body = self._store.body(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
             return Result()
-        await self._read_missed(key)
+        await self.read_missed(key)
         service: InferenceService | None = None
         desired: Desired | None = None
         error: StatusError | None = None
@@ -126,7 +126,7 @@ class Reconciler:
             return Result(failed=True)
         return Result(requeue_after_s=wait)
 
-    async def _read_missed(self, key: Key) -> None:
+    async def read_missed(self, key: Key) -> None:
         """Read what was announced before this InferenceService was.
 
         Raises:
