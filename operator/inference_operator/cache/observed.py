@@ -67,7 +67,13 @@ class Observed:
 
     deployment: DeploymentState | None = None
     pods: tuple[PodState, ...] = field(default=())
+    endpoints: frozenset[str] = frozenset()
     load_balancer: str = ""
+
+    @property
+    def serving_pods(self) -> tuple[PodState, ...]:
+        """Ready pods that the Service sends requests to."""
+        return tuple(pod for pod in self.pods if pod.ready and pod.name in self.endpoints)
 
 
 def read_deployment(body: Json) -> DeploymentState:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from inference_operator import names
 from inference_operator.cache.observed import PodState, Problem
