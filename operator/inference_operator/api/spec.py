@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference_operator.api import kserve
+from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.api.reader import Reader
 from inference_operator.api.types import (
     Exposure,
@@ -85,6 +86,8 @@ def parse(body: Json) -> InferenceService:
         limits=_parse_limits(predictor),
         pod=_parse_pod(predictor),
         exposure=_parse_exposure(spec.child("service")),
+        labels=inherited_labels(metadata),
+        annotations=inherited_annotations(metadata),
     )
     predictor.finish()
     spec.finish()

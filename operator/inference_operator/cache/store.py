@@ -13,6 +13,7 @@ from typing import Any
 
 from inference_operator import names
 from inference_operator.api import kserve
+from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.cache.child import Child, read_child
 from inference_operator.cache.observed import (
     DeploymentState,
@@ -98,7 +99,7 @@ class Store:
         reduced = {
             "metadata": {
                 **{name: metadata[name] for name in kept if name in metadata},
-                **_kserve_annotations(metadata),
+                **_needed_metadata(metadata),
             },
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
@@ -176,6 +177,8 @@ class Store:
             del self._entries[key]
 
 
-def _kserve_annotations(metadata: Json) -> Json:
-    annotations = kserve.annotations_of(metadata)
-    return {"annotations": annotations} if annotations else {}
+def _needed_metadata(metadata: Json) -> Json:
+    """Labels and annotations that the children inherit or that configure the service."""
+    annotations = inherited_annotations(metadata) | kserve.annotations_of(metadata)
+    found = {"labels": inherited_labels(metadata), "annotations": annotations}
+    return {name: values for name, values in found.items() if values}

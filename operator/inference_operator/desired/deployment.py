@@ -21,6 +21,8 @@ def build_deployment(service: InferenceService, template: Manifest) -> Manifest:
         "selector": {"matchLabels": names.selector(service.name)},
         "template": template,
         "strategy": build_strategy(service),
+        # A paused Deployment never rolls out and never misses its deadline.
+        "paused": False,
         "progressDeadlineSeconds": START_SECONDS,
         "revisionHistoryLimit": 3,
     }
