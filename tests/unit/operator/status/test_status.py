@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -391,8 +392,8 @@ def test_whatever_is_seen(
     error = SpecError("spec", "is wrong") if failed else None
     resource["status"] = look(resource, *named(earlier), desired=desired)
     endpoints = None if reached else frozenset[str]()
-    observed = {"desired": desired, "error": error, "endpoints": endpoints}
-    status = look(resource, *named(pods), **observed, now=LATER)
+    look_again = partial(look, desired=desired, error=error, endpoints=endpoints)
+    status = look_again(resource, *named(pods), now=LATER)
     answers = reached and any(pod.ready for pod in pods)
     assert (condition(status)["status"] == "True") is answers
     assert ("url" in status) is answers
@@ -405,7 +406,7 @@ def test_whatever_is_seen(
 
     # A second look at the same thing, later, changes nothing at all.
     again = {**resource, "status": status}
-    assert look(again, *named(pods), **observed, now="2027-01-01T00:00:00Z") == status
+    assert look_again(again, *named(pods), now="2027-01-01T00:00:00Z") == status
     assert transition(status, status) is None
     assert apply_merge_patch(resource["status"], merge_patch(resource["status"], status)) == status
 
