@@ -12,13 +12,13 @@ from flask import Flask
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from model_server.app import create_app
-from model_server.context import RequestContext
-from model_server.inference import VisionModel
+from model_server.http.app import create_app
 from model_server.logs import REQUEST_LOGGER, JsonFormatter
-from model_server.registry import Registry
+from model_server.request.context import RequestContext
+from model_server.request.tracing import Ended
+from model_server.serving.registry import Registry
 from model_server.settings import load_settings
-from model_server.tracing import Ended
+from model_server.vision.inference import VisionModel
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

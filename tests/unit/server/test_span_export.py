@@ -16,14 +16,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
 
-from model_server.app import create_app
-from model_server.context import RequestContext, Timeline
-from model_server.inference import VisionModel
+from model_server.http.app import create_app
 from model_server.logs import REQUEST_LOGGER, limit_lines
-from model_server.registry import Registry
+from model_server.request.context import RequestContext, Timeline
+from model_server.request.spans import SpanExport
+from model_server.request.tracing import Ended
+from model_server.serving.registry import Registry
 from model_server.settings import load_settings
-from model_server.span_export import SpanExport
-from model_server.tracing import Ended
+from model_server.vision.inference import VisionModel
 from support.tiny_models import BrightBoxDetector
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

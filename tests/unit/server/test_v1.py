@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_server.inference import VisionModel
-from model_server.registry import Registry
-from model_server.schemas import KServeError, PictureClasses, PictureDetections
+from model_server.protocols.schemas import KServeError, PictureClasses, PictureDetections
+from model_server.serving.registry import Registry
+from model_server.vision.inference import VisionModel
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 from .conftest import Client

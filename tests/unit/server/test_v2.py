@@ -12,14 +12,14 @@ from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_server.app import create_app
 from model_server.errors import RequestError
-from model_server.inference import VisionModel
-from model_server.registry import load_registry
-from model_server.rest_v2 import parse_request
-from model_server.schemas import V1Model, V2Model
+from model_server.http.app import create_app
+from model_server.protocols.schemas import V1Model, V2Model
+from model_server.protocols.v2_json import parse_request
+from model_server.serving.registry import load_registry
+from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
-from model_server.sources import find_sources
+from model_server.vision.inference import VisionModel
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 from .conftest import Client
