@@ -6,15 +6,38 @@ gets no request (https://kubernetes.io/docs/concepts/services-networking/endpoin
 
 from __future__ import annotations
 
-from inference_operator.objects import Json
+from dataclasses import dataclass
+
+from inference_operator.objects import Json, controller_of, resource_version
 
 
-def read_endpoints(body: Json) -> frozenset[str]:
-    """Names of the pods that an EndpointSlice lists as ready."""
-    return frozenset(
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """One EndpointSlice.
+
+    Attributes:
+        uid: The object's UID.
+        version: Its resource version.
+        service_uid: UID of the Service that it belongs to, empty when it belongs to none.
+        pods: Names of the pods that it lists as ready.
+    """
+
+    uid: str
+    version: int
+    service_uid: str
+    pods: frozenset[str]
+
+
+def read_endpoints(body: Json) -> Endpoints:
+    """Reduce an EndpointSlice."""
+    metadata = body["metadata"]
+    owner = controller_of(metadata)
+    service_uid = owner.get("uid", "") if owner.get("kind") == "Service" else ""
+    pods = frozenset(
         str(target["name"])
         for endpoint in body.get("endpoints") or ()
         if (target := endpoint.get("targetRef") or {}).get("kind") == "Pod"
         # Absent means ready: the field is optional in the API.
         and (endpoint.get("conditions") or {}).get("ready") is not False
     )
+    return Endpoints(metadata["uid"], resource_version(metadata), service_uid, pods)

@@ -15,6 +15,7 @@ from inference_operator import names
 from inference_operator.api import kserve
 from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.cache.child import Child, read_child
+from inference_operator.cache.endpoints import Endpoints, read_endpoints
 from inference_operator.cache.observed import (
     DeploymentState,
     Observed,
@@ -37,6 +38,7 @@ class Entry:
     generation: int = 0
     children: dict[str, Child] = field(default_factory=dict)
     pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
+    endpoints: dict[str, Endpoints] = field(default_factory=dict)
     deployment: DeploymentState | None = None
     load_balancer: str = ""
 
@@ -65,6 +67,7 @@ class Store:
             return {}
         child = names.predictor(key[1])
         known = {(kind, child): (c.uid, c.version) for kind, c in entry.children.items()}
+        known |= {("EndpointSlice", n): (e.uid, e.version) for n, e in entry.endpoints.items()}
         known |= {("Pod", pod.name): (pod.uid, v) for pod, v in entry.pods.values()}
         if entry.raw:
             known["InferenceService", key[1]] = (entry.uid, entry.version)
@@ -86,7 +89,7 @@ class Store:
         entry = self._entries.get(key) or Entry()
         pods = tuple(pod for pod, _ in sorted(entry.pods.values(), key=lambda pair: pair[0].name))
         deployment = entry.deployment if "Deployment" in entry.children else None
-        return Observed(deployment, pods, entry.load_balancer)
+        return Observed(deployment, pods, _routed_pods(entry), entry.load_balancer)
 
     def put_service(self, key: Key, body: Json) -> bool:
         """Store an InferenceService; returns whether it changed."""
@@ -95,7 +98,7 @@ class Store:
         version = resource_version(metadata)
         if entry.uid == metadata["uid"] and 0 < version <= entry.version:
             return False
-        kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
+        kept = ("name", "namespace", "uid", "generation", "deletionTimestamp", "finalizers")
         reduced = {
             "metadata": {
                 **{name: metadata[name] for name in kept if name in metadata},
@@ -152,6 +155,25 @@ class Store:
         self._remove_if_empty(key)
         return True
 
+    def put_endpoints(self, key: Key, body: Json) -> bool:
+        """Store an EndpointSlice; returns whether it leads to other pods than before."""
+        entry = self._entries.setdefault(key, Entry())
+        name, new = body["metadata"]["name"], read_endpoints(body)
+        known = entry.endpoints.get(name)
+        if known is not None and known.uid == new.uid and 0 < new.version <= known.version:
+            return False
+        entry.endpoints[name] = new
+        return known is None or (known.service_uid, known.pods) != (new.service_uid, new.pods)
+
+    def drop_endpoints(self, key: Key, name: str, uid: str) -> bool:
+        """Forget an EndpointSlice; returns whether it was known."""
+        entry = self._entries.get(key)
+        if entry is None or name not in entry.endpoints or entry.endpoints[name].uid != uid:
+            return False
+        del entry.endpoints[name]
+        self._remove_if_empty(key)
+        return True
+
     def put_pod(self, key: Key, body: Json) -> bool:
         """Store a pod; returns whether anything that matters changed."""
         state = classify(body)
@@ -173,8 +195,17 @@ class Store:
 
     def _remove_if_empty(self, key: Key) -> None:
         entry = self._entries[key]
-        if not (entry.raw or entry.children or entry.pods):
+        if not (entry.raw or entry.children or entry.pods or entry.endpoints):
             del self._entries[key]
+
+
+def _routed_pods(entry: Entry) -> frozenset[str]:
+    """Names of the pods that our own Service, and no other of its name, leads to."""
+    service = entry.children.get("Service")
+    if service is None or service.owner_uid != entry.uid:
+        return frozenset()
+    slices = (e for e in entry.endpoints.values() if e.service_uid == service.uid)
+    return frozenset().union(*(e.pods for e in slices))
 
 
 def _needed_metadata(metadata: Json) -> Json:

@@ -59,6 +59,11 @@ class Observer:
             if change == DELETED:
                 return self.store.drop_pod(key, body["metadata"]["name"])
             return self.store.put_pod(key, body)
+        if kind == "EndpointSlice":
+            metadata = body["metadata"]
+            if change == DELETED:
+                return self.store.drop_endpoints(key, metadata["name"], metadata["uid"])
+            return self.store.put_endpoints(key, body)
         if change == DELETED:
             return self.store.drop_child(key, kind, body["metadata"]["uid"])
         return self.store.put_child(key, kind, body)
@@ -71,5 +76,7 @@ class Observer:
             self.store.drop_service(key, uid)
         elif kind == "Pod":
             self.store.drop_pod(key, name)
+        elif kind == "EndpointSlice":
+            self.store.drop_endpoints(key, name, uid)
         else:
             self.store.drop_child(key, kind, uid)
