@@ -28,6 +28,12 @@ class Endpoints:
     pods: frozenset[str]
 
 
+def service_of(metadata: Json) -> str:
+    """Name of the Service that an EndpointSlice belongs to, empty if it belongs to none."""
+    owner = controller_of(metadata)
+    return str(owner.get("name", "")) if owner.get("kind") == "Service" else ""
+
+
 def read_endpoints(body: Json) -> Endpoints:
     """Reduce an EndpointSlice."""
     metadata = body["metadata"]

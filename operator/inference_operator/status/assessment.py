@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from inference_operator import names
 from inference_operator.api.types import InferenceService
-from inference_operator.cache.observed import Observed, PodState, Problem
+from inference_operator.cache.observed import DeploymentState, Observed, PodState, Problem
 from inference_operator.desired.state import Desired
 from inference_operator.errors import StatusError
 from inference_operator.objects import Json
@@ -50,6 +50,23 @@ class StatusInputs:
         """The predictor component in the current status."""
         predictor: Json = (self.previous.get("components") or {}).get(names.PREDICTOR) or {}
         return predictor
+
+    @property
+    def deployment(self) -> DeploymentState | None:
+        """The predictor's Deployment, if it exists."""
+        return self.observed.deployments.get(names.predictor(self.body["metadata"]["name"]))
+
+    @property
+    def serving_pods(self) -> tuple[PodState, ...]:
+        """Ready pods that the predictor's Service sends requests to."""
+        name = names.predictor(self.body["metadata"]["name"])
+        routed = self.observed.endpoints.get(name, frozenset())
+        return tuple(pod for pod in self.observed.pods if pod.ready and pod.name in routed)
+
+    @property
+    def load_balancer(self) -> str:
+        """Host name or address of the predictor's Service outside of the cluster, or empty."""
+        return self.observed.load_balancers.get(names.predictor(self.body["metadata"]["name"]), "")
 
     @property
     def generation(self) -> int:
@@ -106,12 +123,12 @@ class Assessment:
 
 def assess(inputs: StatusInputs) -> Assessment:
     """Assess all pods of the service."""
-    observed, previous = inputs.observed, inputs.previous_predictor
+    previous = inputs.previous_predictor
     latest = (
         inputs.desired.revision if inputs.desired else previous.get("latestCreatedRevision", "")
     )
-    deployment = observed.deployment
-    ready = observed.serving_pods
+    deployment = inputs.deployment
+    ready = inputs.serving_pods
     ready_latest = sum(inputs.revision_of(pod) == latest for pod in ready)
     earlier = sorted({inputs.revision_of(pod) for pod in ready} - {latest})
     rolled_out = previous.get("latestRolledoutRevision", "")
@@ -138,7 +155,7 @@ def _waiting_pods(inputs: StatusInputs, latest: str) -> list[PodState]:
     """
     mine = [pod for pod in inputs.observed.pods if inputs.revision_of(pod) == latest]
     present = [pod for pod in mine if pod.stage not in {"Terminating", "Finished"}]
-    serving = set(inputs.observed.serving_pods)
+    serving = set(inputs.serving_pods)
     return [pod for pod in present or mine if pod.stage != "Terminating" and pod not in serving]
 
 
@@ -147,7 +164,7 @@ def _problem(inputs: StatusInputs, pods: list[PodState]) -> Problem | None:
     if inputs.error is not None:
         return Problem(inputs.error.reason, inputs.error.message)
     problems = [(pod.problem.rank, pod.name, pod.problem) for pod in pods if pod.problem]
-    deployment = inputs.observed.deployment
+    deployment = inputs.deployment
     stuck = deployment.problem if deployment else None
     if problems:
         rank, name, problem = min(problems, key=lambda item: item[:2])

@@ -8,22 +8,33 @@ import pytest
 
 from inference_operator.cache.endpoints import read_endpoints
 from inference_operator.cache.store import Store
+from inference_operator.reconcile.observer import Observer
+from inference_operator.reconcile.queue import WorkQueue
 
-KEY = ("vision", "shapes")
+KEY, SLICE = ("vision", "shapes"), "EndpointSlice"
+SERVICE = "shapes-predictor"
 
 
 def endpoint(pod: str, **conditions: bool) -> dict[str, Any]:
     return {"conditions": conditions, "targetRef": {"kind": "Pod", "name": pod}}
 
 
-def endpoint_slice(*endpoints: dict[str, Any], owner: str = "svc", version: int = 5) -> Any:
+def endpoint_slice(
+    *endpoints: dict[str, Any],
+    owner: str = "svc",
+    version: int = 5,
+    service: str = "shapes-predictor",
+) -> Any:
     return {
         "metadata": {
             "name": "shapes-predictor-abc",
             "namespace": "vision",
             "uid": "slice",
             "resourceVersion": str(version),
-            "ownerReferences": [{"kind": "Service", "uid": owner, "controller": True}],
+            "labels": {"inference-operator.dev/inferenceservice": "shapes"},
+            "ownerReferences": [
+                {"kind": "Service", "name": service, "uid": owner, "controller": True}
+            ],
         },
         "endpoints": list(endpoints),
     }
@@ -36,9 +47,7 @@ def store_with(service_owner: str) -> Store:
     metadata = {"name": "shapes-predictor", "namespace": "vision", "resourceVersion": "1"}
     isvc = {"metadata": {"name": "shapes", "namespace": "vision", "uid": "u"}}
     store.put_service(KEY, isvc)
-    store.put_child(
-        KEY, "Service", {"metadata": metadata | {"uid": "svc", "ownerReferences": [owner]}}
-    )
+    store.put(KEY, "Service", {"metadata": metadata | {"uid": "svc", "ownerReferences": [owner]}})
     return store
 
 
@@ -59,16 +68,41 @@ def test_only_slices_of_our_own_service_count(
     service_owner: str, slice_owner: str, pods: set[str]
 ) -> None:
     store = store_with(service_owner)
-    store.put_endpoints(KEY, endpoint_slice(endpoint("a"), owner=slice_owner))
-    assert store.observed(KEY).endpoints == pods
+    store.put(KEY, SLICE, endpoint_slice(endpoint("a"), owner=slice_owner))
+    assert store.observed(KEY).endpoints.get(SERVICE, frozenset()) == pods
 
 
 def test_an_endpoint_slice_is_news_when_its_pods_change() -> None:
     store = store_with("u")
-    assert store.put_endpoints(KEY, endpoint_slice(endpoint("a")))
-    assert not store.put_endpoints(KEY, endpoint_slice(endpoint("a"), version=6))
-    assert store.put_endpoints(KEY, endpoint_slice(endpoint("a", ready=False), version=7))
-    assert not store.put_endpoints(KEY, endpoint_slice(endpoint("a"), version=6)), "an older one"
-    assert store.drop_endpoints(KEY, "shapes-predictor-abc", "slice")
-    assert not store.drop_endpoints(KEY, "shapes-predictor-abc", "slice")
-    assert store.observed(KEY).endpoints == frozenset()
+    assert store.put(KEY, SLICE, endpoint_slice(endpoint("a")))
+    assert not store.put(KEY, SLICE, endpoint_slice(endpoint("a"), version=6))
+    assert store.put(KEY, SLICE, endpoint_slice(endpoint("a", ready=False), version=7))
+    assert not store.put(KEY, SLICE, endpoint_slice(endpoint("a"), version=6)), "an older one"
+    assert store.drop(KEY, (SLICE, "shapes-predictor-abc"), "slice")
+    assert not store.drop(KEY, (SLICE, "shapes-predictor-abc"), "slice")
+    assert store.observed(KEY).endpoints == {}
+
+
+def test_slices_of_other_services_are_not_kept() -> None:
+    store = store_with("u")
+    assert not store.put(KEY, SLICE, endpoint_slice(endpoint("a"), service="elsewhere"))
+    assert ("EndpointSlice", "shapes-predictor-abc") not in store.versions(KEY)
+
+
+def test_a_pod_that_lost_its_label_is_dropped() -> None:
+    store = store_with("u")
+    queue = WorkQueue[tuple[str, str]]()
+    observer = Observer(store, queue, 0.0)
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "shapes-predictor-77"}
+    metadata = {
+        "name": "shapes-predictor-77-x",
+        "namespace": "vision",
+        "uid": "p",
+        "labels": {"inference-operator.dev/inferenceservice": "shapes", "pod-template-hash": "77"},
+        "ownerReferences": [owner | {"uid": "r", "controller": True}],
+    }
+    observer.observe("Pod", "ADDED", {"metadata": metadata})
+    assert ("Pod", "shapes-predictor-77-x") in store.versions(KEY)
+    observer.observe("Pod", "MODIFIED", {"metadata": metadata | {"labels": {}}})
+    assert ("Pod", "shapes-predictor-77-x") not in store.versions(KEY)
+    assert len(queue) == 1

@@ -62,7 +62,9 @@ def look(
     return summarize(
         StatusInputs(
             body=resource,
-            observed=Observed(deployment, pods, endpoints),
+            observed=Observed(
+                {"shapes-predictor": deployment}, pods, {}, {"shapes-predictor": endpoints}
+            ),
             now=now,
             service=service,
             desired=build_desired(service, Config()) if service else None,
@@ -259,7 +261,12 @@ def test_a_load_balancer_gives_the_address() -> None:
         service = parse(resource)
         inputs = StatusInputs(
             body=resource,
-            observed=Observed(DeploymentState(), pods, frozenset({"pod-a"}), outside),
+            observed=Observed(
+                {"shapes-predictor": DeploymentState()},
+                pods,
+                {"shapes-predictor": outside},
+                {"shapes-predictor": frozenset({"pod-a"})},
+            ),
             now=NOW,
             service=service,
             desired=build_desired(service, Config()),
