@@ -185,8 +185,11 @@ class Reconciler:
 
 def _lasts(error: ApiError, failures: int) -> bool:
     """Whether an error of the API server has lasted long enough to be reported."""
-    answered = error.status >= 400 and error.status not in {409, 429}
-    return answered and failures >= FAILURES_UNTIL_REPORTED
+    patience = FAILURES_UNTIL_REPORTED
+    if error.status in {409, 429}:
+        # Deletions and rate limits usually pass within seconds.
+        patience *= 2
+    return error.status >= 400 and failures >= patience
 
 
 def _recorded_revision(body: Json) -> RecordedRevision:
