@@ -14,6 +14,7 @@ from typing import Any
 
 from inference_operator import names
 from inference_operator.api import kserve
+from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.cache.child import Child, read_child
 from inference_operator.cache.endpoints import Endpoints, read_endpoints, service_of
 from inference_operator.cache.missed import Missed
@@ -49,6 +50,7 @@ class Entry:
     uid: str = ""
     version: int = 0
     generation: int = 0
+    metadata_hash: int = 0
     children: dict[ObjectRef, Child] = field(default_factory=dict)
     pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
     endpoints: dict[str, Endpoints] = field(default_factory=dict)
@@ -146,7 +148,7 @@ class Store:
         reduced = {
             "metadata": {
                 **{name: metadata[name] for name in kept if name in metadata},
-                **_kserve_annotations(metadata),
+                **_needed_metadata(metadata),
             },
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
@@ -154,6 +156,8 @@ class Store:
         entry.raw = pack(reduced)
         entry.uid, entry.version = metadata["uid"], version
         entry.generation = metadata.get("generation", 0)
+        # Labels and annotations count like the spec, and do not raise the generation.
+        entry.metadata_hash = hash(repr(_needed_metadata(metadata)))
         return True
 
     def drop_service(self, key: Key, uid: str) -> None:
@@ -170,6 +174,8 @@ class Store:
         entry.foreign = dict([*entry.foreign.items(), *former.items()][-MAXIMUM_FOREIGN:])
         for name in entry.pods:
             self.missed.add(key, ("Pod", name))
+        for name in entry.endpoints:
+            self.missed.add(key, (_SLICE, name))
         entry.children, entry.pods, entry.endpoints = {}, {}, {}
 
     def keeps(self, key: Key, kind: str, metadata: Json) -> bool:
@@ -297,9 +303,11 @@ class Store:
             del self._entries[key]
 
 
-def _kserve_annotations(metadata: Json) -> Json:
-    annotations = kserve.annotations_of(metadata)
-    return {"annotations": annotations} if annotations else {}
+def _needed_metadata(metadata: Json) -> Json:
+    """Labels and annotations that the children inherit or that configure the service."""
+    annotations = inherited_annotations(metadata) | kserve.annotations_of(metadata)
+    found = {"labels": inherited_labels(metadata), "annotations": annotations}
+    return {name: values for name, values in found.items() if values}
 
 
 def _routed_pods(entry: Entry) -> dict[str, frozenset[str]]:
