@@ -1,7 +1,7 @@
-"""What the operator says of itself over HTTP: /healthz, /readyz and /metrics.
+"""The operator's HTTP endpoints: /healthz, /readyz and /metrics.
 
-Alive means that the event loop turns and no worker has died; ready, that the first listing was
-read. Both hold for a replica that does not lead: it is there to take over.
+Alive means that the event loop runs and no worker has died; ready, that the first listing is
+complete. Both also hold for a replica that does not lead, because it can take over.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from inference_operator.kubernetes.client import ApiClient
 from inference_operator.reconcile.loop import Loop
 
 METRICS = {
-    "inference_operator_services": "InferenceServices that the operator knows.",
-    "inference_operator_queue_depth": "InferenceServices that wait to be reconciled.",
-    "inference_operator_leader": "1 on the replica that works, 0 on the others.",
-    "inference_operator_reconciles_total": "Passes over an InferenceService.",
-    "inference_operator_reconcile_failures_total": "Passes that failed and are tried again.",
-    "inference_operator_api_calls_total": "Calls to the API server, by what and how they ended.",
+    "inference_operator_services": "Number of InferenceServices.",
+    "inference_operator_queue_depth": "Number of InferenceServices waiting to be reconciled.",
+    "inference_operator_leader": "1 on the replica that leads, 0 on the others.",
+    "inference_operator_reconciles_total": "Reconciles of InferenceServices.",
+    "inference_operator_reconcile_failures_total": "Reconciles that failed and will be retried.",
+    "inference_operator_api_calls_total": "API requests by method, resource and status code.",
 }
 
 
 class Metrics:
-    """The operator's figures, read when somebody asks; a collector of prometheus_client."""
+    """A collector of prometheus_client that reads the operator's metrics when they are scraped."""
 
     def __init__(self, loop: Loop, client: ApiClient) -> None:
         self._loop = loop
         self._client = client
 
     def collect(self) -> Iterator[Metric]:
-        """All figures as they are now."""
+        """All metrics."""
         loop = self._loop
         gauges = {
             "inference_operator_services": len(loop.store),

@@ -1,6 +1,6 @@
-"""The Deployment: replaces pods so that no request is lost.
+"""The Deployment, which replaces pods without losing requests.
 
-It must not carry `replicas` when an autoscaler owns the number.
+It must not contain `replicas` if an autoscaler owns the number.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from inference_operator.api.types import InferenceService
 from inference_operator.desired.pod import START_SECONDS
 from inference_operator.objects import Manifest
 
-# Both bounds are always written: a bound that the API server filled in would be nobody's to remove
-# when the strategy changes to Recreate.
+# Both bounds are always set: one that the API server filled in would have no owner, and would
+# remain when the strategy changes to Recreate.
 _ROLLING: Manifest = {"maxSurge": "25%", "maxUnavailable": 0}
 
 
@@ -32,7 +32,7 @@ def build_deployment(service: InferenceService, template: Manifest) -> Manifest:
 
 
 def build_strategy(service: InferenceService) -> Manifest:
-    """The user's strategy, or: a new pod is Ready before an old one goes."""
+    """The user's strategy; by default a new pod is Ready before an old one stops."""
     given = service.pod.strategy
     if given.get("type") == "Recreate":
         return {"type": "Recreate"}

@@ -1,8 +1,8 @@
-"""A queue of keys for level-triggered work.
+"""A queue of keys for level-triggered reconciling.
 
-A key that is added many times is worked on once; a key that is being worked on is never worked on
-twice at the same time but again afterwards; changes of specs go before everything else. Knows
-nothing of what the keys stand for.
+A key that is added several times is processed once. A key is never processed twice at the same
+time: if it is added while it is being processed, it is processed again afterwards. Changes of specs
+go first. Knows nothing about what the keys mean.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Priority(IntEnum):
 
 
 class WorkQueue(Generic[K]):
-    """Keys that are due, waiting for their time, or being worked on."""
+    """Keys that are due, delayed, or being processed."""
 
     def __init__(self) -> None:
         self._due: list[tuple[int, int, K]] = []
@@ -45,7 +45,7 @@ class WorkQueue(Generic[K]):
         return len(self._pending) + len(self._active)
 
     def add(self, key: K, priority: Priority, delay: float = 0.0) -> None:
-        """Ask for `key` to be worked on, at the earliest after `delay` seconds.
+        """Queue `key`, to be processed after `delay` seconds at the earliest.
 
         A key that failed keeps its pause, unless its spec has changed.
         """
@@ -74,18 +74,18 @@ class WorkQueue(Generic[K]):
             return
         timer, loop = self._timers.get(key), asyncio.get_running_loop()
         if timer is not None:
-            # The earlier of two appointments stands: a burst must not put the work off for ever.
+            # The earlier time counts: a burst of changes must not postpone the work for ever.
             if timer.when() <= loop.time() + delay:
                 return
             timer.cancel()
-        self._timers[key] = loop.call_later(delay, self._ripe, key, priority)
+        self._timers[key] = loop.call_later(delay, self._due_now, key, priority)
 
-    def _ripe(self, key: K, priority: Priority) -> None:
+    def _due_now(self, key: K, priority: Priority) -> None:
         self._timers.pop(key, None)
         self.add(key, priority)
 
     async def take(self) -> K:
-        """Wait for a key that is due and take it; `done` or `failed` must follow."""
+        """Wait for a key that is due and take it; call `done` or `failed` afterwards."""
         while True:
             while self._due:
                 priority, _, key = heapq.heappop(self._due)
@@ -97,16 +97,20 @@ class WorkQueue(Generic[K]):
             await self._news.wait()
 
     def done(self, key: K) -> None:
-        """The work on `key` is finished for now."""
+        """Processing `key` succeeded."""
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
         self._release(key)
 
     def failed(self, key: K, retry_after: float | None = None) -> float:
-        """The work on `key` failed: it comes again after a growing pause, returned in seconds."""
+        """Processing `key` failed: queue it again after a growing pause.
+
+        Returns:
+            The pause, in seconds.
+        """
         count = self._failures[key] = self._failures.get(key, 0) + 1
         pause = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(count - 1, 20), LONGEST_BACKOFF_SECONDS)
-        # Spread, so that what failed together does not come back together.
+        # Varied, so that what failed together is not retried together.
         pause = max(pause * random.uniform(0.8, 1.2), retry_after or 0.0)  # noqa: S311
         self._not_before[key] = asyncio.get_running_loop().time() + pause
         self._release(key)
@@ -114,11 +118,11 @@ class WorkQueue(Generic[K]):
         return pause
 
     def failures(self, key: K) -> int:
-        """How often in a row the work on `key` has failed."""
+        """How often in a row processing `key` has failed."""
         return self._failures.get(key, 0)
 
     def forget(self, key: K) -> None:
-        """Drop what is planned for `key` and how often it failed."""
+        """Remove `key` from the queue and forget its failures."""
         self._pending.pop(key, None)
         self._failures.pop(key, None)
         self._again.pop(key, None)

@@ -23,7 +23,13 @@ from inference_operator.cache.store import Store
 from inference_operator.config import Config
 from inference_operator.desired.revision import RecordedRevision
 from inference_operator.desired.state import Desired, build_desired
-from inference_operator.errors import ApiError, DeletionPendingError, StatusError, StuckError
+from inference_operator.errors import (
+    ApiError,
+    ApiFailure,
+    DeletionPendingError,
+    StatusError,
+    StuckError,
+)
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key
 from inference_operator.reconcile.children import Children
@@ -185,11 +191,13 @@ class Reconciler:
 
 def _lasts(error: ApiError, failures: int) -> bool:
     """Whether an error of the API server has lasted long enough to be reported."""
+    # Without an answer there is nothing to say about the resource.
+    answered = error.status not in {0, 200}
     patience = FAILURES_UNTIL_REPORTED
-    if error.status in {409, 429}:
-        # Deletions and rate limits usually pass within seconds.
+    if error.status == 429 or error.failure is ApiFailure.CONFLICT:
+        # Rate limits and deletions usually pass within seconds.
         patience *= 2
-    return error.status >= 400 and failures >= patience
+    return answered and failures >= patience
 
 
 def _recorded_revision(body: Json) -> RecordedRevision:

@@ -120,7 +120,7 @@ class Resync:
             try:
                 await self.resync()
             except ApiError as error:
-                logger.warning("the resync is put off: %s", error)
+                logger.warning("the resync failed and will be repeated: %s", error)
 
     async def resync(self) -> None:
         """Forget what is gone, read what is newer, and queue every InferenceService once."""
