@@ -73,6 +73,7 @@ class Loop:
 
     async def _pass(self, key: Key) -> Result:
         if not self.active.is_set():
+            await self._reconciler.read_missed(key)
             self._reconciler.compare(key)
             return Result()
         self.reconciled += 1

@@ -101,7 +101,7 @@ class Reconciler:
             return Result()
         if "deletionTimestamp" in body["metadata"]:
             return await self._report_deletion(key, body)
-        await self._read_missed(key)
+        await self.read_missed(key)
         service: InferenceService | None = None
         desired: Desired | None = None
         error: StatusError | None = None
@@ -157,7 +157,7 @@ class Reconciler:
             error=error,
         )
 
-    async def _read_missed(self, key: Key) -> None:
+    async def read_missed(self, key: Key) -> None:
         """Read what was announced before this InferenceService was.
 
         Raises:

@@ -23,6 +23,7 @@ class ScriptedReconciler:
     def __init__(self, *results: Result | Exception) -> None:
         self._results = list(results)
         self.passes: list[tuple[Key, int]] = []
+        self.read: list[Key] = []
         self.compared: list[Key] = []
 
     async def reconcile(self, key: Key, failures: int = 0) -> Result:
@@ -32,7 +33,11 @@ class ScriptedReconciler:
             raise result
         return result
 
+    async def read_missed(self, key: Key) -> None:
+        self.read.append(key)
+
     def compare(self, key: Key) -> None:
+        assert key in self.read, "a follower knows all that a leader would"
         self.compared.append(key)
 
 
