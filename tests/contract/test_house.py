@@ -74,7 +74,9 @@ def test_no_file_names_a_path_of_one_machine() -> None:
 
 
 DOCUMENTS = sorted(
-    path.relative_to(ROOT) for path in tracked() if path.suffix == ".md" and "shared" not in path.parts
+    path.relative_to(ROOT)
+    for path in tracked()
+    if path.suffix == ".md" and "shared" not in path.parts
 )
 
 

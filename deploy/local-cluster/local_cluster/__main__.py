@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_cluster import images, kubectl, lifecycle, status
+from local_cluster import background, images, kubectl, lifecycle, status
 from local_cluster import state as states
 from local_cluster.build import ensure_binary
 from local_cluster.console import say
@@ -87,6 +87,11 @@ def _add_images_options(build: argparse.ArgumentParser) -> None:
         "--push", default="", metavar="REGISTRY", help="push to this registry instead of loading"
     )
     build.add_argument(
+        "--background",
+        action="store_true",
+        help="return immediately; `local-cluster status` shows the progress",
+    )
+    build.add_argument(
         "--refresh-base", action="store_true", help="rebuild the base image with security updates"
     )
 
@@ -113,6 +118,13 @@ def _build(_options: argparse.Namespace) -> int:
 
 def _images(options: argparse.Namespace) -> int:
     layout = layout_of(options.dir)
+    if options.background:
+        arguments = ["--variant", options.variant]
+        arguments += ["--push", options.push] if options.push else []
+        arguments += ["--refresh-base"] if options.refresh_base else []
+        with lifecycle.folder_lock(layout):
+            background.start(layout, arguments)
+        return 0
     references = images.provide_images(
         layout,
         states.load(layout.state),

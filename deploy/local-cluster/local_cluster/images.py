@@ -208,7 +208,7 @@ def provide_images(
             for image in VARIANTS[variant]:
                 for reference in superseded(image, builder.references(repository_of(image))):
                     builder.remove(reference)
-    _record(layout, references)
+        _record(layout, references)
     return references
 
 

@@ -82,6 +82,21 @@ class Layout:
         return self.root / "images.json"
 
     @property
+    def image_build(self) -> Path:
+        """Record of the image build that was started in the background."""
+        return self.root / "image-build.json"
+
+    @property
+    def image_build_result(self) -> Path:
+        """Exit status of that build, once it has ended."""
+        return self.root / "image-build.result"
+
+    @property
+    def image_build_log(self) -> Path:
+        """Output of that build."""
+        return self.logs / "images.log"
+
+    @property
     def logs(self) -> Path:
         """Logs, one per program."""
         return self.root / "logs"

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from local_cluster import control_plane, foreign, packages, teardown, whole_cluster
+from local_cluster import background, control_plane, foreign, packages, teardown, whole_cluster
 from local_cluster import state as states
 from local_cluster.api import ApiServer
 from local_cluster.build import ensure_binary, revision
@@ -274,6 +274,7 @@ def down(layout: Layout) -> None:
         say(f"There is no cluster in {layout.root}.")
         return
     with folder_lock(layout):
+        background.stop(layout)
         state = states.load(layout.state)
         remove(layout, state)
     (layout.root / "lock").unlink(missing_ok=True)

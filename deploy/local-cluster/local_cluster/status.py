@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_cluster import control_plane, foreign, lifecycle, whole_cluster
+from local_cluster import background, control_plane, foreign, lifecycle, whole_cluster
 from local_cluster import state as states
 from local_cluster.api import ApiServer
 from local_cluster.console import say
@@ -29,6 +29,7 @@ def show(layout: Layout) -> bool:
         healthy = foreign.is_ready(layout)
         _line("Cluster", f"{state.mode}: context {state.context}")
         _line("API server", "ready" if healthy else "UNREACHABLE")
+        _show_image_build(layout)
         _line("Kubeconfig", str(layout.kubeconfig))
         return healthy
     if not is_running(state.supervisor):
@@ -63,9 +64,15 @@ def _show_own(layout: Layout, state: State) -> bool:
         for image in sorted(present_images(state.supervisor)):
             if "@" not in image and not image.startswith("sha256:"):
                 _line("Image", image)
+    _show_image_build(layout)
     _line("Kubeconfig", str(layout.kubeconfig))
     _line("Logs", str(layout.logs))
     return healthy
+
+
+def _show_image_build(layout: Layout) -> None:
+    if text := background.describe(layout):
+        _line("Image build", text)
 
 
 def _line(name: str, text: str) -> None:
