@@ -119,6 +119,10 @@ test: lint ## Run everything: lint, unit, contract, functional and end-to-end te
 	@$(MAKE) --no-print-directory deploy SETTINGS=ALLOWED_ADDRESSES=10.0.0.0/8
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+.PHONY: zoo
+zoo: setup ## Compare models in the forms people bring with plain scripts (ZOO=toys for one shelf)
+	@cd tests && ../$(BIN)/python -m zoo $(ZOO)
+
 # ---- robustness: minutes each; `make test` runs a small part of it
 
 .PHONY: fuzz soak
