@@ -158,8 +158,8 @@ def ready_condition(name: str) -> tuple[bool, str]:
     )
     if ready.get("observedGeneration") != service["metadata"]["generation"]:
         return False, "waiting for the operator"
-    message = ready.get("message", "")
-    state = f"{ready['reason']}: {message}" if message else str(ready["reason"])
+    # A Ready service has no reason.
+    state = ": ".join(filter(None, (ready.get("reason"), ready.get("message"))))
     return ready.get("status") == "True", state
 
 
