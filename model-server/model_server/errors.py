@@ -35,6 +35,11 @@ def shown(value: object) -> str:
     return _SHOWN.repr(value)
 
 
+def clipped(text: str, most: int = 100) -> str:
+    """A header's value for a message, without quotes and short."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 class ModelServerError(Exception):
     """Base of all errors that this package raises on purpose.
 
