@@ -26,6 +26,7 @@ from model_server.request.context import RequestContext
 from model_server.vision.batching import Batcher, BatchLimits
 from model_server.vision.classification import (
     Classification,
+    are_probabilities,
     classification_output,
     probabilities,
     top_classes,
@@ -40,7 +41,7 @@ from model_server.vision.detection import (
 from model_server.vision.drawing import draw_detections
 from model_server.vision.images import ImageLimits, Picture, decode
 from model_server.vision.preprocessing import JpegDecoding, least_side, picture_input, prepare
-from model_server.vision.signature import check_inputs, observed, zeros
+from model_server.vision.signature import check_inputs, check_types, observed, zeros
 
 TaskName = Literal["detection", "classification", "tensor"]
 # Size of the warm-up picture where the model takes any size.
@@ -116,6 +117,7 @@ class VisionModel:
             InvalidModel: if it does not do the task that was asked for, or the labels do not fit.
         """
         options = options or Options()
+        check_types(name, model.info)
         self.name = name
         self.info = model.info
         embedded = (model.info.labels,) if model.info.labels else ()
@@ -159,7 +161,7 @@ class VisionModel:
             if self._detection:
                 return "detection"
         if self._input is not None and wanted in {"", "classification"}:
-            self._classification = classification_output(self.outputs)
+            self._classification = self._classifier_output(wanted, sample)
             if self._classification:
                 classes = int(np.prod(sample[self._classification].shape[1:]))
                 self._class_names = classifier_names(self._label_maps, classes)
@@ -171,6 +173,17 @@ class VisionModel:
                 f"{wanted} model"
             )
         return "tensor"
+
+    def _classifier_output(self, wanted: str, sample: Tensors) -> str | None:
+        """The output with a score for each class; None if nothing tells that these are scores.
+
+        A vector of numbers may as well be an embedding. Labels, probabilities or the setting tell.
+        """
+        name = classification_output(self.outputs)
+        if name is None or wanted or self._label_maps:
+            return name
+        quantized = next(spec.quantized for spec in self.outputs if spec.name == name)
+        return name if are_probabilities(sample[name], quantized=quantized) else None
 
     def _dequantize(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
@@ -226,7 +239,7 @@ class VisionModel:
             RequestError: if the picture is refused or the model fails.
         """
         if self._detection is None:
-            raise WrongTask(f"model {self.name} does {self.task}, not detection")
+            raise WrongTask(f"model {self.name} is not a detector (its task is {self.task})")
         picture, outputs = self._run(data, context, full_size=full_size)
         with context.stage("postprocess"):
             found = select_detections(
@@ -246,7 +259,10 @@ class VisionModel:
             RequestError: if the picture is refused or the model fails.
         """
         if self._classification is None:
-            raise WrongTask(f"model {self.name} does {self.task}, not classification")
+            raise WrongTask(
+                f"model {self.name} is not a classifier (its task is {self.task}); if it is one, "
+                "serve it with its labels or with --task classification"
+            )
         _, outputs = self._run(data, context)
         with context.stage("postprocess"):
             values = probabilities(self._dequantize(outputs)[self._classification])
@@ -260,7 +276,10 @@ class VisionModel:
         self, data: bytes, context: RequestContext, *, full_size: bool = False
     ) -> tuple[Picture, dict[str, Array]]:
         if self._input is None:
-            raise WrongTask(f"model {self.name} takes tensors, not pictures")
+            inputs = ", ".join(spec.name for spec in self.info.inputs)
+            raise WrongTask(
+                f"model {self.name} takes no picture; send tensors for its inputs ({inputs})"
+            )
         context.model = self.name
         context.check()
         with self._on_its_way(), ExitStack() as memory:

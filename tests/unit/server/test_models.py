@@ -131,7 +131,7 @@ def test_the_task_follows_from_the_outputs() -> None:
 
 def test_a_model_does_only_its_own_task(picture: bytes) -> None:
     model = VisionModel("colours", MeanColourClassifier())
-    with pytest.raises(WrongTask, match="colours does classification"):
+    with pytest.raises(WrongTask, match="colours is not a detector"):
         model.detect(picture, Selection(0.5, 10), RequestContext())
 
 
