@@ -25,6 +25,15 @@ MANAGED_BY = "inference-operator"
 PREDICTOR = "predictor"
 
 ANNOTATION_APPLIED = f"{GROUP}/applied"
+# On ControllerRevisions, by the operator.
+ANNOTATION_ROLLOUT = f"{GROUP}/rollout"
+ANNOTATION_ROLLED_OUT = f"{GROUP}/rolled-out"
+ANNOTATION_REFUSED = f"{GROUP}/refused"
+ANNOTATION_MODEL_DIGEST = f"{GROUP}/model-digest"
+# On InferenceServices, by users. Each of the first two names the revision it is about.
+ANNOTATION_PROMOTE = f"{GROUP}/promote"
+ANNOTATION_ABORT = f"{GROUP}/abort"
+ANNOTATION_RETRY = f"{GROUP}/retry"
 
 CONTAINER = "model-server"
 INIT_CONTAINER = "storage-initializer"
