@@ -6,20 +6,16 @@ nothing.
 
 import re
 
+from model_server.vision.picture_formats import format_of
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# Of the formats that `vision.images` can read.
-_PICTURES = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|BM|II\*\0|MM\0\*|"
-    rb".{4}ftyp(?:avif|avis|heic|heix|mif1|msf1)",
-    re.DOTALL,
-)
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*[{\[]")
 _FORM = re.compile(rb"[A-Za-z0-9_.%+-]{1,100}=")
 
 
 def looks_like_picture(body: bytes) -> bool:
-    """Whether it begins as a picture does; the codec decides whether it is one."""
-    return _PICTURES.match(body) is not None
+    """Whether it begins as a picture of any format does; the codec decides whether it is one."""
+    return bool(format_of(body))
 
 
 def looks_like_json(body: bytes) -> bool:

@@ -114,9 +114,10 @@ class Status(Wire):
 
 
 class Ready(Status):
-    """`GET /readyz`."""
+    """`GET /readyz`: the models that answer, and why others in the models folder do not."""
 
     models: list[str]
+    not_served: dict[str, str]
 
 
 class Base64(Wire):

@@ -36,7 +36,7 @@ def test_an_unsafe_request_id_is_replaced(client: Client, wanted: str) -> None:
 def test_probes_answer(client: Client) -> None:
     assert client().get("/healthz").get_json() == {"status": "alive"}
     ready = client().get("/readyz").get_json()
-    assert ready == {"status": "ready", "models": ["lights", "colours"]}
+    assert ready == {"status": "ready", "models": ["lights", "colours"], "not_served": {}}
 
 
 def test_a_request_is_one_log_line(
