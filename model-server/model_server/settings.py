@@ -63,8 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     1), caffe (BGR minus the ImageNet mean), torch (ImageNet mean and deviation). auto: from the
     model's metadata or architecture. Quantized inputs do not need it."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a container must answer on its pod's address
-    """Address to listen on."""
+    host: str = ""
+    """Address to listen on, for example 127.0.0.1 or ::1. Empty: every address, IPv4 and IPv6."""
 
     port: Port = 5000
     """Port of the HTTP server. 0 lets the system choose a free one."""

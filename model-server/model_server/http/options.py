@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from flask import request
 
-from model_server.errors import InvalidRequest, NotAcceptable, shown
+from model_server.errors import InvalidRequest, NotAcceptable, clipped, shown
 from model_server.settings import Settings
 from model_server.vision.detection import Selection
 from model_server.vision.images import EncodedFormat
@@ -88,7 +88,8 @@ def accepted(offered: Sequence[str]) -> str:
     best = request.accept_mimetypes.best_match(offered)
     if best is None:
         raise NotAcceptable(
-            f"the Accept header allows none of the types there are here: {', '.join(offered)}"
+            f"Accept: {clipped(request.headers['Accept'])} cannot be satisfied here; "
+            f"ask for {', '.join(offered)}"
         )
     return best
 

@@ -27,6 +27,7 @@ from model_server.vision.batching import Batcher, BatchLimits
 from model_server.vision.classification import (
     Classification,
     ScoreOutput,
+    are_probabilities,
     classification_output,
     probabilities,
     score_kind,
@@ -44,7 +45,7 @@ from model_server.vision.images import ImageLimits, Picture, decode
 from model_server.vision.preparation import assumption
 from model_server.vision.preprocessing import JpegDecoding, least_side, picture_input, prepare
 from model_server.vision.sample_pictures import sample_pictures
-from model_server.vision.signature import check_inputs, observed, zeros
+from model_server.vision.signature import check_inputs, check_types, observed, zeros
 
 TaskName = Literal["detection", "classification", "tensor"]
 
@@ -118,6 +119,7 @@ class VisionModel:
             InvalidModel: if it does not do the task that was asked for, or the labels do not fit.
         """
         options = options or Options()
+        check_types(name, model.info)
         self.name = name
         self.info = model.info
         embedded = (model.info.labels,) if model.info.labels else ()
@@ -192,8 +194,18 @@ class VisionModel:
                 name = classification_output(self.outputs, binary=True)
         if name is None:
             return None
+        activation = self.info.activations.get(name, "")
+        if not (wanted or self._label_maps or self._are_scores(name, activation, sample)):
+            return None
         samples = (outputs[name] for outputs in self._samples(sample))
-        return ScoreOutput(name, score_kind(self.info.activations.get(name, ""), samples), binary)
+        return ScoreOutput(name, score_kind(activation, samples), binary)
+
+    def _are_scores(self, name: str, activation: str, sample: Tensors) -> bool:
+        """Whether an unlabeled vector holds scores of classes; it may as well be an embedding."""
+        if activation:
+            return True
+        quantized = next(spec.quantized for spec in self.outputs if spec.name == name)
+        return are_probabilities(sample[name], quantized=quantized)
 
     def _dequantize(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
@@ -260,7 +272,7 @@ class VisionModel:
             RequestError: if the picture is refused or the model fails.
         """
         if self._detection is None:
-            raise WrongTask(f"model {self.name} does {self.task}, not detection")
+            raise WrongTask(f"model {self.name} is not a detector (its task is {self.task})")
         picture, outputs = self._run(data, context, full_size=full_size)
         with context.stage("postprocess"):
             found = select_detections(
@@ -280,7 +292,10 @@ class VisionModel:
             RequestError: if the picture is refused or the model fails.
         """
         if self._classification is None:
-            raise WrongTask(f"model {self.name} does {self.task}, not classification")
+            raise WrongTask(
+                f"model {self.name} is not a classifier (its task is {self.task}); if it is one, "
+                "serve it with its labels or with --task classification"
+            )
         _, outputs = self._run(data, context)
         with context.stage("postprocess"):
             return self.best_classes(outputs[self._classification.name], top_k)
@@ -310,7 +325,10 @@ class VisionModel:
         self, data: bytes, context: RequestContext, *, full_size: bool = False
     ) -> tuple[Picture, dict[str, Array]]:
         if self._input is None:
-            raise WrongTask(f"model {self.name} takes tensors, not pictures")
+            inputs = ", ".join(spec.name for spec in self.info.inputs)
+            raise WrongTask(
+                f"model {self.name} takes no picture; send tensors for its inputs ({inputs})"
+            )
         context.model = self.name
         context.check()
         with self._on_its_way(), ExitStack() as memory:
