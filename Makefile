@@ -96,12 +96,15 @@ test: lint ## Everything: lint, then unit, contract, functional and e2e tests
 
 # ---- what knocks servers over: minutes each; a bounded part is in `make test`
 
-.PHONY: fuzz soak
+.PHONY: fuzz soak chaos
 fuzz: setup ## 20,000 damaged uploads and 2,000 damaged bodies against a real server
 	@cd tests && ../$(BIN)/python -m pressure.fuzz $(FUZZ)
 
 soak: setup ## 100,000 ordinary requests; memory must not grow
 	@cd tests && ../$(BIN)/python -m pressure.soak $(SOAK)
+
+chaos: setup ## Crash the operator at every write, lose every event, fail over, 1,000 drawn transitions
+	$(BIN)/python -m pytest tests/chaos --chaos whole $(CHAOS)
 
 # ---- figures: on a quiet machine; neither is part of `make test`
 
