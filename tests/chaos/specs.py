@@ -185,7 +185,7 @@ def _object(schema: Json, name: str) -> Drawn:
     properties = schema.get("properties") or {}
     if not properties:
         return st.sampled_from([{}, {"a": 1}])
-    supported = sorted(field for field, one in properties.items() if not _refused(one))
+    supported = sorted(field for field, one in properties.items() if not is_refused(one))
     others = sorted(properties.keys() - set(supported))
     needed = [field for field in schema.get("required", ()) if field in properties]
     some = st.lists(st.sampled_from(supported), unique=True, max_size=_FIELDS_AT_ONCE)
@@ -201,6 +201,6 @@ def _object(schema: Json, name: str) -> Drawn:
     return st.tuples(some, extra).flatmap(fields)
 
 
-def _refused(schema: Json) -> bool:
+def is_refused(schema: Json) -> bool:
     """Whether the schema knows the field only to refuse it."""
     return any(one["rule"] == "false" for one in schema.get("x-kubernetes-validations", ()))

@@ -6,6 +6,7 @@ measured or judged.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import ssl
@@ -62,6 +63,8 @@ class Api:
         trace: TracebackType | None,
     ) -> None:
         await self._session.close()
+        # TLS connections need a moment of the loop to close (aiohttp, "Graceful Shutdown").
+        await asyncio.sleep(0.25)
 
     def _context(self) -> ssl.SSLContext:
         authority = base64.b64decode(self._cluster["certificate-authority-data"]).decode()
