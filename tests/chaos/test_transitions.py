@@ -34,4 +34,5 @@ def test_the_way_does_not_matter(
     begun = time.monotonic()
     walked = asyncio.run(run())
     figure(f"transitions: {walked}, {time.monotonic() - begun:.0f} s")
+    assert walked.refusals, "no spec was drawn that the API server refuses"
     assert not walked.failures, "\n".join(walked.failures)

@@ -11,7 +11,6 @@ def test_they_are_fields_of_the_schema_and_many_of_them() -> None:
     used = {field for one in drawn_specs(80, 1) for field in one}
     assert used <= known.keys()
     assert len(supported - used) <= len(supported) / 6
-    assert used - supported, "some are to be refused by name"
 
 
 def test_the_same_number_draws_the_same() -> None:
