@@ -8,37 +8,55 @@ PYTHON ?= python3
 UV := $(CACHE)/tools/bin/uv
 UV_VERSION := 0.13.9
 BIN := .venv/bin
-PACKAGES := operator/inference_operator model-server/model_server model-server/inference_client deploy/local-cluster/local_cluster
+# Each is a Python distribution of its own.
+PROJECTS := operator model-server model-server/client deploy/local-cluster
+PACKAGES := operator/inference_operator model-server/model_server model-server/client/inference_client deploy/local-cluster/local_cluster
 
 .PHONY: help
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Runs before anything is installed, and says what is wrong with PYTHON and what to do.
+.PHONY: check-python
+check-python:
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here. Install Python and" \
+		"its venv module (Debian and Ubuntu: apt install python3 python3-venv), or name an" \
+		"installed one: make setup PYTHON=path/to/python" >&2; exit 1; }
+	@$(PYTHON) deploy/check_python.py
+
 $(UV):
+	@$(MAKE) --no-print-directory check-python
 	@echo "Installing uv $(UV_VERSION) into $(CACHE)/tools"
-	@$(PYTHON) -m venv $(CACHE)/tools
+	@$(PYTHON) -m venv --clear $(CACHE)/tools
 	@$(CACHE)/tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # The stamp makes a second run free; it is older than any change of what is installed. Compiled at
 # once: every server that a test starts would otherwise compile Flask and the rest anew.
-.venv/.installed: requirements.lock operator/pyproject.toml model-server/pyproject.toml deploy/local-cluster/pyproject.toml pyproject.toml | $(UV)
+.venv/.installed: requirements.lock $(PROJECTS:%=%/pyproject.toml) pyproject.toml | $(UV)
+	@$(BIN)/python -c "" 2>/dev/null || $(MAKE) --no-print-directory new-venv
 	@echo "Installing the locked Python packages into .venv"
-	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
 	@$(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
-	@$(UV) pip install --quiet --no-deps --editable operator --editable model-server --editable deploy/local-cluster
+	@$(UV) pip install --quiet --no-deps $(PROJECTS:%=--editable %)
 	@touch $@
+
+.PHONY: new-venv
+new-venv: check-python
+	@$(UV) venv --quiet --clear --python $(PYTHON) .venv
 
 .PHONY: setup
 setup: .venv/.installed ## Install uv and the locked Python packages into .venv
 
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
+# ai-edge-litert needs tqdm only to compile models for NPUs.
+NOT_IN_IMAGE := --no-emit-package tqdm
+
 .PHONY: lock
 lock: | $(UV) ## Resolve the dependencies again: requirements.lock and what the images install
-	$(LOCK) --output-file requirements.lock operator/pyproject.toml model-server/pyproject.toml deploy/local-cluster/pyproject.toml pyproject.toml --extra tensorflow --extra dev $(LOCKFLAGS)
+	$(LOCK) --output-file requirements.lock $(PROJECTS:%=%/pyproject.toml) pyproject.toml --extra tensorflow --extra dev $(LOCKFLAGS)
 	$(LOCK) --output-file operator/requirements.lock --constraints requirements.lock operator/pyproject.toml
-	$(LOCK) --output-file model-server/requirements.lock --constraints requirements.lock model-server/pyproject.toml
-	$(LOCK) --output-file model-server/requirements-tensorflow.lock --constraints requirements.lock --extra tensorflow model-server/pyproject.toml
+	$(LOCK) --output-file model-server/requirements.lock $(NOT_IN_IMAGE) --constraints requirements.lock model-server/pyproject.toml
+	$(LOCK) --output-file model-server/requirements-tensorflow.lock $(NOT_IN_IMAGE) --constraints requirements.lock --extra tensorflow model-server/pyproject.toml
 
 .PHONY: lint
 lint: setup ## Check format, lint, types and layers

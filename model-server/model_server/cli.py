@@ -59,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    from model_server import server  # noqa: PLC0415 - see above
     from model_server.logs import configure_logging  # noqa: PLC0415
+    from model_server.process import server  # noqa: PLC0415 - see above
     from model_server.settings import load_settings  # noqa: PLC0415
 
     flags = vars(_parser(described=bool({"-h", "--help"} & set(arguments))).parse_args(arguments))

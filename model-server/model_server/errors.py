@@ -2,7 +2,7 @@
 
 Two families, because they reach people in two ways. A `RequestError` becomes a JSON answer; a
 `StartupError` becomes one line on stderr and in the container's termination message. Nothing here
-knows Flask: the routes turn these into responses.
+knows Flask: `http` and `grpc` turn these into responses.
 
     ModelServerError
     |-- RequestError            (status, code, headers)

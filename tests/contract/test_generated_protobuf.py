@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "model-server"
-PROTO = "model_server/open_inference.proto"
-GENERATED = ("model_server/open_inference_pb2.py", "model_server/open_inference_pb2.pyi")
+PROTO = "model_server/grpc/open_inference.proto"
+GENERATED = ("model_server/grpc/open_inference_pb2.py", "model_server/grpc/open_inference_pb2.pyi")
 
 
 def test_the_generated_code_is_of_this_proto(tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 from inference_operator import names
+from inference_operator.api.spec import FORMATS, RESERVED_ENVIRONMENT, parse
 from inference_operator.config import Config
-from inference_operator.manifests import desired
-from inference_operator.manifests.pod import (
+from inference_operator.desired.pod import (
     DRAIN_MARGIN_SECONDS,
     PRE_STOP_SECONDS,
     build_pod_template,
 )
-from inference_operator.spec import FORMATS, RESERVED_ENVIRONMENT, parse
+from inference_operator.desired.state import build_desired
 from model_server.download.options import parse_options
 from model_server.settings import load_settings, setting_names
 
@@ -91,4 +91,4 @@ def test_a_container_says_nothing_that_the_image_decides() -> None:
     for case in CASES:
         assert "command" not in server(case)
         assert "args" not in server(case)
-        assert desired(parse(yaml.safe_load(case.read_text())), CONFIG).children
+        assert build_desired(parse(yaml.safe_load(case.read_text())), CONFIG).children

@@ -12,11 +12,10 @@ import kopf
 import pytest
 import yaml
 
-from inference_operator import __version__, handlers, names
+from inference_operator import __version__, names
+from inference_operator.app import handlers
 from inference_operator.config import PREFIX, Config
-from inference_operator.resources import PATHS
-from inference_operator.store import CHILD_KINDS
-from inference_operator.watch import WATCHED
+from inference_operator.kinds import CHILD_KINDS, KINDS, WATCHED_KINDS
 
 ROOT = Path(__file__).parents[2]
 INSTALL = (ROOT / "deploy" / "install.yaml").read_text()
@@ -47,13 +46,11 @@ def rights(kind: str) -> dict[tuple[str, str], set[str]]:
 
 
 def group_and_plural(kind: str) -> tuple[str, str]:
-    prefix, plural = PATHS[kind]
-    parts = prefix.split("/")
-    return (parts[1] if parts[0] == "apis" else ""), plural
+    return KINDS[kind].group, KINDS[kind].plural
 
 
 def test_the_operator_has_exactly_the_rights_it_uses() -> None:
-    """Watching needs list and watch, the resync get; Cluster.apply needs create and patch."""
+    """Watching needs list and watch, the resync get; server-side apply needs create and patch."""
     used: dict[tuple[str, str], set[str]] = {
         group_and_plural("InferenceService"): {"get", "list", "watch"},
         (names.GROUP, f"{names.PLURAL}/status"): {"patch"},
@@ -71,9 +68,7 @@ def test_every_watched_kind_may_be_watched() -> None:
     registry = kopf.get_default_registry()
     selectors = [handler.selector for handler in registry._watching._handlers]
     watched = {(s.group, s.plural or s.any_name) for s in selectors if s is not None}
-    for kind in WATCHED:
-        prefix, plural = PATHS[kind]
-        watched.add((prefix.split("/")[1] if prefix.startswith("apis/") else "", plural))
+    watched |= {group_and_plural(kind) for kind in WATCHED_KINDS}
     allowed = {key for key, verbs in rights("ClusterRole").items() if verbs >= {"list", "watch"}}
     assert watched == allowed
 

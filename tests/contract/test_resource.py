@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from inference_operator import names
+from inference_operator.api.spec import parse
 from inference_operator.config import Config
+from inference_operator.desired.state import build_desired
 from inference_operator.errors import SpecError
-from inference_operator.manifests import desired
-from inference_operator.spec import parse
 
 ROOT = Path(__file__).parents[2]
 CRD = yaml.safe_load((ROOT / "crds" / "inferenceservices.yaml").read_text())
@@ -155,7 +155,7 @@ def test_a_supported_field_has_an_effect(path: str) -> None:
     without = resource(path, None, beside)
     if path.endswith("modelFormat.name"):
         without["spec"]["predictor"]["model"] = {}
-    changed = desired(parse(body), Config()) != desired(parse(without), Config())
+    changed = build_desired(parse(body), Config()) != build_desired(parse(without), Config())
     assert changed is (path not in WITHOUT_EFFECT)
 
 
@@ -215,7 +215,7 @@ def test_examples_are_valid(file: Path) -> None:
             continue
         assert body["apiVersion"] == names.API_VERSION
         STRICT.validate(body)
-        assert desired(parse(body), Config()).children
+        assert build_desired(parse(body), Config()).children
 
 
 def test_there_are_examples() -> None:

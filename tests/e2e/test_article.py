@@ -35,7 +35,7 @@ def test_the_client_against_the_external_address(kubectl: Kubectl, tmp_path: Pat
     address = eventually(external, "the external address in status.url")
     done = subprocess.run(
         [
-            *(sys.executable, ROOT / "model-server" / "client.py"),
+            *(sys.executable, ROOT / "model-server" / "client" / "client.py"),
             *("--address", address, "--image_path", PICTURE, "--output_dir", tmp_path),
         ],
         capture_output=True,

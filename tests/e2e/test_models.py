@@ -59,7 +59,7 @@ def test_the_coco_detector_finds_the_person(
         answer = detect(base, picture)
         done = subprocess.run(
             [
-                *(sys.executable, ROOT / "model-server" / "client.py"),
+                *(sys.executable, ROOT / "model-server" / "client" / "client.py"),
                 *("--address", base, "--image_path", picture, "--output_dir", tmp_path),
             ],
             capture_output=True,

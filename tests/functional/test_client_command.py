@@ -26,7 +26,7 @@ from inference_client.command import main
 from support.loopback import LoopbackServer, Reply, Request, loopback_server
 
 ROOT = Path(__file__).parents[2]
-CLIENT = ROOT / "model-server" / "client.py"
+CLIENT = ROOT / "model-server" / "client" / "client.py"
 
 
 def jpeg(colour: int = 0) -> bytes:

@@ -22,7 +22,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 from PIL import Image
 
-from model_server import open_inference_pb2 as pb
+from model_server.grpc import open_inference_pb2 as pb
 from support.model_server import (
     COCO,
     COCO_LABELS,
@@ -179,7 +179,7 @@ def tensor(**changes: Any) -> Message:
         (
             tensor(datatype="UINT8", contents=pb.InferTensorContents(uint_contents=[256])),
             "INVALID_ARGUMENT",
-            "a value that is no UINT8",
+            "not a valid UINT8",
         ),
     ],
 )

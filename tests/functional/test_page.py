@@ -147,7 +147,7 @@ def test_nothing_else_is_served(name: str, bundled: RunningServer) -> None:
 
 
 def test_nothing_in_the_pages_leads_elsewhere() -> None:
-    static = Path(__file__).parents[2] / "model-server" / "model_server" / "static"
+    static = Path(__file__).parents[2] / "model-server" / "model_server" / "http" / "static"
     for path in static.iterdir():
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
         for word in ("http://", "https://", "//cdn", "eval(", "innerHTML", "onclick="):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_server.labels import Labels
 from model_server.models.base import ImageInput, Model, ModelInfo, Tensors, TensorSpec
+from model_server.models.labels import Labels
 
 UINT8 = np.dtype(np.uint8)
 FLOAT32 = np.dtype(np.float32)

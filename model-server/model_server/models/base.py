@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from model_server.labels import Labels
+from model_server.models.labels import Labels
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]

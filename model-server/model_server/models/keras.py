@@ -4,20 +4,23 @@ Architectures of keras.applications bring their own preprocessing; the model's c
 which one it is, so that nobody has to say so.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model_server.cpus import Parallelism
 from model_server.errors import InvalidModel
 from model_server.models.base import ImageInput, ModelInfo, PixelScaling
+from model_server.models.graph_protos import program_of_graph
 from model_server.models.keras_safety import check_keras_file
+from model_server.models.operators import refusal, refused_operators
 from model_server.models.tensorflow_runtime import (
     Signature,
     TensorFlowModel,
     import_tensorflow,
     spec_of,
 )
+from model_server.system.cpus import Parallelism
 
 # The preprocess_input of each family in keras.applications, by the start of the model's name.
 # The longest match counts: resnet50v2 before resnet50.
@@ -88,6 +91,10 @@ def _compile(tf: Any, model: Any) -> tuple[Signature, dict[str, Any], dict[str, 
         return dict(zip(names, flat, strict=True))
 
     concrete = serve.get_concrete_function()
+    # Of Keras's own layers; a second look at what the check of the configuration has let through.
+    found = refused_operators(program_of_graph(concrete.graph.as_graph_def()), lambda _name: False)
+    if found:
+        raise InvalidModel(refusal(str(model.name), found))
 
     def signature(**inputs: Any) -> Any:
         return concrete(*(inputs[spec.name] for spec in specs))
@@ -124,9 +131,9 @@ def _family(name: str) -> str:
 
 def _layers(config: object) -> Iterator[tuple[str, str]]:
     """Class and name of the model and all its layers, outermost first."""
-    pending = [config]
+    pending = deque([config])
     while pending:
-        item = pending.pop(0)
+        item = pending.popleft()
         if isinstance(item, list):
             pending.extend(item)
         if not isinstance(item, dict):

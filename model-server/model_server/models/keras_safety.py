@@ -3,11 +3,12 @@
 Keras's `safe_mode` alone is no boundary: it is ignored for HDF5 files, and class references in the
 configuration have been used to call any Python function (CVE-2024-3660, CVE-2025-1550,
 CVE-2025-8747, CVE-2025-9905) and to read files (CVE-2025-12058). So the configuration is read here
-as plain JSON, and only layers of Keras itself are let through; HDF5 links that lead out of the file
-are refused too.
+as plain JSON, and only the parts of Keras that models are made of are let through; HDF5 links that
+lead out of the file are refused too.
 """
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +17,26 @@ from typing import Any
 from model_server.errors import InvalidModel
 
 _MAX_CONFIG_BYTES = 64 * 1024 * 1024
-_FORBIDDEN_CLASSES = {"Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"}
-_ALLOWED_MODULES = ("keras", "tf_keras", "builtins")
-# Functions that download, open or execute, in packages that are allowed otherwise.
-_FORBIDDEN_MODULES = {"utils", "config"}
+# Layers that run code of their own or open files, and Keras's marks for Python objects.
+_FORBIDDEN_CLASSES = {
+    *("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"),
+    *("__lambda__", "__typespec__"),
+}
+# Where the parts of a model live; keras.utils, keras.saving, keras.config and the rest have
+# functions that download, open or execute.
+_PARTS = (
+    "activations|constraints|dtype_policies|engine|initializers|layers|losses|metrics|models|ops"
+    "|optimizers|quantizers|regularizers"
+)
+_ALLOWED_MODULE = re.compile(rf"builtins|(tf_)?keras(\.src)?(\.({_PARTS})(\.\w+)*)?")
+# A function is looked up by name: in keras.models there is load_model.
+_FUNCTION_MODULE = re.compile(
+    r"builtins|(tf_)?keras(\.src)?\.(activations|initializers|losses|metrics|ops)(\.\w+)*"
+)
+# A dot in a name would lead to another module.
+_NAME = re.compile(r"\w+")
+# More than any model has groups and datasets.
+_MAX_OBJECTS = 200_000
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -37,7 +54,10 @@ def check_keras_file(path: Path) -> dict[str, Any]:
                 if file.read(len(_HDF5_MAGIC)) != _HDF5_MAGIC:
                     raise InvalidModel(f"model: {path.name} is neither a .keras nor an HDF5 file")
             config = _read_hdf5(path)
-    except (OSError, ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
+    except (
+        *(OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError),
+        *(zipfile.BadZipFile, NotImplementedError, EOFError),
+    ) as error:
         raise InvalidModel(f"model: {path.name} is damaged: {error}") from error
     for problem in find_problems(config):
         raise InvalidModel(
@@ -65,7 +85,7 @@ def _read_archive(path: Path) -> dict[str, Any]:
 
 
 def _read_hdf5(path: Path) -> dict[str, Any]:
-    import h5py  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with TensorFlow
+    import h5py  # noqa: PLC0415 - comes with TensorFlow
 
     _refuse_links(path, path)
     with h5py.File(path, "r") as file:
@@ -88,6 +108,7 @@ def _refuse_links(source: Any, path: Path) -> None:
 
     with h5py.File(source, "r") as file:
         pending: list[Any] = [file]
+        seen: set[int] = set()  # a group may have itself inside
         while pending:
             group = pending.pop()
             for name in group:
@@ -95,6 +116,14 @@ def _refuse_links(source: Any, path: Path) -> None:
                 if not isinstance(link, h5py.HardLink):
                     raise InvalidModel(f"model: {path.name} has the link {name}, which is refused")
                 item = group[name]
+                address = h5py.h5o.get_info(item.id).addr
+                if address in seen:
+                    continue
+                seen.add(address)
+                if len(seen) > _MAX_OBJECTS:
+                    raise InvalidModel(
+                        f"model: {path.name} has more than {_MAX_OBJECTS:,} HDF5 objects"
+                    )
                 if isinstance(item, h5py.Group):
                     pending.append(item)
                 elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
@@ -119,11 +148,23 @@ def find_problems(config: object) -> Iterator[str]:
 
 def _problems_of(item: dict[str, Any]) -> Iterator[str]:
     class_name, module, config = item.get("class_name"), item.get("module"), item.get("config")
-    if class_name in _FORBIDDEN_CLASSES or class_name == "__lambda__":
+    if class_name in _FORBIDDEN_CLASSES:
         yield f"has a {class_name} layer"
-    if isinstance(module, str):
-        package, *inside = module.split(".")
-        if package not in _ALLOWED_MODULES or _FORBIDDEN_MODULES.intersection(inside):
-            yield f"refers to the Python module {module!r}"
+    if isinstance(module, str) and not _ALLOWED_MODULE.fullmatch(module):
+        yield f"refers to the Python module {module!r}"
+    if class_name == "function":
+        yield from _function_problems(module, config)
+    elif (
+        isinstance(class_name, str) and isinstance(module, str) and not _NAME.fullmatch(class_name)
+    ):
+        yield f"refers to the class {class_name!r}"
     if isinstance(config, dict) and isinstance(config.get("vocabulary"), str):
         yield f"has a {class_name} layer that reads the file {config['vocabulary']!r}"
+
+
+def _function_problems(module: object, name: object) -> Iterator[str]:
+    found = module if isinstance(module, str) else "builtins"
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        yield f"refers to the function {name!r}"
+    elif not _FUNCTION_MODULE.fullmatch(found):
+        yield f"refers to the function {name!r} of the Python module {module!r}"

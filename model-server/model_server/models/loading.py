@@ -4,10 +4,10 @@ A model of another format is never imported, nor is the framework it needs: serv
 not pay for TensorFlow.
 """
 
-from model_server.cpus import Parallelism
 from model_server.errors import InvalidModel
 from model_server.models.base import Model
 from model_server.models.source import ModelSource
+from model_server.system.cpus import Parallelism
 
 
 def load_model(source: ModelSource, parallelism: Parallelism) -> Model:

@@ -1,46 +1,25 @@
 """TensorFlow SavedModels: detectors of the TF Object Detection API, and classifiers.
 
-The signature `serving_default` is what is served. A SavedModel is a program: the operators that
-read or write files, or call Python, are refused before anything is loaded.
+The signature `serving_default` is what is served. A SavedModel is a program: one with operators
+that are not on the list in `operators` is refused before anything is loaded.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model_server.cpus import Parallelism
 from model_server.errors import InvalidModel
 from model_server.models.base import ImageInput, ModelInfo
+from model_server.models.graph_protos import program_of
+from model_server.models.operators import refusal, refused_operators
 from model_server.models.tensorflow_runtime import (
     Signature,
     TensorFlowModel,
     import_tensorflow,
     spec_of,
 )
+from model_server.system.cpus import Parallelism
 
 _SIGNATURE = "serving_default"
-# Operators that reach outside the model. SaveV2 and RestoreV2 are in every SavedModel's own saver.
-_FORBIDDEN = {
-    "ReadFile",
-    "WriteFile",
-    "MatchingFiles",
-    "PyFunc",
-    "PyFuncStateless",
-    "EagerPyFunc",
-    "PrintV2",
-    "TextLineReaderV2",
-    "WholeFileReaderV2",
-    "TFRecordReaderV2",
-    "FixedLengthRecordReaderV2",
-    "TextLineDataset",
-    "TFRecordDataset",
-    "TFRecordDatasetV2",
-    "FixedLengthRecordDatasetV2",
-    "SaveDatasetV2",
-    "LoadDataset",
-    "RpcCall",
-    "RpcClient",
-}
 
 
 class SavedModel(TensorFlowModel):
@@ -55,7 +34,7 @@ class SavedModel(TensorFlowModel):
 
         Raises:
             InvalidModel: if it cannot be loaded, has no `serving_default` signature, or has an
-                operator that reaches outside the model.
+                operator that is not on the list.
         """
         self.tensorflow = import_tensorflow(parallelism)
         refuse_unsafe_operators(path)
@@ -93,7 +72,7 @@ def _signature(loaded: Any, path: Path) -> Signature:
 
 
 def refuse_unsafe_operators(path: Path) -> None:
-    """Reads the graph without loading it and refuses operators that reach outside the model.
+    """Reads the graph without loading it; refuses operators that a vision model has no use for.
 
     Args:
         path: The folder that has `saved_model.pb`.
@@ -103,6 +82,7 @@ def refuse_unsafe_operators(path: Path) -> None:
     """
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
     from tensorflow.core.protobuf import saved_model_pb2  # noqa: PLC0415
+    from tensorflow.python.framework import op_def_registry  # noqa: PLC0415
 
     file = path / "saved_model.pb"
     if not file.is_file():
@@ -112,18 +92,14 @@ def refuse_unsafe_operators(path: Path) -> None:
         proto.ParseFromString(file.read_bytes())
     except DecodeError as error:
         raise InvalidModel(f"model: {file} is damaged or no SavedModel") from error
-    found = sorted(set(_operators(proto)) & _FORBIDDEN)
-    if found:
-        raise InvalidModel(
-            f"model: {path.name} uses operators that reach outside the model "
-            f"({', '.join(found)}), which is refused"
+    with_objects = len(proto.meta_graphs) == 1 and proto.meta_graphs[0].HasField("object_graph_def")
+    found = {
+        name
+        for meta_graph in proto.meta_graphs
+        for name in refused_operators(
+            program_of(meta_graph, runs_restore=not with_objects),
+            lambda name: op_def_registry.get(name) is not None,
         )
-
-
-def _operators(proto: Any) -> Iterator[str]:
-    for meta_graph in proto.meta_graphs:
-        for node in meta_graph.graph_def.node:
-            yield node.op
-        for function in meta_graph.graph_def.library.function:
-            for node in function.node_def:
-                yield node.op
+    }
+    if found:
+        raise InvalidModel(refusal(path.name, sorted(found)))

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from model_server.cpus import Parallelism
 from model_server.errors import InferenceFailed, InvalidModel
 from model_server.models.base import Array, Model, Tensors, TensorSpec
+from model_server.system.cpus import Parallelism
 
 Signature = Callable[..., Mapping[str, Any]]
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from model_server.cpus import Parallelism
 from model_server.errors import InferenceFailed, InvalidModel
 from model_server.models.base import (
     Array,
@@ -26,6 +25,7 @@ from model_server.models.base import (
     TensorSpec,
 )
 from model_server.models.tflite_metadata import read_metadata
+from model_server.system.cpus import Parallelism
 
 
 class TfliteModel(Model):

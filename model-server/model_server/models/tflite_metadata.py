@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_server.labels import Labels, parse_labels
+from model_server.models.labels import Labels, parse_labels
 
 _NAME = b"TFLITE_METADATA"
 _MAX_LABEL_BYTES = 8 * 1024 * 1024

@@ -8,14 +8,14 @@ import time
 
 import numpy as np
 
-from model_server.context import RequestContext
-from model_server.detection import Selection
 from model_server.errors import ConversionFailed, InvalidPictures, RequestError
-from model_server.inference import VisionModel
 from model_server.models.base import TensorSpec
 from model_server.optimize.drift import Scores
 from model_server.optimize.pictures import Sample
-from model_server.preprocessing import picture_input, picture_size
+from model_server.request.context import RequestContext
+from model_server.vision.detection import Selection
+from model_server.vision.inference import VisionModel
+from model_server.vision.preprocessing import picture_input, picture_size
 
 _TIMED = 10
 # Scores below this are noise of a detector's last boxes.

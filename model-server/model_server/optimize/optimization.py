@@ -13,10 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from model_server.cpus import Parallelism, available_cpus
 from model_server.errors import ConversionFailed, InvalidModel, OutputsDrifted
-from model_server.images import ImageLimits, decode, load_codecs
-from model_server.inference import VisionModel
 from model_server.models.base import Array, ImageInput
 from model_server.models.companion import COMPANION, Companion
 from model_server.models.loading import load_model
@@ -27,9 +24,12 @@ from model_server.optimize.answers import answer, milliseconds, picture_spec
 from model_server.optimize.drift import Drift, compare
 from model_server.optimize.options import Options
 from model_server.optimize.pictures import crops, drawn_pictures, read_pictures
-from model_server.preprocessing import prepare
-from model_server.registry import label_files, vision_model
+from model_server.serving.registry import label_files, vision_model
 from model_server.settings import load_settings
+from model_server.system.cpus import Parallelism, available_cpus
+from model_server.vision.images import ImageLimits, decode, load_codecs
+from model_server.vision.inference import VisionModel
+from model_server.vision.preprocessing import prepare
 
 _LOG = logging.getLogger("model_server.optimize")
 _CALIBRATION = 100

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from model_server.errors import InvalidPictures, RequestError
-from model_server.images import ImageLimits, decode, encode
+from model_server.vision.images import ImageLimits, decode, encode
 
 # More would make the step slow without telling more: ranges settle after some tens of pictures.
 MOST = 200

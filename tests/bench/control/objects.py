@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from inference_operator import names
+from inference_operator.api.spec import parse
 from inference_operator.config import Config
-from inference_operator.manifests import desired
-from inference_operator.spec import parse
+from inference_operator.desired.state import build_desired
 
 NAMESPACE = "bench"
 
@@ -27,7 +27,7 @@ def children(number: int) -> Iterator[dict[str, Any]]:
     """What the operator would apply for it, without an owner: none exists for a bare client."""
     body = service(number)
     body["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000"
-    for child in desired(parse(body), Config()).children:
+    for child in build_desired(parse(body), Config()).children:
         metadata = {k: v for k, v in child["metadata"].items() if k != "ownerReferences"}
         yield {**child, "metadata": metadata}
 

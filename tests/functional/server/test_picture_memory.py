@@ -22,7 +22,7 @@ SLACK = 40 << 20
 _PROGRAM = """
 import sys
 from pressure import memory
-from model_server.images import ImageLimits, decode, load_codecs
+from model_server.vision.images import ImageLimits, decode, load_codecs
 import os
 
 limits, asked = ImageLimits(), []

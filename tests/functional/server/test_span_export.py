@@ -19,7 +19,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from PIL import Image
 
-from model_server import open_inference_pb2 as pb
+from model_server.grpc import open_inference_pb2 as pb
 from support.model_server import RunningServer, model_server, stop
 from support.poll import eventually
 

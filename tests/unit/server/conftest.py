@@ -7,10 +7,10 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from model_server.app import create_app
-from model_server.inference import VisionModel
-from model_server.registry import Registry
+from model_server.http.app import create_app
+from model_server.serving.registry import Registry
 from model_server.settings import load_settings
+from model_server.vision.inference import VisionModel
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 Client = Callable[..., FlaskClient]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model_server import allocator
+from model_server.system import allocator
 from support.poll import eventually
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_server.schemas import ArticleDetections, ArticlePredictions, ErrorAnswer
+from model_server.protocols.schemas import ArticleDetections, ArticlePredictions, ErrorAnswer
 
 from .conftest import Client
 
@@ -106,7 +106,7 @@ def test_a_failure_inside_says_nothing_about_it(client: Client, monkeypatch: Any
     def broken(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("model_server.routes.articles.picture", broken)
+    monkeypatch.setattr("model_server.http.blueprints.articles.picture", broken)
     response = client().post("/predict", data=b"x")
     assert response.status_code == 500
     assert response.get_json()["error"]["code"] == "InferenceFailed"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model_server.batching import Batcher, BatchLimits
-from model_server.context import RequestContext
 from model_server.errors import InferenceFailed
+from model_server.request.context import RequestContext
+from model_server.vision.batching import Batcher, BatchLimits
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 SIDE = 8

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from model_server.classification import classification_output, probabilities, top_classes
 from model_server.models.base import TensorSpec
+from model_server.vision.classification import classification_output, probabilities, top_classes
 
 
 def spec(*shape: Any) -> Any:

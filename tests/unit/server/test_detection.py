@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from model_server.detection import (
+from model_server.models.base import TensorSpec
+from model_server.models.labels import Labels
+from model_server.vision.detection import (
     DetectionOutputs,
     Selection,
     detection_outputs,
     select_detections,
 )
-from model_server.labels import Labels
-from model_server.models.base import TensorSpec
 
 ROLES = DetectionOutputs("boxes", "classes", "scores", "count")
 LABELS = Labels({0: "cat", 1: "dog"})

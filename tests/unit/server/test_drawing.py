@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model_server.detection import Detection
-from model_server.drawing import draw_detections, percent
+from model_server.vision.detection import Detection
+from model_server.vision.drawing import draw_detections, percent
 
 fraction = st.floats(0, 1)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from model_server.context import RequestContext
 from model_server.errors import ClientGone, DeadlineExceeded, ImageTooLarge, Overloaded
-from model_server.gate import BodyBudget, Gate, PictureBudget
+from model_server.request.budgets import BodyBudget, PictureBudget
+from model_server.request.context import RequestContext
+from model_server.request.gate import Gate
 from support.poll import eventually
 
 

@@ -19,14 +19,14 @@ from model_server.errors import (
     RequestError,
     UnsupportedMediaType,
 )
-from model_server.images import (
+from model_server.protocols.pixel_lists import bgr_lists, json_length
+from model_server.vision.images import (
     ImageLimits,
     decode,
     encode,
     load_codecs,
     resize,
 )
-from model_server.pixel_lists import bgr_lists, json_length
 
 LIMITS = ImageLimits(pixels=1_000_000, side=5_000)
 ORANGE = (240, 120, 20)

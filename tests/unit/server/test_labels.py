@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_server.errors import InvalidModel
-from model_server.labels import (
+from model_server.models.labels import (
     Labels,
     classifier_names,
     detector_name,

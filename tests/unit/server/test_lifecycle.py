@@ -12,10 +12,10 @@ import orjson
 import pytest
 from PIL import Image
 
-from model_server.gate import PictureBudget
-from model_server.inference import Options, VisionModel
 from model_server.logs import JsonFormatter, TextFormatter
-from model_server.registry import Registry
+from model_server.request.budgets import PictureBudget
+from model_server.serving.registry import Registry
+from model_server.vision.inference import Options, VisionModel
 from support.poll import eventually
 from support.tiny_models import BrightBoxDetector
 

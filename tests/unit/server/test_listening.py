@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from model_server.listening import listeners_on, refuse_new
+from model_server.system.listening import listeners_on, refuse_new
 
 
 @pytest.fixture(params=[socket.AF_INET, socket.AF_INET6])

@@ -1,14 +1,14 @@
 """Finding models, choosing tasks, preparing tensors, and checking the golden image."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
-from model_server.context import RequestContext
-from model_server.detection import Selection
 from model_server.errors import (
     GoldenImageFailed,
     InvalidModel,
@@ -17,18 +17,20 @@ from model_server.errors import (
     UnknownModel,
     WrongTask,
 )
-from model_server.inference import Options, VisionModel
-from model_server.labels import Labels
 from model_server.models.base import ImageInput, TensorSpec
 from model_server.models.keras import scaling_of
-from model_server.models.keras_safety import find_problems
+from model_server.models.keras_safety import check_keras_file, find_problems
+from model_server.models.labels import Labels
 from model_server.models.source import digest, find_model
 from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
-from model_server.preprocessing import JpegDecoding, least_side, prepare
-from model_server.registry import Registry, check_golden
+from model_server.request.context import RequestContext
+from model_server.serving.registry import Registry, check_golden
+from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
-from model_server.signature import check_inputs
-from model_server.sources import find_sources
+from model_server.vision.detection import Selection
+from model_server.vision.inference import Options, VisionModel
+from model_server.vision.preprocessing import JpegDecoding, least_side, prepare
+from model_server.vision.signature import check_inputs
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 
@@ -263,6 +265,10 @@ def test_architectures_bring_their_own_preprocessing(config: Any, scaling: str) 
     assert scaling_of(config) == scaling
 
 
+def function(module: str, name: object) -> dict[str, object]:
+    return {"class_name": "function", "module": module, "config": name}
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -274,6 +280,17 @@ def test_architectures_bring_their_own_preprocessing(config: Any, scaling: str) 
         ({"class_name": "function", "module": "keras.utils", "config": "get_file"}, "keras.utils"),
         ({"class_name": "get_file", "module": "keras.src.utils.file_utils"}, "file_utils"),
         (layer("StringLookup", vocabulary="/etc/passwd"), "reads the file '/etc/passwd'"),
+        (function("keras.models", "load_model"), "'load_model'"),
+        (function("keras.saving", "load_model"), "keras.saving"),
+        (function("keras", "utils.get_file"), "'utils.get_file'"),
+        (function("keras.activations", "x.get_file"), "'x.get_file'"),
+        (function("keras.src.saving.saving_api", "load_model"), "saving_api"),
+        ({"class_name": "function", "config": "utils.get_file"}, "'utils.get_file'"),
+        ({"class_name": "function", "module": "builtins", "config": {"a": 1}}, "function {'a': 1}"),
+        ({"class_name": "utils.Progbar", "module": "keras", "config": {}}, "'utils.Progbar'"),
+        ({"class_name": "A", "module": "keras.layers/../os", "config": {}}, "keras.layers/../os"),
+        ({"class_name": "__typespec__", "config": []}, "__typespec__"),
+        (layer("Dense", activation=layer("Wrapped", layer=[layer("JaxLayer")])), "JaxLayer"),
     ],
 )
 def test_what_could_run_code_is_found(config: Any, said: str) -> None:
@@ -281,4 +298,66 @@ def test_what_could_run_code_is_found(config: Any, said: str) -> None:
 
 
 def test_plain_keras_layers_are_no_problem() -> None:
-    assert not list(find_problems(layer("Sequential", layers=[layer("Conv2D", name="c")])))
+    activation = function("builtins", "relu")
+    add = {"class_name": "Add", "module": "keras.src.ops.numpy", "config": {}}
+    zeros = {"class_name": "Zeros", "module": "keras.initializers", "config": {}}
+    policy = {"class_name": "DTypePolicy", "module": "keras", "config": {"name": "float32"}}
+    model = {"class_name": "Functional", "module": "keras.src.models.functional", "config": {}}
+    conv = layer("Conv2D", name="c", activation=activation, bias_initializer=zeros, dtype=policy)
+    assert not list(find_problems(layer("Sequential", layers=[conv, add, model])))
+
+
+def hdf5(path: Path, content: Any) -> Path:
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(layer("Sequential", layers=[]))
+        file["weights"] = np.zeros(3)
+        content(file)
+    return path
+
+
+def itself(file: Any) -> None:
+    group = file.create_group("g")
+    group["self"] = group
+    group.create_group("h")["up"] = group
+    file["g/h/root"] = file["/"]
+
+
+def shared_many_times(file: Any) -> None:
+    """A chain of groups, each of which has the next twice: 2**40 paths, 40 groups."""
+    last = file.create_group("last")
+    for number in range(40):
+        group = file.create_group(f"level{number}")
+        group["a"] = group["b"] = last
+        last = group
+
+
+@pytest.mark.parametrize("content", [itself, shared_many_times])
+def test_looking_into_an_hdf5_file_ends(content: Any, tmp_path: Path) -> None:
+    assert check_keras_file(hdf5(tmp_path / "m.h5", content))["class_name"] == "Sequential"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (lambda file: file.__setitem__("e", h5py.ExternalLink("/etc/passwd", "/")), "the link e"),
+        (lambda file: file.__setitem__("e", h5py.SoftLink("/weights")), "the link e"),
+        (
+            lambda file: file.create_dataset("x", (4,), "u1", external=[("/etc/passwd", 0, 4)]),
+            "keeps x in another file",
+        ),
+    ],
+)
+def test_an_hdf5_file_that_leads_elsewhere_is_refused(
+    content: Any, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidModel, match=said):
+        check_keras_file(hdf5(tmp_path / "m.h5", content))
+
+
+@pytest.mark.parametrize("cut", [0.1, 0.5, 0.9])
+def test_a_damaged_hdf5_file_is_refused_as_such(cut: float, tmp_path: Path) -> None:
+    path = hdf5(tmp_path / "m.h5", itself)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * cut)])
+    with pytest.raises(InvalidModel):
+        check_keras_file(path)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_server.routes.options import DETECTIONS
-from model_server.schemas import Detections
+from model_server.http.options import DETECTIONS
+from model_server.protocols.schemas import Detections
 
 from .conftest import Client
 

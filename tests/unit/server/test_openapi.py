@@ -5,9 +5,9 @@ import re
 import jsonschema
 import pytest
 
-from model_server import openapi
 from model_server.errors import RequestError
-from model_server.routes.options import DETECTIONS, PICTURES
+from model_server.http import openapi
+from model_server.http.options import DETECTIONS, PICTURES
 
 from .conftest import Client
 

@@ -15,7 +15,6 @@ from PIL import Image
 
 from model_server.cli import main
 from model_server.errors import InvalidModel, InvalidPictures, InvalidSettings
-from model_server.images import ImageLimits, decode
 from model_server.models.base import ImageInput
 from model_server.models.companion import COMPANION, Companion, read_companion
 from model_server.models.source import ModelSource
@@ -23,8 +22,9 @@ from model_server.optimize import pictures
 from model_server.optimize.drift import Bounds, compare, first_of
 from model_server.optimize.options import parse_options
 from model_server.optimize.result import ResultFolder
-from model_server.registry import vision_model
+from model_server.serving.registry import vision_model
 from model_server.settings import load_settings
+from model_server.vision.images import ImageLimits, decode
 from support.tiny_models import MeanColourClassifier
 
 STRICT = Bounds(agreement=1.0, drift=0.1)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from model_server.cli import main
-from model_server.cpus import available_cpus
 from model_server.errors import InvalidSettings
 from model_server.settings import descriptions, load_settings, setting_names
+from model_server.system.cpus import available_cpus
 
 
 def test_every_setting_is_described() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_server.cpus import Parallelism
-from model_server.layout import parallelism
 from model_server.models import tflite
 from model_server.models.tflite import TfliteModel
+from model_server.serving.capacity import parallelism
 from model_server.settings import load_settings
+from model_server.system.cpus import Parallelism
 from support.poll import eventually
 
 BUNDLED = Path(tflite.__file__).parents[1] / "bundled"
@@ -116,6 +116,6 @@ def test_warming_reaches_every_interpreter(watched: type[Watched]) -> None:
 def test_the_cpus_are_shared_out(
     cpus: int, settings: dict[str, Any], expected: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model_server.layout.available_cpus", lambda: cpus)
+    monkeypatch.setattr("model_server.serving.capacity.available_cpus", lambda: cpus)
     found = parallelism(load_settings(**settings))
     assert (found.instances, found.threads, found.lone_threads) == expected

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_server.logs import REQUEST_LOGGER
-from model_server.tracing import collector, start_spans, trace_of
+from model_server.request.collector import collector, start_spans
+from model_server.request.tracing import trace_of
 
 from .conftest import Client
 
@@ -67,12 +68,13 @@ def test_without_a_collector_opentelemetry_is_not_imported() -> None:
     """Nor by what else the server needs; the same lines do import it where a collector is named."""
     script = f"""
 import sys
-from model_server import grpc_server, server
-from model_server.app import create_app
-from model_server.inference import VisionModel
-from model_server.registry import Registry
+from model_server.grpc import server as grpc_server
+from model_server.process import server
+from model_server.http.app import create_app
+from model_server.vision.inference import VisionModel
+from model_server.serving.registry import Registry
 from model_server.settings import load_settings
-from model_server.tracing import start_spans
+from model_server.request.collector import start_spans
 from support.tiny_models import BrightBoxDetector
 for environ in ({{}}, {{"{ENDPOINT}": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}},
                 {{"{ENDPOINT}": "http://127.0.0.1:1"}}):

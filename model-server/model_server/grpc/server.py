@@ -1,0 +1,123 @@
+"""The gRPC server of a worker process: the Open Inference Protocol on a port of its own.
+
+With it come the standard health service, for Kubernetes's grpc probes, and reflection, for grpcurl.
+Imported only if a port is set: nobody else pays for it.
+"""
+
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from model_server.errors import InvalidSettings
+from model_server.grpc import open_inference_pb2 as messages
+from model_server.grpc.calls import Calls
+from model_server.grpc.service import SERVICE, InferenceService
+from model_server.serving.state import State
+from model_server.system.listening import listeners_on, refuse_new
+
+# An accepted call has reached its method by then, on a busy machine too.
+_QUIET_SECONDS = 2.0
+# Connections that have begun are accepted by then; grpcio would close them silently.
+_SETTLING_SECONDS = 0.1
+
+
+class GrpcServer:
+    """One worker's gRPC server.
+
+    Attributes:
+        port: Where it listens.
+    """
+
+    def __init__(self, state: State, host: str, port: int, threads: int) -> None:
+        """Starts it.
+
+        Args:
+            state: Models, limits, gate and metrics, shared with HTTP.
+            host: Address to listen on.
+            port: Port to listen on; the workers of one master share it.
+            threads: Calls at the same time at most; one more is turned away.
+
+        Raises:
+            InvalidSettings: if the port cannot be listened on.
+        """
+        size = state.settings.max_body_bytes
+        self._server = grpc.server(
+            ThreadPoolExecutor(threads, thread_name_prefix="grpc"),
+            maximum_concurrent_rpcs=threads,
+            options=[
+                ("grpc.max_receive_message_length", size),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 1),
+            ],
+        )
+        self._health = health.HealthServicer()
+        for name in ("", SERVICE, *state.registry.names):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._calls = Calls(state)
+        self._server.add_generic_rpc_handlers((_handlers(self._calls, InferenceService(state)),))
+        reflection.enable_server_reflection(
+            (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            self.port: int = self._server.add_insecure_port(where)
+        except RuntimeError as error:
+            raise InvalidSettings(f"--grpc-port: cannot listen on {where}") from error
+        self._server.start()
+        self._stopped: threading.Event | None = None
+
+    def begin_stop(self, seconds: float) -> None:
+        """Takes no new calls; those in progress have `seconds` to finish. Does not wait for them.
+
+        grpcio cancels calls that have come in and that it has not looked at yet; clients with a
+        retry policy for CANCELLED do not notice.
+        """
+        self._health.enter_graceful_shutdown()
+        # Who knocks meanwhile is let in by another worker a second later.
+        for listener in listeners_on(self.port):
+            refuse_new(listener)
+        time.sleep(_SETTLING_SECONDS)
+        self._stopped = self._server.stop(seconds)
+
+    def finish_stop(self, seconds: float) -> None:
+        """Waits until the calls in progress have finished and their answers are sent.
+
+        The server is asked, because a call may be accepted and not have reached its method yet.
+        Whoever watches the health service would keep it for ever: that is not waited for once
+        nothing else has been in progress for a while.
+        """
+        if self._stopped is None:
+            self.begin_stop(seconds)
+        deadline, before = time.monotonic() + seconds, self._calls.progress
+        while self._stopped and not self._stopped.wait(_QUIET_SECONDS):
+            now = self._calls.progress
+            quiet = now == before and now.inside == 0
+            if quiet or time.monotonic() >= deadline:
+                break
+            before = now
+        self._server.stop(0).wait(_QUIET_SECONDS)
+
+
+def _handlers(calls: Calls, service: InferenceService) -> grpc.GenericRpcHandler:
+    described = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    methods = {}
+    for method in described.methods:
+        request = getattr(messages, method.input_type.name)
+        response = getattr(messages, method.output_type.name)
+        methods[method.name] = grpc.unary_unary_rpc_method_handler(
+            calls.guarded(method.name, getattr(service, _snake_case(method.name))),
+            request_deserializer=request.FromString,
+            response_serializer=response.SerializeToString,
+        )
+    return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+
+def _snake_case(name: str) -> str:
+    """`ModelInfer` to `model_infer`, the method of `InferenceService` that answers it."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,23 @@
+"""The URLs: one blueprint for each protocol, without logic. A new protocol is one line here."""
+
+from flask import Flask
+from werkzeug.routing import BaseConverter
+
+from model_server.http.blueprints import articles, documents, health, pages, v1, v2
+
+
+class ModelName(BaseConverter):
+    """A model's name in a URL: without the colon that begins `:predict`."""
+
+    regex = r"[^/:]+"
+
+
+def register_blueprints(app: Flask) -> None:
+    """Adds every protocol's URLs to the application."""
+    app.url_map.converters["model"] = ModelName
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(articles.blueprint)
+    app.register_blueprint(documents.blueprint)
+    app.register_blueprint(v1.blueprint)
+    app.register_blueprint(v2.blueprint)
+    app.register_blueprint(pages.blueprint)

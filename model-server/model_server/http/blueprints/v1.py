@@ -1,0 +1,77 @@
+"""KServe V1 over HTTP: `/v1/models`, `/v1/models/NAME`, `/v1/models/NAME:predict`.
+
+A picture may also be sent as the body itself, and comes back annotated to whoever accepts
+`image/png` or `image/jpeg`.
+"""
+
+import orjson
+from flask import Blueprint, Response, jsonify, request
+
+from model_server.http import options
+from model_server.http.body import picture, read_json
+from model_server.http.current import request_context, state
+from model_server.http.shedding import gated
+from model_server.protocols import encoding, v1, v2
+from model_server.protocols.json_input import parse_json
+from model_server.vision.inference import VisionModel
+
+blueprint = Blueprint("v1", __name__)
+
+
+@blueprint.get("/v1/models")
+def models() -> Response:
+    """The names of all models."""
+    return jsonify(models=list(state().registry.names))
+
+
+@blueprint.get("/v1/models/<model:name>")
+def model(name: str) -> Response:
+    """A model that is loaded is ready: it has done an inference. With it, what the model is."""
+    served = v2.find_model(state().registry, name)
+    described = v2.metadata(served)
+    return jsonify(
+        name=served.name,
+        ready=True,
+        inputs=described["inputs"],
+        outputs=described["outputs"],
+        **described["parameters"],
+    )
+
+
+@blueprint.post("/v1/models/<model:name>:predict")
+@blueprint.post("/v1/models/<model:name>/versions/<version>:predict")
+@gated
+def predict(name: str, version: str = "") -> Response:
+    """Predictions for JSON instances, or for the picture that is the body."""
+    current = state()
+    served = v2.find_model(current.registry, name, version)
+    options.refuse_unknown(("score_threshold", "max_boxes", "top_k"))
+    wanted = v1.Wanted(options.selection(current.settings), options.top_k(current.settings))
+    if request.mimetype == "application/json" or not request.content_type:
+        return _instances(served, wanted)
+    return _picture(served, wanted)
+
+
+def _instances(served: VisionModel, wanted: v1.Wanted) -> Response:
+    current, context = state(), request_context()
+    options.accepted((options.JSON,))
+    document = parse_json(read_json())
+    instances = v1.parse_instances(document, served, current.settings.max_instances)
+    with current.gate.admit(context):
+        predictions = v1.predict(served, instances, wanted, context)
+    return Response(orjson.dumps({"predictions": predictions}), content_type=options.JSON)
+
+
+def _picture(served: VisionModel, wanted: v1.Wanted) -> Response:
+    current, context = state(), request_context()
+    offered = (options.JSON, *options.PICTURES) if served.task == "detection" else (options.JSON,)
+    kind = options.accepted(offered)
+    data = picture()
+    with current.gate.admit(context):
+        if kind in options.PICTURES:
+            result = served.detect(data, wanted.selection, context, full_size=True)
+            body = encoding.annotated_picture(result, options.PICTURES[kind], context)
+        else:
+            predictions = v1.predict(served, [data], wanted, context)
+            body = orjson.dumps({"predictions": predictions})
+    return Response(body, content_type=kind)

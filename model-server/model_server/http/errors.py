@@ -1,0 +1,69 @@
+"""Every error as typed JSON; no traceback ever reaches a client.
+
+Protocols have their own forms of an error: this chooses by the URL. The articles' endpoints get
+`{"error": {"code", "message"}, "success": false}`, KServe's protocols `{"error": "message"}`.
+"""
+
+from flask import Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from model_server.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    PayloadTooLarge,
+    RequestError,
+    UnknownPath,
+    UnsupportedMediaType,
+)
+from model_server.http.current import request_context
+from model_server.request.recorder import as_request_error
+
+_KSERVE = ("/v1/", "/v2/")
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Makes every exception a typed answer."""
+    app.register_error_handler(RequestError, _answer)
+    app.register_error_handler(HTTPException, _from_http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def document(error: RequestError, path: str) -> dict[str, object]:
+    """The error as the protocol of the URL has it, to be written as JSON."""
+    if path.startswith(_KSERVE):
+        return {"error": error.message, "code": error.code}
+    return {"error": {"code": error.code, "message": error.message}, "success": False}
+
+
+def _answer(error: RequestError) -> Response:
+    g.error_code = error.code
+    response = jsonify(document(error, request.path))
+    response.status_code = error.status
+    response.headers.update(error.headers)
+    return response
+
+
+def _from_http(error: HTTPException) -> Response:
+    """Flask's and Werkzeug's own errors, in our words."""
+    known: dict[int, RequestError] = {
+        404: UnknownPath(f"there is nothing at {request.path}"),
+        405: MethodNotAllowed(
+            f"{request.method} is not allowed on {request.path}",
+            tuple(sorted(getattr(error, "valid_methods", None) or ())),
+        ),
+        413: PayloadTooLarge("the request body is larger than the server accepts"),
+        415: UnsupportedMediaType("the content type is not one that this URL reads"),
+    }
+    if isinstance(error, RequestEntityTooLarge):
+        return _answer(known[413])
+    if error.code in known:
+        return _answer(known[error.code])
+    if error.code is not None and 300 <= error.code < 400:
+        return Response(status=error.code, headers=dict(error.get_headers()))
+    if error.code is not None and error.code < 500:
+        return _answer(InvalidRequest(error.description or error.name))
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Response:
+    return _answer(as_request_error(error, request_context()))

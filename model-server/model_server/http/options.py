@@ -1,0 +1,105 @@
+"""What a request asks for beside its body: query parameters and the Accept header.
+
+A parameter that the endpoint does not know is refused by name: one that is silently ignored would
+look as if it worked.
+"""
+
+from collections.abc import Sequence
+
+from flask import request
+
+from model_server.errors import InvalidRequest, NotAcceptable, shown
+from model_server.settings import Settings
+from model_server.vision.detection import Selection
+from model_server.vision.images import EncodedFormat
+
+JSON = "application/json"
+DETECTIONS = "application/vnd.inference-operator.detections+json"
+PICTURES: dict[str, EncodedFormat] = {"image/png": "PNG", "image/jpeg": "JPEG"}
+_MOST = 1000
+
+
+def refuse_unknown(known: Sequence[str]) -> None:
+    """Makes sure that the query has only known parameters, each at most once.
+
+    Raises:
+        InvalidRequest: naming the parameter and those that there are.
+    """
+    for name, values in request.args.lists():
+        if name not in known:
+            there_are = ", ".join(known) or "none here"
+            raise InvalidRequest(f"query parameter {shown(name)} is unknown; there is {there_are}")
+        if len(values) > 1:
+            raise InvalidRequest(f"query parameter {shown(name)} is given more than once")
+
+
+def selection(settings: Settings) -> Selection:
+    """`score_threshold` and `max_boxes`, or the settings' defaults.
+
+    Raises:
+        InvalidRequest: naming the parameter and its range.
+    """
+    text = request.args.get("score_threshold")
+    threshold = settings.score_threshold
+    if text is not None:
+        try:
+            threshold = float(text)
+        except ValueError:
+            threshold = -1.0
+        if not 0.0 <= threshold <= 1.0:
+            raise InvalidRequest(
+                f"query parameter 'score_threshold' = {shown(text)} must be from 0 to 1"
+            )
+    return Selection(threshold, _count("max_boxes", settings.max_boxes))
+
+
+def top_k(settings: Settings) -> int:
+    """`top_k`, or the settings' default.
+
+    Raises:
+        InvalidRequest: naming its range.
+    """
+    return _count("top_k", settings.top_k)
+
+
+def wanted_picture() -> EncodedFormat | None:
+    """`picture=png` or `picture=jpeg`: the annotated picture inside the JSON.
+
+    Raises:
+        InvalidRequest: if it is something else.
+    """
+    text = request.args.get("picture")
+    known: dict[str, EncodedFormat] = {"png": "PNG", "jpeg": "JPEG"}
+    if text is None:
+        return None
+    if text not in known:
+        raise InvalidRequest(f"query parameter 'picture' = {shown(text)} must be png or jpeg")
+    return known[text]
+
+
+def accepted(offered: Sequence[str]) -> str:
+    """The media type to answer with: the client's favourite, the first offered when it has none.
+
+    Raises:
+        NotAcceptable: if the Accept header allows none of them.
+    """
+    if "Accept" not in request.headers:
+        return offered[0]
+    best = request.accept_mimetypes.best_match(offered)
+    if best is None:
+        raise NotAcceptable(
+            f"the Accept header allows none of the types there are here: {', '.join(offered)}"
+        )
+    return best
+
+
+def _count(name: str, default: int) -> int:
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _MOST):
+        raise InvalidRequest(
+            f"query parameter {shown(name)} = {shown(text)} must be a whole number "
+            f"from 1 to {_MOST}"
+        )
+    return int(text)

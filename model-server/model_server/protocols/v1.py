@@ -1,0 +1,159 @@
+"""KServe's V1 protocol, which is TensorFlow Serving's row format, over the data plane.
+
+From a parsed JSON body to predictions. A picture (`{"b64": "..."}`) gets what the server
+understands of it: named detections or classes. A tensor gets the model's own outputs. No HTTP.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_server.errors import InvalidRequest, WrongTask, shown
+from model_server.models.base import Array
+from model_server.protocols import tensors
+from model_server.protocols.encoding import classes_document, detections_document
+from model_server.protocols.json_input import decode_base64
+from model_server.request.context import RequestContext
+from model_server.vision.detection import Selection
+from model_server.vision.inference import VisionModel
+
+Instance = bytes | dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller wants of each picture."""
+
+    selection: Selection
+    top_k: int
+
+
+def parse_instances(document: object, model: VisionModel, most: int) -> list[Instance]:
+    """The instances of a request: encoded pictures, or tensors without their batch dimension.
+
+    Args:
+        document: `{"instances": [...]}`, parsed.
+        model: Names and types of the inputs.
+        most: Instances at most.
+
+    Raises:
+        InvalidRequest: naming the field and what it must be.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidRequest('the body must be a JSON object with "instances"')
+    for key in document:
+        if key not in {"instances", "signature_name"}:
+            raise InvalidRequest(
+                f"field {shown(key)} is unknown; there is instances, signature_name"
+            )
+    if document.get("signature_name", "serving_default") != "serving_default":
+        raise InvalidRequest("signature_name: only serving_default is served")
+    instances = document.get("instances")
+    if not isinstance(instances, list) or not instances:
+        raise InvalidRequest("instances: must be a list with at least one instance")
+    if len(instances) > most:
+        raise InvalidRequest(f"instances: {len(instances)} are more than the {most} allowed")
+    return [_instance(item, index, model) for index, item in enumerate(instances)]
+
+
+def _instance(item: object, index: int, model: VisionModel) -> Instance:
+    field = f"instances[{index}]"
+    encoded = _encoded(item)
+    if encoded is not None:
+        return decode_base64(encoded, field)
+    if isinstance(item, Mapping):
+        if len(item) == 1 and (encoded := _encoded(next(iter(item.values())))) is not None:
+            return decode_base64(encoded, field)
+        return {name: _tensor(value, name, model) for name, value in item.items()}
+    if len(model.info.inputs) != 1:
+        raise InvalidRequest(f"{field}: the model has several inputs; name them in an object")
+    name = model.info.inputs[0].name
+    return {name: _tensor(item, name, model)}
+
+
+def _encoded(item: object) -> str | None:
+    if isinstance(item, Mapping) and len(item) == 1 and isinstance(item.get("b64"), str):
+        text: str = item["b64"]
+        return text
+    return None
+
+
+def _tensor(value: object, name: str, model: VisionModel) -> Array:
+    spec = next((spec for spec in model.info.inputs if spec.name == name), None)
+    if spec is None:
+        known = ", ".join(spec.name for spec in model.info.inputs)
+        raise InvalidRequest(f"input {shown(name)} is unknown; the model takes {known}")
+    if spec.dtype == object:
+        found = tensors.strings_from_lists([value], name, base64=False)
+        return np.array(found, dtype=object).reshape(() if isinstance(value, str) else (-1,))
+    return tensors.from_lists(value, spec.dtype, name)
+
+
+def predict(
+    model: VisionModel, instances: list[Instance], wanted: Wanted, context: RequestContext
+) -> list[Any]:
+    """One prediction for each instance, in order; JSON values.
+
+    Raises:
+        RequestError: if any of them cannot be answered.
+    """
+    if all(isinstance(instance, dict) for instance in instances):
+        batches = [instance for instance in instances if isinstance(instance, dict)]
+        return _predict_tensors(model, batches, context)
+    predictions: list[Any] = []
+    for instance in instances:
+        if isinstance(instance, dict):
+            predictions.extend(_predict_tensors(model, [instance], context))
+        else:
+            predictions.append(_predict_picture(model, instance, wanted, context))
+    return predictions
+
+
+def _predict_picture(
+    model: VisionModel, data: bytes, wanted: Wanted, context: RequestContext
+) -> dict[str, Any]:
+    if model.task == "detection":
+        return detections_document(model.detect(data, wanted.selection, context))
+    if model.task == "classification":
+        return classes_document(model.classify(data, wanted.top_k, context))
+    raise WrongTask(f"model {model.name} takes tensors, not pictures")
+
+
+def _predict_tensors(
+    model: VisionModel, instances: list[dict[str, Array]], context: RequestContext
+) -> list[Any]:
+    """Together where the model takes any batch size and the shapes agree, else one by one."""
+    any_batch = all(spec.shape[:1] == (-1,) for spec in model.info.inputs)
+    if any_batch and len({_signature(instance) for instance in instances}) == 1:
+        batch = {name: np.stack([item[name] for item in instances]) for name in instances[0]}
+        return _rows(model.infer(batch, context), len(instances))
+    predictions: list[Any] = []
+    for instance in instances:
+        batch = {name: value[np.newaxis] for name, value in instance.items()}
+        predictions.extend(_rows(model.infer(batch, context), 1))
+    return predictions
+
+
+def _signature(instance: Mapping[str, Array]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple(sorted((name, value.shape) for name, value in instance.items()))
+
+
+def _rows(outputs: Mapping[str, Array], count: int) -> list[Any]:
+    """Outputs by instance: the bare value when there is one output, else an object by name."""
+    rows: list[Any] = []
+    for index in range(count):
+        row = {name: _json_value(value, index, count) for name, value in outputs.items()}
+        rows.append(next(iter(row.values())) if len(row) == 1 else row)
+    return rows
+
+
+def _json_value(value: Array, index: int, count: int) -> Any:
+    if value.ndim == 0 or len(value) != count:
+        return value.tolist()  # an output without a batch dimension
+    row = value[index]
+    if value.dtype == object:
+        texts = tensors.to_json_data(np.atleast_1d(row))
+        return texts[0] if np.ndim(row) == 0 else texts
+    return row.tolist() if isinstance(row, np.ndarray) else row.item()

@@ -1,0 +1,96 @@
+"""Prometheus metrics: what is counted, and the page that shows it.
+
+With several worker processes the counts are kept in files that all of them share; the variable
+that asks for that must be set before this module is imported (see `server`). It must not decide
+anything: it counts what the recorder tells it.
+"""
+
+import os
+from collections.abc import Mapping
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """All metrics of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "model_server_requests",
+            "Requests answered, by endpoint, model and HTTP status.",
+            ["endpoint", "model", "status"],
+            registry=self._registry,
+        )
+        self.errors = Counter(
+            "model_server_errors",
+            "Requests answered with an error, by the error's code.",
+            ["endpoint", "code"],
+            registry=self._registry,
+        )
+        self.request_seconds = Histogram(
+            "model_server_request_seconds",
+            "Time from the request's headers to its answer, by endpoint.",
+            ["endpoint"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.stage_seconds = Histogram(
+            "model_server_stage_seconds",
+            "Time spent in each stage of a request: queue, decode, preprocess, inference, "
+            "postprocess, draw, encode.",
+            ["stage", "model"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.batch_size = Histogram(
+            "model_server_batch_size",
+            "Requests computed together in one inference.",
+            ["model"],
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=self._registry,
+        )
+        self.in_progress = Gauge(
+            "model_server_requests_in_progress",
+            "Requests being worked on now.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self.queued = Gauge(
+            "model_server_requests_queued",
+            "Requests waiting for their turn now.",
+            registry=self._registry,
+            multiprocess_mode="livesum",
+        )
+        self.model_info = Gauge(
+            "model_server_model_info",
+            "Always 1; the labels describe each model served.",
+            ["model", "format", "task"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+
+    def observe_stages(self, model: str, stages: Mapping[str, float]) -> None:
+        """Adds one request's stage times, in seconds."""
+        for stage, seconds in stages.items():
+            self.stage_seconds.labels(stage, model).observe(seconds)
+
+    def page(self) -> bytes:
+        """All metrics in Prometheus's text format, those of every worker together."""
+        if os.environ.get(MULTIPROCESS_VARIABLE):
+            everyone = CollectorRegistry()
+            multiprocess.MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
+            return generate_latest(everyone)
+        return generate_latest(self._registry)

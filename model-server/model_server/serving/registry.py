@@ -1,0 +1,185 @@
+"""The models of one server: loads what the settings name, and finds a model by its name.
+
+The bridge between settings and the data plane; it knows no HTTP.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from model_server.errors import (
+    GoldenImageFailed,
+    InvalidModel,
+    RequestError,
+    UnknownModel,
+    shown,
+)
+from model_server.models.base import ImageInput, Model
+from model_server.models.companion import read_companion
+from model_server.models.labels import find_label_files, read_labels
+from model_server.models.loading import load_model
+from model_server.models.source import ModelSource, digest
+from model_server.request.budgets import PictureBudget
+from model_server.request.context import RequestContext
+from model_server.serving.capacity import parallelism
+from model_server.serving.sources import find_sources
+from model_server.settings import Settings
+from model_server.system.allocator import Trimmer
+from model_server.vision.batching import BatchLimits
+from model_server.vision.detection import Selection
+from model_server.vision.images import ImageLimits, load_codecs
+from model_server.vision.inference import Options, VisionModel
+
+
+class Registry:
+    """Models by name; the first one is the one that requests without a name go to."""
+
+    def __init__(self, models: Mapping[str, VisionModel]) -> None:
+        if not models:
+            raise InvalidModel("model: there is no model to serve")
+        self._models = dict(models)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order of loading."""
+        return tuple(self._models)
+
+    @property
+    def default(self) -> VisionModel:
+        """The model of the endpoints that name none."""
+        return next(iter(self._models.values()))
+
+    def get(self, name: str) -> VisionModel:
+        """The model of that name.
+
+        Raises:
+            UnknownModel: naming those that there are.
+        """
+        if name not in self._models:
+            raise UnknownModel(
+                f"there is no model {shown(name)}; this server has {', '.join(self._models)}"
+            )
+        return self._models[name]
+
+    def for_task(self, task: str) -> VisionModel:
+        """The first model that does a task; the default one if none does (it then says so)."""
+        return next((model for model in self._models.values() if model.task == task), self.default)
+
+
+def load_registry(settings: Settings) -> Registry:
+    """Loads and warms up every model; checks the golden image.
+
+    Raises:
+        StartupError: if a model cannot be served as asked.
+    """
+    load_codecs(settings.image_formats)
+    pictures = PictureBudget(settings.max_decoded_bytes, Trimmer().request)
+    registry = Registry(
+        {
+            name: _load(name, source, settings, pictures)
+            for name, source in find_sources(settings).items()
+        }
+    )
+    if settings.golden_image is not None:
+        check_golden(registry.default, settings.golden_image, settings.golden_expect)
+    return registry
+
+
+def _load(
+    name: str, source: ModelSource, settings: Settings, pictures: PictureBudget
+) -> VisionModel:
+    model = load_model(source, parallelism(settings))
+    return vision_model(name, model, source, settings, pictures)
+
+
+def vision_model(
+    name: str,
+    model: Model,
+    source: ModelSource,
+    settings: Settings,
+    pictures: PictureBudget | None = None,
+) -> VisionModel:
+    """A loaded model with its labels and the preparation of its pictures.
+
+    A model that `model-server optimize` made says itself how its pictures are prepared.
+
+    Args:
+        name: What requests call it.
+        model: Ready to run; what it says of its pictures may be replaced.
+        source: Where it is from.
+        settings: Of the server.
+        pictures: Memory for decoded pictures, shared by all models; None for the default.
+
+    Raises:
+        StartupError: if it cannot be served as asked.
+    """
+    companion = read_companion(source.folder)
+    if companion is not None:
+        model.info = replace(model.info, image=companion.image, first_class=companion.first_class)
+    scaling = settings.preprocessing
+    image = None
+    if scaling != "auto":
+        image = ImageInput(scaling=scaling, resize=model.info.image.resize)
+    options = Options(
+        task=settings.task,
+        image=image,
+        limits=ImageLimits(
+            settings.max_image_pixels, settings.max_image_side, settings.image_formats
+        ),
+        pictures=PictureBudget() if pictures is None else pictures,
+        decoding=settings.jpeg_decoding,
+        batching=BatchLimits(
+            size=settings.max_batch_size,
+            latency_seconds=settings.max_latency_ms / 1000,
+            instances=parallelism(settings).instances,
+        ),
+        # On demand: a large model takes seconds to read, and it does not change while it is served.
+        digest=cache(lambda: digest(source)),
+    )
+    labels = [read_labels(path) for path in label_files(source, settings)]
+    return VisionModel(name, model, labels, options)
+
+
+def label_files(source: ModelSource, settings: Settings) -> list[Path]:
+    """The file that the settings name, else those beside the model.
+
+    Raises:
+        InvalidModel: if the file that is named is not there.
+    """
+    if settings.labels is None:
+        return find_label_files(source.folder)
+    if not settings.labels.is_file():
+        raise InvalidModel(f"labels: there is no file {settings.labels}")
+    return [settings.labels]
+
+
+def check_golden(model: VisionModel, image: Path, expect: str) -> None:
+    """Makes sure that the model gets a known picture right.
+
+    Args:
+        model: To be checked.
+        image: The picture.
+        expect: `LABEL` or `LABEL>=SCORE`; empty accepts any answer.
+
+    Raises:
+        GoldenImageFailed: saying what was expected and what came.
+    """
+    label, _, least = expect.partition(">=")
+    try:
+        threshold = float(least) if least else 0.0
+        answers = _answers(model, image.read_bytes())
+    except (OSError, ValueError, RequestError) as error:
+        raise GoldenImageFailed(f"golden image {image}: {error}") from error
+    wanted = label.strip()
+    if wanted and not any(name == wanted and score >= threshold for name, score in answers):
+        came = ", ".join(f"{name} {score:.2f}" for name, score in answers[:5]) or "nothing"
+        raise GoldenImageFailed(f"golden image {image}: expected {expect}, the model says {came}")
+
+
+def _answers(model: VisionModel, data: bytes) -> list[tuple[str, float]]:
+    context = RequestContext(request_id="golden-image")
+    if model.task == "detection":
+        found = model.detect(data, Selection(0.05, 100), context)
+        return [(item.label, item.score) for item in found.detections]
+    return [(item.label, item.probability) for item in model.classify(data, 5, context)]

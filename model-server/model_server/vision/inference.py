@@ -1,0 +1,307 @@
+"""The data plane: encoded picture in, detections or classes out. Every protocol calls this.
+
+decode -> prepare -> run -> select, each stage timed in the request's context. It knows no web
+framework and no model format.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from model_server.errors import (
+    InvalidModel,
+    ModelServerError,
+    WarmUpFailed,
+    WrongTask,
+)
+from model_server.models.base import Array, ImageInput, Model, Tensors
+from model_server.models.labels import Labels, classifier_names
+from model_server.request.budgets import PictureBudget
+from model_server.request.context import RequestContext
+from model_server.vision.batching import Batcher, BatchLimits
+from model_server.vision.classification import (
+    Classification,
+    classification_output,
+    probabilities,
+    top_classes,
+)
+from model_server.vision.detection import (
+    Detection,
+    DetectionOutputs,
+    Selection,
+    detection_outputs,
+    select_detections,
+)
+from model_server.vision.drawing import draw_detections
+from model_server.vision.images import ImageLimits, Picture, decode
+from model_server.vision.preprocessing import JpegDecoding, least_side, picture_input, prepare
+from model_server.vision.signature import check_inputs, observed, zeros
+
+TaskName = Literal["detection", "classification", "tensor"]
+# Size of the warm-up picture where the model takes any size.
+_WARM_UP_SIDE = 320
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """What was found in one picture.
+
+    Attributes:
+        picture: The picture; its pixels are at full size only if that was asked for.
+        detections: Best first.
+    """
+
+    picture: Picture
+    detections: list[Detection]
+
+    def annotated(self, context: RequestContext) -> Image.Image:
+        """The picture with boxes and names drawn over it."""
+        with context.stage("draw"):
+            return draw_detections(self.picture.image, self.detections)
+
+
+def _no_digest() -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for when a model was loaded.
+
+    Attributes:
+        task: detection, classification or tensor; empty detects it.
+        image: Replaces what the model's format says of its input.
+        limits: For pictures.
+        pictures: Memory for decoded pictures, shared with other models.
+        decoding: Whether large JPEG pictures are decoded at a reduced size.
+        batching: Which requests are computed together; none are by default.
+        digest: Gives the SHA-256 of the model's files in hex; empty where there are none.
+    """
+
+    task: str = ""
+    image: ImageInput | None = None
+    limits: ImageLimits = field(default_factory=ImageLimits)
+    pictures: PictureBudget = field(default_factory=PictureBudget)
+    decoding: JpegDecoding = "auto"
+    batching: BatchLimits = field(default_factory=BatchLimits)
+    digest: Callable[[], str] = _no_digest
+
+
+class VisionModel:
+    """A loaded model under its name: feeds it pictures and names what it finds."""
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        labels: Sequence[Labels] = (),
+        options: Options | None = None,
+    ) -> None:
+        """Runs the model once to learn its outputs' shapes and to warm it up.
+
+        Args:
+            name: What requests call it.
+            model: Ready to run.
+            labels: Label maps that were found; the first that fits is used. None at all takes
+                the one in the model's metadata.
+            options: What was asked for.
+
+        Raises:
+            WarmUpFailed: if the model cannot do one inference.
+            InvalidModel: if it does not do the task that was asked for, or the labels do not fit.
+        """
+        options = options or Options()
+        self.name = name
+        self.info = model.info
+        embedded = (model.info.labels,) if model.info.labels else ()
+        self._label_maps: Sequence[Labels] = labels or embedded
+        self.limits = options.limits
+        self._pictures = options.pictures
+        self._model = model
+        self._digest = options.digest
+        self._arriving = 0
+        self._arriving_lock = threading.Lock()
+        self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
+        self._image = options.image or model.info.image
+        self._input = picture_input(model.info)
+        self._least_side = (
+            least_side(self._input, self._image, options.decoding) if self._input else None
+        )
+        sample = self._warm_up()
+        self.outputs = observed(model.info.outputs, sample)
+        self._detection: DetectionOutputs | None = None
+        self._classification: str | None = None
+        self._class_names: tuple[str, ...] = ()
+        self.task: TaskName = self._choose_task(options.task, sample)
+
+    def _warm_up(self) -> dict[str, Array]:
+        try:
+            sample = self._model.warm(self._sample_inputs())
+            return self._dequantize(sample)
+        except ModelServerError as error:
+            raise WarmUpFailed(f"model {self.name}: {error.message}") from error
+
+    def _sample_inputs(self) -> dict[str, Array]:
+        if self._input is None:
+            return {spec.name: zeros(spec) for spec in self.info.inputs}
+        side = _WARM_UP_SIDE
+        noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        return {self._input.name: prepare(Image.fromarray(noise), self._input, self._image)}
+
+    def _choose_task(self, wanted: str, sample: Tensors) -> TaskName:
+        if self._input is not None and wanted in {"", "detection"}:
+            self._detection = detection_outputs(self.info.outputs, sample)
+            if self._detection:
+                return "detection"
+        if self._input is not None and wanted in {"", "classification"}:
+            self._classification = classification_output(self.outputs)
+            if self._classification:
+                classes = int(np.prod(sample[self._classification].shape[1:]))
+                self._class_names = classifier_names(self._label_maps, classes)
+                return "classification"
+        if wanted in {"detection", "classification"}:
+            raise InvalidModel(
+                f"model {self.name}: its outputs "
+                f"({', '.join(spec.name for spec in self.info.outputs)}) are not those of a "
+                f"{wanted} model"
+            )
+        return "tensor"
+
+    def _dequantize(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
+
+    @property
+    def batches(self) -> bool:
+        """Whether requests are computed together: the settings say so and the model can."""
+        return self._batcher.enabled
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the model's files, hex; empty for one that was made without any."""
+        return self._digest()
+
+    @property
+    def image(self) -> ImageInput:
+        """How a picture is prepared for the model."""
+        return self._image
+
+    @property
+    def labels(self) -> Labels | None:
+        """The label map that a detector uses."""
+        return self._label_maps[0] if self._label_maps else None
+
+    @property
+    def detection_outputs(self) -> DetectionOutputs | None:
+        """Which outputs are a detector's boxes, classes, scores and count."""
+        return self._detection
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of a classifier's outputs, in order; empty for other tasks."""
+        return self._class_names
+
+    def detect(
+        self,
+        data: bytes,
+        selection: Selection,
+        context: RequestContext,
+        *,
+        full_size: bool = False,
+    ) -> DetectionResult:
+        """Finds objects in an encoded picture.
+
+        Args:
+            data: The encoded picture.
+            selection: Which detections to keep.
+            context: Of the request.
+            full_size: Whether the caller needs the picture itself, to draw on it.
+
+        Raises:
+            WrongTask: if the model is no detector.
+            RequestError: if the picture is refused or the model fails.
+        """
+        if self._detection is None:
+            raise WrongTask(f"model {self.name} does {self.task}, not detection")
+        picture, outputs = self._run(data, context, full_size=full_size)
+        with context.stage("postprocess"):
+            found = select_detections(
+                self._dequantize(outputs),
+                self._detection,
+                selection,
+                self.labels,
+                self.info.first_class,
+            )
+        return DetectionResult(picture, found)
+
+    def classify(self, data: bytes, top_k: int, context: RequestContext) -> list[Classification]:
+        """The `top_k` most probable classes of an encoded picture, best first.
+
+        Raises:
+            WrongTask: if the model is no classifier.
+            RequestError: if the picture is refused or the model fails.
+        """
+        if self._classification is None:
+            raise WrongTask(f"model {self.name} does {self.task}, not classification")
+        _, outputs = self._run(data, context)
+        with context.stage("postprocess"):
+            values = probabilities(self._dequantize(outputs)[self._classification])
+            return top_classes(values, self._class_names, top_k)
+
+    def infer_picture(self, data: bytes, context: RequestContext) -> dict[str, Array]:
+        """Raw outputs for an encoded picture: quantized values stay as they are."""
+        return self._run(data, context)[1]
+
+    def _run(
+        self, data: bytes, context: RequestContext, *, full_size: bool = False
+    ) -> tuple[Picture, dict[str, Array]]:
+        if self._input is None:
+            raise WrongTask(f"model {self.name} takes tensors, not pictures")
+        context.model = self.name
+        context.check()
+        with self._on_its_way(), ExitStack() as memory:
+
+            def reserve(size: int) -> None:
+                self._pictures.take(size, context)
+                memory.callback(self._pictures.give_back, size)
+
+            with context.stage("decode"):
+                least = None if full_size else self._least_side
+                picture = decode(data, self.limits, least, reserve)
+            with context.stage("preprocess"):
+                batch = prepare(picture.image, self._input, self._image)
+            context.check()
+            if full_size:  # it will be drawn on, and perhaps sent pixel by pixel
+                context.held.push(memory.pop_all())
+            else:  # before its memory counts as free; only its size is still needed
+                picture.image.close()
+        with context.stage("inference"):
+            outputs = self._batcher.run({self._input.name: batch}, context)
+        return picture, outputs
+
+    @contextmanager
+    def _on_its_way(self) -> Iterator[None]:
+        """Counts requests that will soon need the model, so that a batch can wait for them."""
+        with self._arriving_lock:
+            self._arriving += 1
+        try:
+            yield
+        finally:
+            with self._arriving_lock:
+                self._arriving -= 1
+
+    def infer(self, inputs: Tensors, context: RequestContext) -> dict[str, Array]:
+        """Raw tensors in, raw tensors out: quantized values stay as they are.
+
+        Raises:
+            InvalidRequest: if an input is missing, unknown, or of another type or shape.
+        """
+        context.model = self.name
+        context.check()
+        checked = check_inputs(inputs, self.info.inputs)
+        with context.stage("inference"):
+            return self._model.run(checked)

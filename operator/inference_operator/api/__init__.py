@@ -1,0 +1,1 @@
+"""The InferenceService API: from the body of a resource to typed values. Pure."""

@@ -1,0 +1,136 @@
+"""What an InferenceService asks for, as frozen and typed values.
+
+`spec` makes them from a resource's body and `manifests` builds from them; nothing else knows what
+a field of the resource is called. No logic beyond what follows from the values themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from inference_operator.objects import Json
+
+
+class Format(StrEnum):
+    """Format of a model; empty means that the server finds out."""
+
+    UNKNOWN = ""
+    TFLITE = "tflite"
+    SAVEDMODEL = "savedmodel"
+    KERAS = "keras"
+
+    @property
+    def needs_tensorflow(self) -> bool:
+        """Whether only the image with TensorFlow can serve it."""
+        return self in {Format.SAVEDMODEL, Format.KERAS}
+
+
+class SourceKind(StrEnum):
+    """Where a model comes from."""
+
+    BUNDLED = "bundled"
+    VOLUME = "pvc"
+    REMOTE = "remote"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the model comes from.
+
+    `claim` and `path` belong to VOLUME: the PersistentVolumeClaim and the path in it, without a
+    leading slash. `sha256` of the download and `files`, digests by path in the unpacked model,
+    belong to REMOTE and are empty when not given.
+    """
+
+    kind: SourceKind
+    uri: str
+    claim: str = ""
+    path: str = ""
+    sha256: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is served and by which container."""
+
+    source: Source
+    format: Format = Format.UNKNOWN
+    image: str = ""
+    image_pull_policy: str = "IfNotPresent"
+    requests: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
+    env: tuple[Json, ...] = ()
+    env_from: tuple[Json, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How many replicas, and what an autoscaler looks at.
+
+    `target` is percent of the request when `target_type` is Utilization, otherwise millicores
+    (cpu) or MiB (memory) a pod. `metrics` is a list of autoscaling/v2 MetricSpec that replaces
+    `metric` and `target`.
+    """
+
+    min_replicas: int = 1
+    max_replicas: int = 1
+    metric: str = "cpu"
+    target: int = 80
+    target_type: str = "Utilization"
+    metrics: tuple[Json, ...] = ()
+    behavior: Json = field(default_factory=dict)
+    asked: bool = False
+
+    @property
+    def autoscaled(self) -> bool:
+        """Whether an autoscaler owns the replicas."""
+        return self.min_replicas > 0 and (self.max_replicas > self.min_replicas or self.asked)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request and one pod may take; None leaves it to the server."""
+
+    concurrency: int | None = None
+    timeout_s: int | None = None
+    max_batch_size: int | None = None
+    max_latency_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Pod:
+    """Fields of the pod that are passed through as they are, by their Kubernetes names."""
+
+    fields: Json = field(default_factory=dict)
+    security_context: Json = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    grace_period_s: int | None = None
+    automount_token: bool = False
+    strategy: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """The Service in front of the pods."""
+
+    type: str = "ClusterIP"
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InferenceService:
+    """One resource, understood."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    model: Model
+    scaling: Scaling
+    limits: Limits
+    pod: Pod
+    exposure: Exposure

@@ -1,0 +1,156 @@
+"""The parts of a running operator, started and stopped together.
+
+kopf's handlers share a `Context` as their `memo`. It connects the parts and holds their tasks; it
+decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Self
+
+from inference_operator import __version__
+from inference_operator.app import health
+from inference_operator.cache.store import Store
+from inference_operator.config import Config
+from inference_operator.errors import ApiError, ConfigError
+from inference_operator.kinds import WATCHED_KINDS
+from inference_operator.kubernetes.client import ApiClient, Login
+from inference_operator.kubernetes.election import Election
+from inference_operator.kubernetes.watch import Watch
+from inference_operator.objects import Key
+from inference_operator.reconcile.loop import Loop
+from inference_operator.reconcile.observer import Observer
+from inference_operator.reconcile.queue import WorkQueue
+from inference_operator.reconcile.reconciler import Reconciler
+from inference_operator.reconcile.resync import Resync
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+logger = logging.getLogger(__name__)
+_PATIENCE_SECONDS = 60
+
+
+class Context:
+    """A running operator.
+
+    kopf copies its memo for every object that it sees. All copies mean the same operator, so a
+    copy is the object itself.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or Config.from_environment()
+        self._observer: Observer | None = None
+        self._client: ApiClient | None = None
+        self._election: Election | None = None
+        self._health: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __copy__(self) -> Self:
+        return self
+
+    @property
+    def observer(self) -> Observer:
+        """Where events go; exists once `start` was called."""
+        if self._observer is None:
+            raise RuntimeError("an event arrived before the operator was started")
+        return self._observer
+
+    async def start(self, login: Login) -> None:
+        """Connect, list everything, and start the workers.
+
+        Raises:
+            ConfigError: The cluster does not have the CRD, or cannot be read.
+        """
+        config = self.config
+        watches = len(WATCHED_KINDS) * max(1, len(config.namespaces))
+        # Half a megabyte each with TLS; the four are for the Lease, the resync and Events.
+        self._client = client = ApiClient(login, connections=config.workers + 4 + watches)
+        await client.open()
+        store = Store()
+        queue: WorkQueue[Key] = WorkQueue()
+        self._observer = observer = Observer(store, queue, config.status_delay_seconds)
+        reconciler = Reconciler(client, store, config)
+        resync = Resync(client, observer, reconciler.compare, config.namespaces)
+        versions = await _list_everything(resync)
+        for (kind, namespace), version in versions.items():
+            if kind in WATCHED_KINDS:
+                target = (kind, namespace)
+                watch = Watch(client, target, version, observer.observe, resync.relist)
+                self._spawn(watch.run())
+        loop = Loop(reconciler, queue, store)
+        for _ in range(config.workers):
+            self._spawn(loop.run())
+        self._spawn(resync.run(config.resync_seconds))
+        self._start_leading(client, loop)
+        if config.health_port:
+            metrics = health.Metrics(loop, client)
+            self._health = await health.serve(metrics, config.health_port, self.alive)
+        logger.info(
+            "inference-operator %s serves %s",
+            __version__,
+            "namespaces " + ", ".join(config.namespaces) if config.namespaces else "all namespaces",
+        )
+
+    def _start_leading(self, client: ApiClient, loop: Loop) -> None:
+        """Lead at once, or take part in the election."""
+        config = self.config
+        if not config.leader_elect:
+            loop.lead()
+            return
+        identity = config.identity or socket.gethostname()
+        self._election = Election(
+            client, config.own_namespace, identity, config.lease_seconds, loop.lead
+        )
+        self._spawn(self._election.run())
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    def alive(self) -> bool:
+        """Whether no task has died; they are all meant to run for ever."""
+        return not any(task.done() for task in self._tasks)
+
+    async def stop(self) -> None:
+        """Stop the tasks, let go of the Lease and of the connections; once is enough."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._election is not None:
+            # Courtesy only: without it the other replica waits for the Lease to run out.
+            with contextlib.suppress(ApiError):
+                await self._election.release()
+        if self._health is not None:
+            await self._health.cleanup()
+        if self._client is not None:
+            await self._client.close()
+
+
+async def _list_everything(resync: Resync) -> dict[tuple[str, str], str]:
+    """List every object; returns what `Resync.prime` does.
+
+    Raises:
+        ConfigError: The cluster could not be read for a minute.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return await resync.prime()
+        except ApiError as error:
+            advice = {
+                403: "give the operator its ClusterRole (deploy/install.yaml)",
+                404: "install the resource (kubectl apply -f deploy/install.yaml)",
+            }.get(error.status, "check the connection to the API server")
+            message = f"the cluster cannot be read: {error}: {advice}"
+            # A cluster that is still being set up becomes readable by itself.
+            if time.monotonic() > deadline:
+                raise ConfigError(message) from error
+            logger.warning("%s; trying again", message)
+            await asyncio.sleep(2)

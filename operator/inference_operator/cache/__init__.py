@@ -1,0 +1,1 @@
+"""What was observed in the cluster, reduced to what the operator needs. No IO."""

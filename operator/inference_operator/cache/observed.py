@@ -1,0 +1,119 @@
+"""What was seen of the cluster, cut down to what decisions need.
+
+A thousand services must fit in a few megabytes, so whole objects are never kept: each watch event
+is boiled down to one of these small values. Pure; the reading of raw pods is in `pods`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inference_operator.objects import Json, find_condition
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a pod, or all of them, cannot serve.
+
+    `rank` orders problems of several pods: 0 is the most telling one.
+    """
+
+    reason: str
+    message: str
+    exit_code: int | None = None
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """One pod.
+
+    `stage` says in one word how far a pod without a problem has come; `deployment` is the name of
+    the Deployment that it belongs to.
+    """
+
+    name: str
+    revision: str
+    uid: str = ""
+    ready: bool = False
+    stage: str = "Pending"
+    problem: Problem | None = None
+    deployment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentState:
+    """Counts and failures of a Deployment, as its controller reports them."""
+
+    generation: int = 0
+    observed_generation: int = 0
+    replicas: int = 0
+    desired: int = 1
+    updated: int = 0
+    available: int = 0
+    problem: Problem | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every pod is of the newest template and available."""
+        return (
+            self.observed_generation >= self.generation
+            and self.replicas == self.updated == self.available == self.desired
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything known about the children of one InferenceService.
+
+    `deployments` and `load_balancers` are by name of the Deployment and of the Service.
+    """
+
+    deployments: Mapping[str, DeploymentState] = field(default_factory=dict)
+    pods: tuple[PodState, ...] = ()
+    load_balancers: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_deployment(body: Json) -> DeploymentState:
+    """Boil a Deployment down."""
+    spec, status = body.get("spec") or {}, body.get("status") or {}
+    return DeploymentState(
+        generation=body["metadata"].get("generation", 0),
+        observed_generation=status.get("observedGeneration", 0),
+        replicas=status.get("replicas", 0),
+        desired=spec.get("replicas", 1),
+        updated=status.get("updatedReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        problem=_deployment_problem(status),
+    )
+
+
+def _deployment_problem(status: Json) -> Problem | None:
+    """Pods that could not even be created, or a rollout that stopped moving."""
+    failure = find_condition(status, "ReplicaFailure")
+    if failure.get("status") == "True":
+        message = str(failure.get("message", ""))
+        return Problem(_refusal(message), f"no pod can be created: {message}")
+    progress = find_condition(status, "Progressing")
+    if progress.get("status") == "False":
+        message = "the pods did not become ready in time"
+        return Problem("ProgressDeadlineExceeded", message, rank=9)
+    return None
+
+
+def _refusal(message: str) -> str:
+    """A short reason from the words of an admission plugin."""
+    if "exceeded quota" in message or "failed quota" in message:
+        return "QuotaExceeded"
+    if "violates PodSecurity" in message:
+        return "PodSecurityViolation"
+    if "serviceaccount" in message.lower() and "not found" in message:
+        return "ServiceAccountNotFound"
+    return "PodCreationFailed"
+
+
+def read_load_balancer(body: Json) -> str:
+    """Host name or address that a cloud gave to a Service, empty while there is none."""
+    ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
+    return str(ingress[0].get("hostname") or ingress[0].get("ip") or "")

@@ -1,0 +1,112 @@
+"""One pod, classified: is it serving, on its way, or stuck, and then why.
+
+Every pod of a service is looked at, not one of them, and its containers are read in the order in
+which they run. What is said must not change while the cause does not: kubelet alternates between
+`ErrImagePull` and `ImagePullBackOff` and between `CrashLoopBackOff` and `Running`, so both sides of
+each give the same words, without counts or times. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from inference_operator import names
+from inference_operator.cache.observed import PodState, Problem
+from inference_operator.objects import Json, find_condition
+
+_PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
+_ON_THE_WAY = {"ContainerCreating", "PodInitializing", ""}
+_LONGEST_MESSAGE = 400
+# A container's own line of cause: `Reason: message`.
+_OWN_WORDS = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
+
+# What preemption tried changes from attempt to attempt; the cause stands before it.
+_PREEMPTION = re.compile(r"(,? no new claims to deallocate)?,? preemption:.*", re.DOTALL)
+
+
+def classify(pod: Json, deployment: str = "") -> PodState:
+    """Boil a pod down to what a user wants to know of it."""
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    revision = (metadata.get("labels") or {}).get(names.LABEL_REVISION, "")
+    state = PodState(metadata["name"], revision, metadata.get("uid", ""), deployment=deployment)
+    ready = find_condition(status, "Ready").get("status") == "True"
+    if "deletionTimestamp" in metadata:
+        return _with(state, stage="Terminating")
+    if ready:
+        return _with(state, ready=True, stage="Ready")
+    problem = next(_problems(status), None)
+    if problem is not None:
+        message = " ".join(problem.message.split())
+        if len(message) > _LONGEST_MESSAGE:
+            message = message[: _LONGEST_MESSAGE - 3] + "..."
+        problem = Problem(problem.reason, message, problem.exit_code, problem.rank)
+    return _with(state, stage=_stage(status), problem=problem)
+
+
+def _with(state: PodState, **changes: Any) -> PodState:
+    return replace(state, **changes)
+
+
+def _stage(status: Json) -> str:
+    """How far a pod that has no problem has come."""
+    if find_condition(status, "PodScheduled").get("status") != "True":
+        return "Pending"
+    if any("running" in (c.get("state") or {}) for c in status.get("initContainerStatuses") or ()):
+        return "Downloading"
+    return "Starting"
+
+
+def _problems(status: Json) -> Iterator[Problem]:
+    """Problems of a pod that is not ready, the most telling one first."""
+    if status.get("phase") == "Failed":
+        reason = status.get("reason") or "PodFailed"
+        yield Problem(reason, status.get("message") or "the pod failed", rank=5)
+    scheduled = find_condition(status, "PodScheduled")
+    if scheduled.get("status") == "False":
+        message = _PREEMPTION.sub("", str(scheduled.get("message", "")))
+        yield Problem(scheduled.get("reason") or "Unschedulable", message, rank=4)
+    for container in status.get("initContainerStatuses") or ():
+        yield from _container_problems(container, initializer=True)
+    for container in status.get("containerStatuses") or ():
+        yield from _container_problems(container, initializer=False)
+
+
+def _container_problems(container: Json, *, initializer: bool) -> Iterator[Problem]:
+    state, last = container.get("state") or {}, container.get("lastState") or {}
+    waiting = state.get("waiting") or {}
+    reason = waiting.get("reason", "")
+    if reason in _PULL:
+        yield _pull_problem(container, waiting)
+    elif reason not in _ON_THE_WAY and reason != "CrashLoopBackOff":
+        yield Problem(reason, waiting.get("message") or "the container cannot be created", rank=2)
+    ended = state.get("terminated") or last.get("terminated")
+    if ended and not (initializer and ended.get("exitCode") == 0):
+        when_silent = "DownloadFailed" if initializer else "CrashLoopBackOff"
+        yield _exit_problem(container["name"], ended, when_silent)
+
+
+def _pull_problem(container: Json, waiting: Json) -> Problem:
+    """The same words for an attempt that failed and for the wait before the next."""
+    message = str(waiting.get("message") or "")
+    detail = message.split("ErrImagePull: ", 1)[-1]
+    if detail.startswith("Back-off"):
+        detail = "it is not there, or the registry cannot be reached or wants credentials"
+    return Problem("ImagePullBackOff", f"cannot pull image {container['image']}: {detail}", rank=1)
+
+
+def _exit_problem(name: str, ended: Json, when_silent: str) -> Problem:
+    """Why a container ended, in its own words where it left any."""
+    code = ended.get("exitCode")
+    if ended.get("reason") == "OOMKilled":
+        hint = "raise spec.predictor.model.resources.limits.memory"
+        return Problem("OOMKilled", f"container {name} ran out of memory: {hint}", code)
+    words = _OWN_WORDS.fullmatch(str(ended.get("message") or "").strip())
+    if words:
+        return Problem(words[1], words[2], code)
+    detail = f": {ended['message'].strip()}" if ended.get("message") else ""
+    signal = ended.get("signal")
+    how = f"was killed by signal {signal}" if signal else f"ended with exit code {code}"
+    return Problem(when_silent, f"container {name} {how}{detail}", code, rank=1)

@@ -1,0 +1,1 @@
+"""Pure builders: from a parsed InferenceService to the manifests of its children."""

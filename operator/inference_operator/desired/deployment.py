@@ -1,0 +1,38 @@
+"""The Deployment: replaces pods so that no request is lost.
+
+It must not carry `replicas` when an autoscaler owns the number.
+"""
+
+from __future__ import annotations
+
+from inference_operator import names
+from inference_operator.api.types import InferenceService
+from inference_operator.desired.pod import START_SECONDS
+from inference_operator.objects import Manifest
+
+# Both bounds are always written: a bound that the API server filled in would be nobody's to remove
+# when the strategy changes to Recreate.
+_ROLLING: Manifest = {"maxSurge": "25%", "maxUnavailable": 0}
+
+
+def build_deployment(service: InferenceService, template: Manifest) -> Manifest:
+    """A Deployment of pods from `template`."""
+    spec: Manifest = {
+        "selector": {"matchLabels": names.selector(service.name)},
+        "template": template,
+        "strategy": build_strategy(service),
+        "progressDeadlineSeconds": START_SECONDS,
+        "revisionHistoryLimit": 3,
+    }
+    if not service.scaling.autoscaled:
+        spec["replicas"] = service.scaling.min_replicas
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec}
+
+
+def build_strategy(service: InferenceService) -> Manifest:
+    """The user's strategy, or: a new pod is Ready before an old one goes."""
+    given = service.pod.strategy
+    if given.get("type") == "Recreate":
+        return {"type": "Recreate"}
+    bounds = {**_ROLLING, **given.get("rollingUpdate", {})}
+    return {"type": "RollingUpdate", "rollingUpdate": bounds}

@@ -1,0 +1,1 @@
+"""All access to the API server: credentials, requests, watches and the Lease."""

@@ -1,0 +1,289 @@
+"""The only door to the API server: apply, delete, status, events, leases.
+
+Every answer that is not a success becomes an `ApiError`; nothing is retried here but a rejected
+credential, because when to try again is the queue's decision. Holds no state about resources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Any, Self
+
+import aiohttp
+import kopf
+import msgspec
+
+from inference_operator import __version__, names
+from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.kinds import KINDS
+from inference_operator.kubernetes.paths import path, path_of, selection
+from inference_operator.kubernetes.responses import (
+    Metadata,
+    decode,
+    decode_event,
+    decode_metadata,
+    raise_error,
+)
+from inference_operator.objects import Json
+
+Login = Callable[[], kopf.ConnectionInfo]
+
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_PLURALS = {kind.plural for kind in KINDS.values()}
+_CHUNK = 250
+_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
+# The API server sends a bookmark about once a minute; silence for longer is a dead connection.
+_WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
+_WATCH_SECONDS = 300
+
+
+class ApiClient:
+    """A connection to one API server; an async context manager.
+
+    Args:
+        login: gives fresh credentials; called at start and when they were rejected.
+        connections: requests that may be under way at the same time.
+    """
+
+    def __init__(self, login: Login, connections: int = 32) -> None:
+        self._login = login
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+        self._server = ""
+        self._renewal = asyncio.Lock()
+        self.calls: dict[tuple[str, str, int], int] = {}
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Log in; the first request opens the first connection."""
+        await self._connect()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _connect(self) -> None:
+        info = self._login()
+        old, self._server = self._session, info.server.rstrip("/")
+        connector = aiohttp.TCPConnector(limit=self._connections, ssl=info.as_ssl_context())
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=_TIMEOUT,
+            headers={
+                **info.as_http_headers(),
+                "Accept": "application/json",
+                "User-Agent": f"inference-operator/{__version__}",
+            },
+        )
+        if old is not None:
+            await old.close()
+
+    async def apply(self, manifest: Json, manager: str, *, force: bool) -> dict[str, Any]:
+        """Server-side apply; returns the object as it is now.
+
+        Without `force`, a field that another manager has set to another value is a 409.
+        """
+        query = {
+            "fieldManager": manager,
+            "force": "true" if force else "false",
+            "fieldValidation": "Strict",
+        }
+        return decode(await self._ask("PATCH", path_of(manifest), query, manifest, _APPLY))
+
+    async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
+        """One object, None when it is not there."""
+        try:
+            return decode(await self._ask("GET", path(kind, namespace, name)))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly the object `uid`; one that is gone already is fine."""
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            decode(await self._ask("DELETE", path(kind, namespace, name), body=options))
+        except ApiError as error:
+            if error.status not in {404, 409}:
+                raise
+
+    async def patch_status(
+        self, namespace: str, name: str, uid: str, patch: Json
+    ) -> dict[str, Any] | None:
+        """Merge `patch` into the status of the InferenceService `uid`; None when it is gone."""
+        where = path("InferenceService", namespace, name) + "/status"
+        query = {"fieldManager": names.FIELD_MANAGER}
+        body = {"metadata": {"uid": uid}, "status": patch}
+        try:
+            return decode(await self._ask("PATCH", where, query, body, _MERGE))
+        except ApiError as error:
+            # 409 and 422 are the answers to a uid that is another's by now.
+            if error.status in {404, 409}:
+                return None
+            raise
+
+    async def create(self, kind: str, namespace: str, manifest: Json) -> dict[str, Any]:
+        """Create an object; a 409 says that it exists."""
+        query = {"fieldManager": names.FIELD_MANAGER}
+        return decode(await self._ask("POST", path(kind, namespace), query, manifest))
+
+    async def replace(self, kind: str, namespace: str, manifest: Json) -> dict[str, Any]:
+        """Replace an object at its resource version; a 409 says that another was faster."""
+        where = path(kind, namespace, manifest["metadata"]["name"])
+        return decode(
+            await self._ask("PUT", where, {"fieldManager": names.FIELD_MANAGER}, manifest)
+        )
+
+    async def list_all(
+        self, kind: str, namespace: str = ""
+    ) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+        """All objects of a kind that belong to an InferenceService, a few hundred a call.
+
+        With each part comes the resource version of the whole, from which a watch can go on.
+        """
+        query = {"limit": str(_CHUNK), **selection(kind)}
+        while True:
+            answer = decode(await self._ask("GET", path(kind, namespace), query))
+            yield answer["metadata"]["resourceVersion"], answer.get("items") or []
+            further = answer["metadata"].get("continue")
+            if not further:
+                return
+            query["continue"] = further
+
+    async def list_metadata(self, kind: str, namespace: str = "") -> AsyncIterator[Metadata]:
+        """Which objects of a kind belong to an InferenceService, read a few hundred a call."""
+        query = {"limit": str(_CHUNK), **selection(kind)}
+        while True:
+            answer = decode_metadata(
+                await self._ask("GET", path(kind, namespace), query, accept=_METADATA_ONLY)
+            )
+            for item in answer.get("items") or ():
+                yield item["metadata"]
+            further = answer["metadata"].get("continue")
+            if not further:
+                return
+            query["continue"] = further
+
+    async def watch(
+        self, kind: str, namespace: str, version: str
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Events of all objects of a kind that belong to an InferenceService, BOOKMARKs included.
+
+        Ends after some minutes, when the API server has done its turn: go on from the resource
+        version of the last event.
+
+        Raises:
+            ApiError: it does not go on; with status 410 only a new listing helps.
+        """
+        session, where = self._open_session(), path(kind, namespace)
+        # Spread, so that the watches of all kinds are not renewed together.
+        seconds = round(_WATCH_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+            **selection(kind),
+        }
+        try:
+            async with session.get(
+                f"{self._server}/{where}", params=query, timeout=_WATCH_TIMEOUT
+            ) as response:
+                self._count("WATCH", where, response.status)
+                if response.status != 200:
+                    if response.status == 401:
+                        await self._renew(session)
+                    raise_error(response.status, await response.read())
+                # Silent for too long: it may be dead, and costs little to begin anew.
+                with contextlib.suppress(aiohttp.SocketTimeoutError):
+                    async for line in _lines(response.content):
+                        yield decode_event(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
+
+    async def _ask(
+        self,
+        method: str,
+        where: str,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
+        """Send a request; returns the body of a success, and raises anything else."""
+        headers = {"Accept": accept}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = msgspec.json.encode(body)
+        for last in (False, True):
+            session = self._open_session()
+            try:
+                status, raw, retry_after = await self._send(
+                    session, method, where, query, data, headers
+                )
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
+            self._count(method, where, status)
+            if 200 <= status < 300:
+                return raw
+            if status != 401 or last:
+                raise_error(status, raw, retry_after)
+            await self._renew(session)
+        raise AssertionError("unreachable")
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise ApiUnavailableError(0, "the connection is closed")
+        return self._session
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        where: str,
+        query: Mapping[str, str] | None,
+        data: bytes | None,
+        headers: Mapping[str, str],
+    ) -> tuple[int, bytes, str]:
+        url = f"{self._server}/{where}"
+        async with session.request(
+            method, url, params=query, data=data, headers=headers
+        ) as response:
+            raw = await response.read()
+            return response.status, raw, response.headers.get("Retry-After", "")
+
+    async def _renew(self, rejected: aiohttp.ClientSession) -> None:
+        """Log in again, once for all requests whose credential was rejected."""
+        async with self._renewal:
+            if self._session is rejected:
+                await self._connect()
+
+    def _count(self, method: str, where: str, status: int) -> None:
+        parts = where.split("/")
+        resource = next((p for p in reversed(parts) if p in _PLURALS), "other")
+        key = (method, resource, status)
+        self.calls[key] = self.calls.get(key, 0) + 1
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines of any length; what a broken connection left of one is dropped."""
+    rest = b""
+    async for block in stream.iter_any():
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield line

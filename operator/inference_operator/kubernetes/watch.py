@@ -1,0 +1,94 @@
+"""Watches of the objects that belong to InferenceServices, one stream per kind and namespace.
+
+kopf watches InferenceServices. For children and pods, which cause ten times as many events, its
+handling of one event (a task and a queue per object, handler arguments, a log record) costs more
+than all the work that most of them need. So these streams are read directly, starting where the
+first listing ended; a stream that breaks continues from its last event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from inference_operator.errors import ApiError
+from inference_operator.kubernetes.client import ApiClient
+from inference_operator.objects import Json
+
+logger = logging.getLogger(__name__)
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+# A stream that ends sooner than this without an event did not work.
+_SHORTEST_STREAM_SECONDS = 5.0
+_GONE = 410
+
+Observe = Callable[[str, str | None, Json], None]
+Relist = Callable[[str, str], Awaitable[str]]
+
+
+class Watch:
+    """Watches the objects of one kind, in one namespace or in all (`""`).
+
+    Args:
+        client: Where to watch.
+        target: Kind and namespace of the objects.
+        version: Resource version from which to continue; empty to list everything first.
+        observe: Called with kind, change (ADDED, MODIFIED or DELETED) and body of every event.
+        relist: Lists a kind in a namespace again; returns the version from which to continue.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        target: tuple[str, str],
+        version: str,
+        observe: Observe,
+        relist: Relist,
+    ) -> None:
+        self._client = client
+        self._kind, self._namespace = target
+        self._version = version
+        self._observe = observe
+        self._relist = relist
+        self._pause = FIRST_PAUSE_SECONDS
+
+    async def run(self) -> None:
+        """Observe events, for ever."""
+        while True:
+            started = time.monotonic()
+            try:
+                if not self._version:
+                    self._version = await self._relist(self._kind, self._namespace)
+                await self._read()
+                if time.monotonic() - started > _SHORTEST_STREAM_SECONDS:
+                    continue
+            except ApiError as error:
+                if error.status == _GONE:
+                    # The changes since then are no longer available.
+                    self._version = ""
+                logger.warning("the watch of every %s is begun anew: %s", self._kind, error)
+            except Exception:
+                logger.exception("the watch of every %s failed unexpectedly", self._kind)
+            await asyncio.sleep(self._pause * random.uniform(0.8, 1.2))  # noqa: S311
+            self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+
+    async def _read(self) -> None:
+        events = self._client.watch(self._kind, self._namespace, self._version)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                self._pause = FIRST_PAUSE_SECONDS
+                if event["type"] != "BOOKMARK":
+                    self._note(event)
+                self._version = event["object"]["metadata"]["resourceVersion"]
+
+    def _note(self, event: dict[str, Any]) -> None:
+        try:
+            self._observe(self._kind, event["type"], event["object"])
+        except Exception:
+            # A bug that one object triggers must not hide the others; the resync reads it again.
+            logger.exception("an event of a %s could not be taken in", self._kind)

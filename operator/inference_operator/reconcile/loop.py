@@ -1,0 +1,92 @@
+"""The control loop: takes keys from the queue, reconciles them, and decides when they come again.
+
+Nothing else puts a key back into the queue after a pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from inference_operator.cache.store import Store
+from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.objects import Key
+from inference_operator.reconcile.queue import Priority, WorkQueue
+from inference_operator.reconcile.reconciler import Reconciler, Result
+
+logger = logging.getLogger(__name__)
+
+
+class Loop:
+    """Reconciles what the queue brings.
+
+    `active` is clear while another replica leads: events are still observed, so that a failover
+    starts with a full store, but nothing is written.
+
+    Args:
+        reconciler: Does one pass.
+        queue: Keys to reconcile.
+        store: What was observed.
+    """
+
+    def __init__(self, reconciler: Reconciler, queue: WorkQueue[Key], store: Store) -> None:
+        self._reconciler = reconciler
+        self.queue = queue
+        self.store = store
+        self.active = asyncio.Event()
+        self.reconciled = 0
+        self.failed = 0
+
+    def lead(self, leads: bool = True) -> None:
+        """Start or stop writing."""
+        if not leads:
+            self.active.clear()
+            return
+        self.active.set()
+        for key in self.store.services():
+            self.queue.add(key, Priority.RESYNC)
+
+    async def run(self) -> None:
+        """Reconcile for ever."""
+        while True:
+            await self.step()
+
+    async def step(self) -> None:
+        """Wait for one key and reconcile it."""
+        key = await self.queue.take()
+        try:
+            result = await self._pass(key)
+        except ApiError as error:
+            self._retry(key, error)
+            return
+        except Exception:
+            # A bug that one resource triggers must not stop the others.
+            logger.exception("%s/%s: reconciling failed unexpectedly", *key)
+            self._fail(key)
+            return
+        if result.failed:
+            self._fail(key)
+            return
+        self.queue.done(key)
+        if result.requeue_after_s is not None:
+            self.queue.add(key, Priority.STATUS, result.requeue_after_s)
+
+    async def _pass(self, key: Key) -> Result:
+        if not self.active.is_set():
+            self._reconciler.compare(key)
+            return Result()
+        self.reconciled += 1
+        return await self._reconciler.reconcile(key, self.queue.failures(key))
+
+    def _fail(self, key: Key, retry_after_s: float | None = None) -> float:
+        self.failed += 1
+        return self.queue.failed(key, retry_after_s)
+
+    def _retry(self, key: Key, error: ApiError) -> None:
+        if "being terminated" in error.message or "namespaces " in error.message:
+            # The namespace goes away, and the resource with it; its end comes as an event.
+            self.queue.done(key)
+            return
+        wait = error.retry_after_s if isinstance(error, ApiUnavailableError) else None
+        pause = self._fail(key, wait)
+        logger.warning("%s/%s: %s; trying again in %.1f s", *key, error, pause)

@@ -1,0 +1,75 @@
+"""The one way in for everything that is observed: into the store, and its key into the queue.
+
+Watches, listings and kopf all call `Observer.observe`. Decides nothing about what follows.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from inference_operator import names
+from inference_operator.cache.ownership import claimed_by
+from inference_operator.cache.store import Store
+from inference_operator.objects import Json, Key, ObjectRef
+from inference_operator.reconcile.queue import Priority, WorkQueue
+
+logger = logging.getLogger(__name__)
+DELETED = "DELETED"
+
+
+class Observer:
+    """Stores what is observed and queues the InferenceServices that it concerns.
+
+    Args:
+        store: Where observations go.
+        queue: Where the keys of changed InferenceServices go.
+        delay_s: Seconds for which changes of children and pods are gathered.
+    """
+
+    def __init__(self, store: Store, queue: WorkQueue[Key], delay_s: float) -> None:
+        self.store = store
+        self.queue = queue
+        self._delay = delay_s
+
+    def observe(self, kind: str, change: str | None, body: Json) -> None:
+        """Store one object of any kind; `change` is DELETED, or anything else if it exists."""
+        if kind == names.KIND:
+            self._observe_service(change, body)
+            return
+        metadata = body["metadata"]
+        key = claimed_by(metadata)
+        if key is None:
+            return
+        if change == DELETED:
+            changed = self.store.drop(key, (kind, metadata["name"]), metadata["uid"])
+        else:
+            changed = self.store.put(key, kind, body)
+        if changed:
+            self.queue.add(key, Priority.STATUS, self._delay)
+
+    def _observe_service(self, change: str | None, body: Json) -> None:
+        metadata = body["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        if change == DELETED:
+            self._drop_service(key, metadata["uid"])
+            return
+        entry = self.store.entry(key)
+        known = (entry.uid, entry.generation) if entry else ("", 0)
+        if self.store.put_service(key, body):
+            new = (metadata["uid"], metadata.get("generation", 0))
+            self.queue.add(key, Priority.STATUS if new == known else Priority.SPEC)
+
+    def forget(self, key: Key, ref: ObjectRef, uid: str) -> None:
+        """Drop an object that a listing no longer contains."""
+        kind, name = ref
+        logger.info("%s/%s: %s %s went away unnoticed", *key, kind, name)
+        if kind == names.KIND:
+            self._drop_service(key, uid)
+        elif self.store.drop(key, ref, uid):
+            self.queue.add(key, Priority.STATUS, self._delay)
+
+    def _drop_service(self, key: Key, uid: str) -> None:
+        self.store.drop_service(key, uid)
+        # Another one of the same name may have replaced it already.
+        if self.store.body(key) is None:
+            self.queue.forget(key)

@@ -1,0 +1,134 @@
+"""A queue of keys for level-triggered work.
+
+A key that is added many times is worked on once; a key that is being worked on is never worked on
+twice at the same time but again afterwards; changes of specs go before everything else. Knows
+nothing of what the keys stand for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import Hashable
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 60.0
+
+
+class Priority(IntEnum):
+    """Lower goes first."""
+
+    SPEC = 0
+    STATUS = 1
+    RESYNC = 2
+
+
+class WorkQueue(Generic[K]):
+    """Keys that are due, waiting for their time, or being worked on."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[int, int, K]] = []
+        self._pending: dict[K, int] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._active: set[K] = set()
+        self._again: dict[K, int] = {}
+        self._failures: dict[K, int] = {}
+        self._not_before: dict[K, float] = {}
+        self._counter = 0
+        self._news = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._pending) + len(self._active)
+
+    def add(self, key: K, priority: Priority, delay: float = 0.0) -> None:
+        """Ask for `key` to be worked on, at the earliest after `delay` seconds.
+
+        A key that failed keeps its pause, unless its spec has changed.
+        """
+        if priority is Priority.SPEC:
+            self._not_before.pop(key, None)
+        elif key in self._not_before:
+            delay = max(delay, self._not_before[key] - asyncio.get_running_loop().time())
+        if delay > 0:
+            self._add_later(key, priority, delay)
+            return
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if key in self._active:
+            self._again[key] = min(priority, self._again.get(key, priority))
+            return
+        if self._pending.get(key, Priority.RESYNC + 1) <= priority:
+            return
+        self._pending[key] = priority
+        self._counter += 1
+        heapq.heappush(self._due, (priority, self._counter, key))
+        self._news.set()
+
+    def _add_later(self, key: K, priority: Priority, delay: float) -> None:
+        if key in self._pending:
+            return
+        timer, loop = self._timers.get(key), asyncio.get_running_loop()
+        if timer is not None:
+            # The earlier of two appointments stands: a burst must not put the work off for ever.
+            if timer.when() <= loop.time() + delay:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_later(delay, self._ripe, key, priority)
+
+    def _ripe(self, key: K, priority: Priority) -> None:
+        self._timers.pop(key, None)
+        self.add(key, priority)
+
+    async def take(self) -> K:
+        """Wait for a key that is due and take it; `done` or `failed` must follow."""
+        while True:
+            while self._due:
+                priority, _, key = heapq.heappop(self._due)
+                if self._pending.get(key) == priority:
+                    del self._pending[key]
+                    self._active.add(key)
+                    return key
+            self._news.clear()
+            await self._news.wait()
+
+    def done(self, key: K) -> None:
+        """The work on `key` is finished for now."""
+        self._failures.pop(key, None)
+        self._not_before.pop(key, None)
+        self._release(key)
+
+    def failed(self, key: K, retry_after: float | None = None) -> float:
+        """The work on `key` failed: it comes again after a growing pause, returned in seconds."""
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        pause = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(count - 1, 20), LONGEST_BACKOFF_SECONDS)
+        # Spread, so that what failed together does not come back together.
+        pause = max(pause * random.uniform(0.8, 1.2), retry_after or 0.0)  # noqa: S311
+        self._not_before[key] = asyncio.get_running_loop().time() + pause
+        self._release(key)
+        self.add(key, Priority.STATUS, pause)
+        return pause
+
+    def failures(self, key: K) -> int:
+        """How often in a row the work on `key` has failed."""
+        return self._failures.get(key, 0)
+
+    def forget(self, key: K) -> None:
+        """Drop what is planned for `key` and how often it failed."""
+        self._pending.pop(key, None)
+        self._failures.pop(key, None)
+        self._again.pop(key, None)
+        self._not_before.pop(key, None)
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _release(self, key: K) -> None:
+        self._active.discard(key)
+        again = self._again.pop(key, None)
+        if again is not None:
+            self.add(key, Priority(again))

@@ -1,0 +1,171 @@
+"""One pass over one InferenceService: read, compute what should exist, apply it, report.
+
+Creation, change, restart, an event of a child and the resync all end in `Reconciler.reconcile` of
+one key. It looks only at the present state, never at what happened, so a lost or repeated event
+changes nothing. `desired` decides what should exist, `status` what is reported, `kubernetes` talks
+to the API server; this module only calls them in order. When the next pass runs is the result it
+returns; `loop` acts on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from inference_operator import names
+from inference_operator.api.spec import parse
+from inference_operator.api.types import InferenceService
+from inference_operator.cache.store import Store
+from inference_operator.config import Config
+from inference_operator.desired.revision import RecordedRevision
+from inference_operator.desired.state import Desired, build_desired
+from inference_operator.errors import ApiError, StatusError, StuckError
+from inference_operator.kubernetes.client import ApiClient
+from inference_operator.objects import Json, Key
+from inference_operator.reconcile.children import Children
+from inference_operator.reconcile.events import record_repair, record_transition
+from inference_operator.status.assessment import StatusInputs
+from inference_operator.status.patch import merge_patch
+from inference_operator.status.summary import summarize
+
+FAILURES_UNTIL_REPORTED = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """When to reconcile next.
+
+    Attributes:
+        failed: Try again with growing pauses.
+        requeue_after_s: Without a failure, reconcile again after this many seconds; None when the
+            next change is soon enough.
+    """
+
+    failed: bool = False
+    requeue_after_s: float | None = None
+
+
+class Reconciler:
+    """Brings InferenceServices of the store to the state they ask for.
+
+    Args:
+        client: The API server.
+        store: What was observed.
+        config: Settings of the operator.
+        now: Seconds since the epoch.
+    """
+
+    def __init__(
+        self, client: ApiClient, store: Store, config: Config, now: Callable[[], float] = time.time
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._config = config
+        self._children = Children(client, store)
+        self._now = now
+
+    def compare(self, key: Key) -> None:
+        """Compare children with what they should be, without writing: frees compared bodies."""
+        body = self._store.body(key)
+        if body is None:
+            return
+        with contextlib.suppress(StatusError):
+            service = parse(body)
+            desired = build_desired(service, self._config, _recorded_revision(body))
+            self._children.out_of_sync(key, desired)
+
+    async def reconcile(self, key: Key, failures: int = 0) -> Result:
+        """One pass over one InferenceService.
+
+        Args:
+            key: Its namespace and name.
+            failures: How often in a row it has failed.
+
+        Raises:
+            ApiError: The API server did not do what it was asked.
+        """
+        body = self._store.body(key)
+        if body is None or "deletionTimestamp" in body["metadata"]:
+            return Result()
+        await self._read_missed(key)
+        service: InferenceService | None = None
+        desired: Desired | None = None
+        error: StatusError | None = None
+        wait: float | None = None
+        try:
+            service = parse(body)
+            desired = build_desired(service, self._config, _recorded_revision(body))
+            outcome = await self._children.sync(key, service, desired)
+            for repair in outcome.repairs:
+                await record_repair(self._client, body, repair)
+            if outcome.written:
+                # The watches report what was written; the status is computed after that.
+                return Result(requeue_after_s=self._config.status_delay_seconds)
+            wait = outcome.wait_s or None
+        except StatusError as refused:
+            error, desired = refused, None
+        except ApiError as failed:
+            if not _lasts(failed, failures):
+                raise
+            error, desired = StuckError(str(failed)), None
+        inputs = StatusInputs(
+            body=body,
+            observed=self._store.observed(key),
+            now=datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            cluster_domain=self._config.cluster_domain,
+            service=service,
+            desired=desired,
+            error=error,
+        )
+        await self._report(key, inputs)
+        if error is not None and error.may_pass:
+            return Result(failed=True)
+        return Result(requeue_after_s=wait)
+
+    async def _read_missed(self, key: Key) -> None:
+        """Read what was announced before this InferenceService was.
+
+        Raises:
+            ApiError: An object could not be read; all of them will be tried again.
+        """
+        refs = self._store.missed.take(key)
+        try:
+            for kind, name in refs:
+                body = await self._client.get(kind, key[0], name)
+                if body is not None:
+                    self._store.put(key, kind, body)
+        except ApiError:
+            for ref in refs:
+                self._store.missed.add(key, ref)
+            raise
+
+    async def _report(self, key: Key, inputs: StatusInputs) -> None:
+        """Write the status if it changed, and an Event if the change deserves one."""
+        after = summarize(inputs)
+        patch = merge_patch(inputs.previous, after)
+        if not patch:
+            return
+        namespace, name = key
+        uid = inputs.body["metadata"]["uid"]
+        answer = await self._client.patch_status(namespace, name, uid, patch)
+        if answer is None:
+            return
+        self._store.put_service(key, answer)
+        await record_transition(self._client, inputs.body, inputs.previous, after)
+
+
+def _lasts(error: ApiError, failures: int) -> bool:
+    """Whether an error of the API server has lasted long enough to be reported."""
+    answered = error.status >= 400 and error.status not in {409, 429}
+    return answered and failures >= FAILURES_UNTIL_REPORTED
+
+
+def _recorded_revision(body: Json) -> RecordedRevision:
+    """The latest revision and its image according to the status."""
+    components: dict[str, Any] = (body.get("status") or {}).get("components") or {}
+    predictor = components.get(names.PREDICTOR) or {}
+    return RecordedRevision(predictor.get("latestCreatedRevision", ""), predictor.get("image", ""))

@@ -1,0 +1,164 @@
+"""Listings: a complete one before anything is decided, and a slow check that nothing was missed.
+
+Before the first reconcile every object is listed once: a service whose pods were not listed yet
+would be reported as not ready. The watches continue from there. A watch that cannot continue lists
+its kind again; what the listing lacks was deleted in between.
+
+Should a watch ever lose a change, nothing would announce it. So the metadata of all objects is
+listed from time to time: what is gone is forgotten, what is newer is read. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+from inference_operator import names
+from inference_operator.cache.ownership import claimed_by
+from inference_operator.errors import ApiError
+from inference_operator.kinds import CHILD_KINDS, WATCHED_KINDS
+from inference_operator.kubernetes.client import ApiClient
+from inference_operator.objects import Json, Key, ObjectRef, resource_version
+from inference_operator.reconcile.observer import Observer
+from inference_operator.reconcile.queue import Priority
+
+logger = logging.getLogger(__name__)
+FIRST_RESYNC_SECONDS = 30.0
+_KINDS = (names.KIND, *WATCHED_KINDS)
+
+
+class Resync:
+    """Compares the store with what the API server has.
+
+    Args:
+        client: Where to list.
+        observer: Gets every object that is listed, and everything that is gone.
+        compare: Called for the key of every listed child, so that its body can be dropped.
+        namespaces: Namespaces to list; all when empty.
+        sleep: Waits for a number of seconds.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        observer: Observer,
+        compare: Callable[[Key], None],
+        namespaces: Sequence[str] = (),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._observer = observer
+        self._compare = compare
+        self._namespaces = tuple(namespaces) or ("",)
+        self._sleep = sleep
+
+    async def prime(self) -> dict[tuple[str, str], str]:
+        """Fill an empty store.
+
+        Returns:
+            By kind and namespace, the resource version from which to watch.
+        """
+        return {
+            (kind, namespace): await self.relist(kind, namespace)
+            for kind in _KINDS
+            for namespace in self._namespaces
+        }
+
+    async def relist(self, kind: str, namespace: str) -> str:
+        """Observe every object of a kind, and forget those that no longer exist.
+
+        Returns:
+            The resource version from which to watch.
+        """
+        store = self._observer.store
+        known = self._known(kind, namespace)
+        version = ""
+        async for listed_version, bodies in self._client.list_all(kind, namespace):
+            version = listed_version
+            for body in bodies:
+                self._observer.observe(kind, None, body)
+                metadata = body["metadata"]
+                key = _key_of(kind, metadata)
+                if key is None:
+                    continue
+                ref = (kind, metadata["name"])
+                if known.get((key, ref)) == metadata["uid"]:
+                    del known[key, ref]
+                if kind in CHILD_KINDS and store.child(key, ref) is not None:
+                    # At once, so that not all bodies are in memory at the same time.
+                    self._compare(key)
+        for (key, ref), uid in known.items():
+            self._observer.forget(key, ref, uid)
+        return version
+
+    def _known(self, kind: str, namespace: str) -> dict[tuple[Key, ObjectRef], str]:
+        """UIDs of the known objects of a kind.
+
+        Taken before listing, so that an object that appears meanwhile is not taken for deleted.
+        """
+        store = self._observer.store
+        return {
+            (key, ref): uid
+            for key in store.all_keys()
+            if namespace in {"", key[0]}
+            for ref, (uid, _) in store.versions(key).items()
+            if ref[0] == kind
+        }
+
+    async def run(self, period_s: float) -> None:
+        """Resync soon after the start, then every `period_s` seconds, for ever.
+
+        Soon, because nobody announces an InferenceService that was deleted between the first
+        listing and kopf's own. The times vary, so that replicas do not coincide.
+        """
+        pause = min(FIRST_RESYNC_SECONDS, period_s)
+        while True:
+            await self._sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
+            pause = period_s
+            try:
+                await self.resync()
+            except ApiError as error:
+                logger.warning("the resync is put off: %s", error)
+
+    async def resync(self) -> None:
+        """Forget what is gone, read what is newer, and queue every InferenceService once."""
+        for kind in _KINDS:
+            for namespace in self._namespaces:
+                await self._resync_kind(kind, namespace)
+        for key in self._observer.store.services():
+            self._observer.queue.add(key, Priority.RESYNC)
+
+    async def _resync_kind(self, kind: str, namespace: str) -> None:
+        store = self._observer.store
+        known = self._known(kind, namespace)
+        newer: list[tuple[Key, ObjectRef]] = []
+        async for metadata in self._client.list_metadata(kind, namespace):
+            key = _key_of(kind, metadata)
+            if key is None:
+                continue
+            ref = (kind, metadata["name"])
+            if known.get((key, ref)) == metadata["uid"]:
+                del known[key, ref]
+            listed = (metadata["uid"], resource_version(metadata))
+            current = store.versions(key).get(ref, ("", 0))
+            is_newer = current != listed and current[1] < listed[1]
+            if is_newer and store.keeps(key, kind, metadata):
+                newer.append((key, ref))
+        for (key, ref), uid in known.items():
+            self._observer.forget(key, ref, uid)
+        for key, ref in newer:
+            await self._read(key, ref)
+
+    async def _read(self, key: Key, ref: ObjectRef) -> None:
+        kind, name = ref
+        body = await self._client.get(kind, key[0], name)
+        if body is not None:
+            self._observer.observe(kind, None, body)
+
+
+def _key_of(kind: str, metadata: Json) -> Key | None:
+    if kind == names.KIND:
+        return (metadata["namespace"], metadata["name"])
+    return claimed_by(metadata)

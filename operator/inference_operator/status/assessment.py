@@ -1,0 +1,160 @@
+"""What the pods of a service add up to: which revision serves, with how many pods, what is wrong.
+
+Every pod counts, of the latest revision and of earlier ones. Of several problems the most telling
+one is reported, and always the same one. Pure; `conditions` and the other modules here turn the
+assessment into the fields of the status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inference_operator import names
+from inference_operator.api.types import InferenceService
+from inference_operator.cache.observed import DeploymentState, Observed, PodState, Problem
+from inference_operator.desired.state import Desired
+from inference_operator.errors import StatusError
+from inference_operator.objects import Json
+
+
+@dataclass(frozen=True)
+class StatusInputs:
+    """Everything that the status is computed from.
+
+    Attributes:
+        body: The InferenceService, with the status it has now.
+        observed: Its children and pods.
+        now: The time as RFC 3339 in UTC; used only where something changed.
+        cluster_domain: DNS domain of the cluster.
+        service: The parsed resource; None when it is invalid.
+        desired: What should exist; None when it could not be built or applied.
+        error: Why the resource is invalid, or why a child could not be applied.
+    """
+
+    body: Json
+    observed: Observed
+    now: str
+    cluster_domain: str = "cluster.local"
+    service: InferenceService | None = None
+    desired: Desired | None = None
+    error: StatusError | None = None
+
+    @property
+    def previous(self) -> Json:
+        """The current status of the resource."""
+        status: Json = self.body.get("status") or {}
+        return status
+
+    @property
+    def previous_predictor(self) -> Json:
+        """The predictor component in the current status."""
+        predictor: Json = (self.previous.get("components") or {}).get(names.PREDICTOR) or {}
+        return predictor
+
+    @property
+    def deployment(self) -> DeploymentState | None:
+        """The predictor's Deployment, if it exists."""
+        return self.observed.deployments.get(names.predictor(self.body["metadata"]["name"]))
+
+    @property
+    def load_balancer(self) -> str:
+        """Host name or address of the predictor's Service outside of the cluster, or empty."""
+        return self.observed.load_balancers.get(names.predictor(self.body["metadata"]["name"]), "")
+
+    @property
+    def generation(self) -> int:
+        """Generation of the spec."""
+        return int(self.body["metadata"].get("generation", 0))
+
+    def revision_of(self, pod: PodState) -> str:
+        """Name of the revision that a pod belongs to."""
+        return names.revision(self.body["metadata"]["name"], pod.revision)
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What the pods add up to.
+
+    Attributes:
+        latest: Name of the latest revision, empty when there is none.
+        serving: Name of the earlier revision that serves while `latest` does not, or empty.
+        ready: All ready pods.
+        ready_latest: How many of them belong to the latest revision.
+        desired_replicas: Pods that there should be.
+        complete: Whether every pod belongs to the latest revision and is available.
+        problem: The problem to report.
+        stage: How far the pods of the latest revision have come.
+        stopped: Whether the service is meant to have no pods.
+    """
+
+    latest: str
+    serving: str
+    ready: tuple[PodState, ...]
+    ready_latest: int
+    desired_replicas: int
+    complete: bool
+    problem: Problem | None
+    stage: str
+    stopped: bool
+
+    @property
+    def serves(self) -> bool:
+        """Whether any pod answers requests."""
+        return bool(self.ready)
+
+
+def assess(inputs: StatusInputs) -> Assessment:
+    """Assess all pods of the service."""
+    observed, previous = inputs.observed, inputs.previous_predictor
+    latest = (
+        inputs.desired.revision if inputs.desired else previous.get("latestCreatedRevision", "")
+    )
+    deployment = inputs.deployment
+    ready = tuple(pod for pod in observed.pods if pod.ready)
+    ready_latest = sum(inputs.revision_of(pod) == latest for pod in ready)
+    earlier = sorted({inputs.revision_of(pod) for pod in ready} - {latest})
+    rolled_out = previous.get("latestRolledoutRevision", "")
+    serving = rolled_out if rolled_out in earlier else (earlier[0] if earlier else "")
+    desired_replicas = deployment.desired if deployment else 1
+    stopped = inputs.service is not None and inputs.service.scaling.min_replicas == 0
+    not_ready = [
+        pod
+        for pod in observed.pods
+        if inputs.revision_of(pod) == latest and not pod.ready and pod.stage != "Terminating"
+    ]
+    too_few = ready_latest < desired_replicas
+    return Assessment(
+        latest=latest,
+        serving="" if ready_latest else serving,
+        ready=ready,
+        ready_latest=ready_latest,
+        desired_replicas=desired_replicas,
+        complete=bool(deployment and deployment.complete and not earlier),
+        problem=_problem(inputs, not_ready if too_few else []),
+        stage=_stage(not_ready, stopped=stopped),
+        stopped=stopped,
+    )
+
+
+def _problem(inputs: StatusInputs, pods: list[PodState]) -> Problem | None:
+    """The problem to report: an error of the resource, else the most telling one of its pods."""
+    if inputs.error is not None:
+        return Problem(inputs.error.reason, inputs.error.message)
+    problems = [(pod.problem.rank, pod.name, pod.problem) for pod in pods if pod.problem]
+    deployment = inputs.deployment
+    stuck = deployment.problem if deployment else None
+    if problems:
+        rank, name, problem = min(problems, key=lambda item: item[:2])
+        if stuck is None or rank <= stuck.rank:
+            message = f"pod {name}: {problem.message}"
+            return Problem(problem.reason, message, problem.exit_code, rank)
+    return stuck
+
+
+def _stage(pods: list[PodState], *, stopped: bool) -> str:
+    """The furthest stage that a pod of the latest revision has reached."""
+    if stopped:
+        return "Stopped"
+    order = ("Pending", "Downloading", "Starting")
+    reached = [order.index(pod.stage) for pod in pods if pod.stage in order]
+    return order[max(reached)] if reached else "Pending"

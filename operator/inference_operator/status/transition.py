@@ -1,0 +1,37 @@
+"""Which changes of a status deserve a Kubernetes Event. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inference_operator.objects import Json, find_condition
+
+# Intermediate steps are shown in the status; as Events they would be noise.
+_QUIET = {"", "Pending", "Starting", "Downloading", "RollingOut"}
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What an Event says; `type` is Normal or Warning."""
+
+    type: str
+    reason: str
+    message: str
+
+
+def transition(before: Json, after: Json) -> Notice | None:
+    """The Event for the change from one status to another, None when it deserves none."""
+    old, new = find_condition(before, "Ready"), find_condition(after, "Ready")
+    if _state(old) == _state(new):
+        return None
+    reason = new.get("reason", "")
+    if reason not in _QUIET:
+        kind = "Normal" if reason == "Stopped" else "Warning"
+        return Notice(kind, reason, str(new.get("message", "")))
+    if new.get("status") == "True" and not reason:
+        return Notice("Normal", "Ready", f"serving at {after.get('url', '')}")
+    return None
+
+
+def _state(condition: Json) -> tuple[str, str]:
+    return condition.get("status", ""), condition.get("reason", "")

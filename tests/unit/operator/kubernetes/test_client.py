@@ -1,0 +1,153 @@
+"""Watching over a real connection: lines in pieces, silence, refusals, a rejected credential."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import kopf
+import pytest
+from aiohttp import web
+
+from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.kubernetes import client as module
+from inference_operator.kubernetes.client import ApiClient
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+EVENTS = [
+    {"type": "ADDED", "object": {"metadata": {"resourceVersion": "6"}, "note": "x" * 200_000}},
+    {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}},
+]
+
+
+def watched(handler: Handler, watches: int = 1) -> tuple[list[dict[str, Any]], list[str]]:
+    """The events of so many watches one after the other, and the tokens that were shown."""
+    tokens: list[str] = []
+
+    async def noted(request: web.Request) -> web.StreamResponse:
+        tokens.append(request.headers["Authorization"])
+        return await handler(request)
+
+    async def scenario() -> list[dict[str, Any]]:
+        application = web.Application()
+        application.router.add_get("/{path:.*}", noted)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        logins = iter(range(1, 9))
+
+        def login() -> kopf.ConnectionInfo:
+            return kopf.ConnectionInfo(server=address, token=f"token-{next(logins)}")
+
+        found = []
+        try:
+            async with asyncio.timeout(20), ApiClient(login) as client:
+                for number in range(watches):
+                    try:
+                        found += [e async for e in client.watch("Pod", "vision", "5")]
+                    except ApiError:
+                        if number == watches - 1:
+                            raise
+        finally:
+            await runner.cleanup()
+        return found
+
+    return asyncio.run(scenario()), tokens
+
+
+async def stream(request: web.Request, *parts: bytes) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for part in parts:
+        await response.write(part)
+        await asyncio.sleep(0)
+    return response
+
+
+def lines(events: list[dict[str, Any]] = EVENTS) -> bytes:
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
+
+
+def test_a_watch_asks_for_what_is_ours() -> None:
+    asked: dict[str, str] = {}
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.update(request.query, path=request.path)
+        return await stream(request, lines())
+
+    found, _ = watched(handler)
+    assert found == EVENTS
+    assert asked.pop("path") == "/api/v1/namespaces/vision/pods"
+    assert 200 <= int(asked.pop("timeoutSeconds")) <= 400
+    assert asked == {
+        "watch": "true",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": "5",
+        "labelSelector": "app.kubernetes.io/managed-by=inference-operator",
+    }
+
+
+@pytest.mark.parametrize(("events", "size"), [(EVENTS[1:], 1), (EVENTS, 1000), (EVENTS, 65_536)])
+def test_events_come_in_pieces(events: list[dict[str, Any]], size: int) -> None:
+    text = lines(events)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await stream(request, *(text[i : i + size] for i in range(0, len(text), size)))
+
+    found, _ = watched(handler)
+    assert found == events
+
+
+def test_half_an_event_is_none() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await stream(request, lines(), b'{"type": "ADDED", "obj')
+
+    found, _ = watched(handler)
+    assert found == EVENTS
+
+
+def test_silence_ends_a_watch_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WATCH_TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.1))
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = await stream(request, lines())
+        await asyncio.sleep(10)
+        return response
+
+    found, _ = watched(handler)
+    assert found == EVENTS
+
+
+def test_a_broken_connection_is_an_error() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = await stream(request, lines())
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    with pytest.raises(ApiUnavailableError):
+        watched(handler)
+
+
+def test_a_refusal_is_raised_with_its_words() -> None:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"message": "pods is forbidden"}, status=403)
+
+    with pytest.raises(ApiError, match="pods is forbidden"):
+        watched(handler)
+
+
+def test_a_rejected_credential_is_renewed() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.headers["Authorization"] == "Bearer token-1":
+            return web.json_response({"message": "expired"}, status=401)
+        return await stream(request, lines())
+
+    found, tokens = watched(handler, watches=2)
+    assert found == EVENTS
+    assert tokens == ["Bearer token-1", "Bearer token-2"]

@@ -1,0 +1,369 @@
+"""The status tells the truth, stays still while nothing changes, and is patched sparingly."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference_operator.api.spec import parse
+from inference_operator.cache.observed import DeploymentState, Observed, PodState, Problem
+from inference_operator.config import Config
+from inference_operator.desired.state import build_desired
+from inference_operator.errors import SpecError, StatusError
+from inference_operator.status.assessment import StatusInputs
+from inference_operator.status.patch import merge_patch
+from inference_operator.status.summary import summarize
+from inference_operator.status.transition import transition
+
+NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"
+PROBLEM = Problem("DownloadFailed", "https://x/y is not there", 1)
+
+
+def body(generation: int = 1, status: Any = None, **predictor: Any) -> dict[str, Any]:
+    metadata = {"name": "shapes", "namespace": "vision", "uid": "u", "generation": generation}
+    return {"metadata": metadata, "spec": {"predictor": predictor}, "status": status or {}}
+
+
+def revision_of(resource: dict[str, Any]) -> str:
+    return build_desired(parse(resource), Config()).revision.rpartition("-")[2]
+
+
+def look(
+    resource: dict[str, Any],
+    *pods: PodState,
+    desired: int = 1,
+    complete: bool | None = None,
+    now: str = NOW,
+    problem: Problem | None = None,
+    error: StatusError | None = None,
+) -> dict[str, Any]:
+    ready = sum(pod.ready for pod in pods)
+    done = ready == desired == len(pods) if complete is None else complete
+    deployment = DeploymentState(
+        generation=1,
+        observed_generation=1,
+        replicas=len(pods),
+        desired=desired,
+        updated=len(pods) if done else 0,
+        available=ready,
+        problem=problem,
+    )
+    service = parse(resource) if error is None else None
+    return summarize(
+        StatusInputs(
+            body=resource,
+            observed=Observed({"shapes-predictor": deployment}, pods),
+            now=now,
+            service=service,
+            desired=build_desired(service, Config()) if service else None,
+            error=error,
+        )
+    )
+
+
+def up(revision: str, name: str = "a") -> PodState:
+    return PodState(f"pod-{name}", revision, ready=True, stage="Ready")
+
+
+def down(revision: str, problem: Problem | None = None, stage: str = "Starting") -> PodState:
+    return PodState("pod-down", revision, stage=stage, problem=problem)
+
+
+def condition(status: Mapping[str, Any], kind: str = "Ready") -> dict[str, Any]:
+    return next(c for c in status["conditions"] if c["type"] == kind)
+
+
+def settled(**predictor: Any) -> tuple[dict[str, Any], str]:
+    """A resource that serves its first revision, and that revision."""
+    resource = body(**predictor)
+    revision = revision_of(resource)
+    resource["status"] = look(resource, up(revision))
+    return resource, revision
+
+
+def test_a_service_that_serves() -> None:
+    resource, revision = settled()
+    status, name = resource["status"], f"shapes-predictor-{revision}"
+    ready = condition(status)
+    assert ready["status"] == "True"
+    assert "reason" not in ready
+    assert ready["observedGeneration"] == 1
+    assert status["url"] == "http://shapes-predictor.vision.svc.cluster.local"
+    assert status["address"]["url"] == status["url"]
+    predictor = status["components"]["predictor"]
+    assert predictor["latestCreatedRevision"] == name
+    assert predictor["latestReadyRevision"] == name
+    assert predictor["latestRolledoutRevision"] == name
+    assert "previousRolledoutRevision" not in predictor
+    assert predictor["traffic"] == [{"revisionName": name, "percent": 100, "latestRevision": True}]
+    assert status["modelStatus"]["transitionStatus"] == "UpToDate"
+    assert status["modelStatus"]["states"]["activeModelState"] == "Loaded"
+    assert "lastFailureInfo" not in status["modelStatus"]
+    assert status["replicas"] == 1
+    assert "inference-operator.dev/inferenceservice=shapes" in status["selector"]
+
+
+@pytest.mark.parametrize("stage", ["Pending", "Downloading", "Starting"])
+def test_a_service_on_its_way(stage: str) -> None:
+    resource = body()
+    status = look(resource, down(revision_of(resource), stage=stage))
+    ready = condition(status)
+    assert (ready["status"], ready["reason"]) == ("False", stage)
+    assert condition(status, "LatestDeploymentReady")["status"] == "Unknown"
+    assert "url" not in status
+    assert status["modelStatus"]["transitionStatus"] == "InProgress"
+
+
+def test_a_pod_that_fails_is_named() -> None:
+    resource = body()
+    status = look(resource, down(revision_of(resource), PROBLEM))
+    ready = condition(status)
+    assert (ready["status"], ready["reason"]) == ("False", "DownloadFailed")
+    assert ready["message"] == "pod pod-down: https://x/y is not there"
+    failure = status["modelStatus"]["lastFailureInfo"]
+    assert failure["location"] == "pod-down"
+    assert failure["exitCode"] == 1
+    assert failure["reason"] == "DownloadFailed"
+    assert failure["time"] == NOW
+    assert status["modelStatus"]["transitionStatus"] == "BlockedByFailedLoad"
+
+
+def test_pods_that_cannot_be_created_are_told() -> None:
+    status = look(body(), problem=Problem("QuotaExceeded", "no pod can be created: quota"))
+    assert condition(status)["reason"] == "QuotaExceeded"
+
+
+def test_the_cause_in_a_pod_beats_the_deadline_of_the_deployment() -> None:
+    resource = body()
+    late = Problem("ProgressDeadlineExceeded", "late", rank=9)
+    revision = revision_of(resource)
+    assert condition(look(resource, down(revision, PROBLEM), problem=late))["reason"] == (
+        "DownloadFailed"
+    )
+    assert condition(look(resource, down(revision), problem=late))["reason"] == (
+        "ProgressDeadlineExceeded"
+    )
+
+
+def updated(**changes: Any) -> tuple[dict[str, Any], str, str]:
+    """A settled resource with a changed spec: the resource, the old and the new revision."""
+    resource, old = settled()
+    resource["metadata"]["generation"] = 2
+    resource["spec"] = {"predictor": {"timeout": 7, **changes}}
+    new = revision_of(resource)
+    assert old != new
+    return resource, old, new
+
+
+def test_the_earlier_revision_keeps_serving_while_the_newest_fails() -> None:
+    resource, old, new = updated()
+    status = look(resource, up(old), down(new, PROBLEM))
+    ready = condition(status)
+    assert (ready["status"], ready["reason"]) == ("True", "DownloadFailed")
+    assert f"revision shapes-predictor-{old} keeps serving" in ready["message"]
+    assert "pod-down" in ready["message"]
+    assert ready["observedGeneration"] == 1, "what is served is the earlier spec"
+    assert status["observedGeneration"] == 2
+    latest = condition(status, "LatestDeploymentReady")
+    assert (latest["status"], latest["reason"]) == ("False", "DownloadFailed")
+    assert latest["observedGeneration"] == 2
+    predictor = status["components"]["predictor"]
+    assert predictor["latestCreatedRevision"].endswith(new)
+    assert predictor["latestReadyRevision"].endswith(old)
+    assert predictor["traffic"] == [
+        {"revisionName": f"shapes-predictor-{old}", "percent": 100, "latestRevision": True}
+    ]
+    assert status["modelStatus"]["transitionStatus"] == "BlockedByFailedLoad"
+    assert status["modelStatus"]["states"] == {
+        "activeModelState": "Loaded",
+        "targetModelState": "FailedToLoad",
+    }
+
+
+def test_a_rollout_from_start_to_end() -> None:
+    resource, old, new = updated()
+    status = look(resource, up(old), down(new))
+    assert condition(status)["reason"] == "RollingOut"
+    assert condition(status)["observedGeneration"] == 1
+    resource["status"] = status
+
+    status = look(resource, up(old, "a"), up(new, "b"), desired=1, complete=False)
+    assert condition(status)["observedGeneration"] == 1, "both answer: not rolled out yet"
+    assert [(t["percent"], t.get("tag")) for t in status["components"]["predictor"]["traffic"]] == [
+        (50, None),
+        (50, "prev"),
+    ]
+    resource["status"] = status
+
+    status = look(resource, up(new, "b"))
+    assert condition(status)["observedGeneration"] == 2
+    assert "reason" not in condition(status)
+    predictor = status["components"]["predictor"]
+    assert predictor["latestRolledoutRevision"].endswith(new)
+    assert predictor["previousRolledoutRevision"].endswith(old)
+
+
+def test_an_invalid_change_leaves_the_service_as_it_is() -> None:
+    resource, old = settled()
+    resource["metadata"]["generation"] = 2
+    error = SpecError("spec.predictor.model.storageUri", "is wrong")
+    status = look(resource, up(old), error=error)
+    ready = condition(status)
+    assert (ready["status"], ready["reason"]) == ("True", "InvalidSpec")
+    assert "spec.predictor.model.storageUri: is wrong" in ready["message"]
+    assert ready["observedGeneration"] == 1
+    assert status["modelStatus"]["transitionStatus"] == "InvalidSpec"
+    status = look(body(), error=error)
+    assert condition(status)["status"] == "False"
+    assert condition(status)["reason"] == "InvalidSpec"
+
+
+def test_some_of_many() -> None:
+    resource = body(minReplicas=3)
+    revision = revision_of(resource)
+    stuck = down(revision, Problem("Unschedulable", "no cpu", rank=4))
+    status = look(resource, up(revision, "a"), up(revision, "b"), stuck, desired=3)
+    ready = condition(status)
+    assert (ready["status"], ready["reason"]) == ("True", "Unschedulable")
+    assert ready["message"].startswith("2 of 3 pods are ready; pod pod-down: no cpu")
+    assert ready["observedGeneration"] == 1
+    assert condition(status, "LatestDeploymentReady")["status"] == "True"
+
+
+def test_a_stopped_service_says_so() -> None:
+    status = look(body(minReplicas=0), desired=0)
+    assert condition(status)["reason"] == "Stopped"
+    assert status["modelStatus"]["states"]["activeModelState"] == "Standby"
+
+
+def test_a_load_balancer_gives_the_address() -> None:
+    resource = body()
+    resource["spec"]["service"] = {"type": "LoadBalancer"}
+    pods = (up(revision_of(resource)),)
+    for outside, url in (
+        ("", "http://shapes-predictor.vision.svc.cluster.local"),
+        ("192.0.2.1", "http://192.0.2.1"),
+        ("2001:db8::1", "http://[2001:db8::1]"),
+        ("lb.example.com", "http://lb.example.com"),
+    ):
+        service = parse(resource)
+        inputs = StatusInputs(
+            body=resource,
+            observed=Observed(
+                {"shapes-predictor": DeploymentState()}, pods, {"shapes-predictor": outside}
+            ),
+            now=NOW,
+            service=service,
+            desired=build_desired(service, Config()),
+        )
+        assert summarize(inputs)["url"] == url
+
+
+REVISIONS = st.sampled_from(["new", "old", "older"])
+PROBLEMS = st.sampled_from([None, PROBLEM, Problem("Unschedulable", "full", rank=4)])
+PODS = st.lists(
+    st.builds(
+        lambda name, revision, ready, problem: PodState(
+            name, revision, ready=ready, stage="Ready" if ready else "Starting",
+            problem=None if ready else problem,
+        ),
+        st.uuids().map(str), REVISIONS, st.booleans(), PROBLEMS,
+    ),
+    max_size=5,
+)  # fmt: skip
+
+
+@given(
+    pods=PODS,
+    desired=st.integers(0, 5),
+    earlier=PODS,
+    failed=st.booleans(),
+    minimum=st.integers(0, 2),
+)
+def test_whatever_is_seen(
+    pods: list[PodState], desired: int, earlier: list[PodState], failed: bool, minimum: int
+) -> None:
+    """Invariants of the status over arbitrary observations, one after the other."""
+    resource = body(minReplicas=minimum)
+    new = revision_of(resource)
+
+    def named(many: list[PodState]) -> list[PodState]:
+        return [
+            replace(pod, revision=new if pod.revision == "new" else pod.revision) for pod in many
+        ]
+
+    error = SpecError("spec", "is wrong") if failed else None
+    resource["status"] = look(resource, *named(earlier), desired=desired)
+    status = look(resource, *named(pods), desired=desired, error=error, now=LATER)
+    answers = any(pod.ready for pod in pods)
+    assert (condition(status)["status"] == "True") is answers
+    assert ("url" in status) is answers
+    if not answers:
+        assert condition(status)["reason"]
+        assert condition(status)["message"]
+    traffic = status["components"]["predictor"].get("traffic", [])
+    assert sum(entry["percent"] for entry in traffic) == (100 if answers else 0)
+    assert sum(entry.get("latestRevision", False) for entry in traffic) == answers
+
+    # A second look at the same thing, later, changes nothing at all.
+    again = {**resource, "status": status}
+    assert look(again, *named(pods), desired=desired, error=error, now="2027-01-01T00:00:00Z") == (
+        status
+    )
+    assert transition(status, status) is None
+    assert apply_merge_patch(resource["status"], merge_patch(resource["status"], status)) == status
+
+
+def apply_merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396, written from its text."""
+    if not isinstance(patch, dict):
+        return patch
+    result = copy.deepcopy(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = apply_merge_patch(result.get(key), value)
+    return result
+
+
+JSON = st.recursive(
+    st.booleans() | st.integers(0, 2) | st.lists(st.integers(0, 2), max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+OBJECTS = st.dictionaries(st.sampled_from("abc"), JSON, max_size=3)
+
+
+@given(OBJECTS, OBJECTS)
+def test_a_merge_patch_leads_from_one_to_the_other(before: Any, after: Any) -> None:
+    patch = merge_patch(before, after)
+    assert apply_merge_patch(before, patch) == after
+    assert bool(patch) is (before != after)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected"),
+    [
+        ("True", None, ("Normal", "Ready")),
+        ("False", "DownloadFailed", ("Warning", "DownloadFailed")),
+        ("True", "DownloadFailed", ("Warning", "DownloadFailed")),
+        ("False", "Stopped", ("Normal", "Stopped")),
+        ("False", "Starting", None),
+        ("True", "RollingOut", None),
+    ],
+)
+def test_events_tell_what_is_worth_telling(
+    status: str, reason: str | None, expected: tuple[str, str] | None
+) -> None:
+    now = {"type": "Ready", "status": status, "message": "m"} | (
+        {"reason": reason} if reason else {}
+    )
+    found = transition({}, {"conditions": [now], "url": "http://x"})
+    assert ((found.type, found.reason) if found else None) == expected
