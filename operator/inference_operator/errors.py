@@ -14,6 +14,9 @@ Messages name the field or the object, say what is wrong and what to do. Nothing
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
+
 
 class OperatorError(Exception):
     """Base of everything that the operator raises on purpose."""
@@ -75,25 +78,93 @@ class StuckError(StatusError):
     may_pass = True
 
 
+class Failure(Enum):
+    """What an error of the API server means for the operator."""
+
+    UNAVAILABLE = "unreachable, overloaded, or failing"
+    NAMESPACE_GONE = "the namespace is being deleted or does not exist"
+    NOT_FOUND = "the object does not exist"
+    CONFLICT = "somebody else changed or owns it"
+    EXPIRED = "the resource version is too old to watch from"
+    INVALID = "the object is refused as it is"
+    QUOTA_EXCEEDED = "a quota does not allow it"
+    FORBIDDEN = "RBAC or a policy does not allow it"
+    OTHER = "anything else"
+
+
+@dataclass(frozen=True)
+class ErrorDetails:
+    """The machine-readable part of an error.
+
+    Attributes:
+        kind: Plural of the resource that the error is about, such as `namespaces`.
+        causes: Reasons of the single causes, such as `NamespaceTerminating`.
+    """
+
+    kind: str = ""
+    causes: tuple[str, ...] = ()
+
+
+NO_DETAILS = ErrorDetails()
+
+
 class ApiError(OperatorError):
     """The API server answered with an error.
 
     Args:
-        status: HTTP status.
-        message: the server's own words.
+        status: HTTP status; 0 when there was no answer.
+        message: The server's own words.
         reason: Kubernetes' machine-readable reason, such as `Conflict`.
-        retry_after_s: seconds after which the server wants to be asked again.
+        retry_after_s: Seconds after which the server wants to be asked again.
+        details: Kubernetes' machine-readable details.
     """
 
     def __init__(
-        self, status: int, message: str, reason: str = "", retry_after_s: float | None = None
+        self,
+        status: int,
+        message: str,
+        reason: str = "",
+        retry_after_s: float | None = None,
+        details: ErrorDetails = NO_DETAILS,
     ) -> None:
         super().__init__(f"the API server answered {status} {reason}: {message}")
         self.status = status
         self.message = message
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.failure = _classify(status, message, details)
 
 
 class ApiUnavailableError(ApiError):
     """The API server could not be reached, was overloaded, or asked to come again later."""
+
+
+_BY_STATUS = {
+    400: Failure.INVALID,
+    403: Failure.FORBIDDEN,
+    404: Failure.NOT_FOUND,
+    409: Failure.CONFLICT,
+    410: Failure.EXPIRED,
+    422: Failure.INVALID,
+    429: Failure.UNAVAILABLE,
+}
+
+
+def _classify(status: int, message: str, details: ErrorDetails) -> Failure:
+    missing = status == 404 and details.kind == "namespaces"
+    if missing or "NamespaceTerminating" in details.causes:
+        return Failure.NAMESPACE_GONE
+    if status == 403 and mentions_quota(message):
+        return Failure.QUOTA_EXCEEDED
+    if status == 0 or status >= 500:
+        return Failure.UNAVAILABLE
+    return _BY_STATUS.get(status, Failure.OTHER)
+
+
+def mentions_quota(message: str) -> bool:
+    """Whether a refusal comes from a ResourceQuota.
+
+    Kubernetes gives such a refusal neither a reason nor a cause of its own, only these words
+    (`k8s.io/apiserver/pkg/admission/plugin/resourcequota`).
+    """
+    return "exceeded quota: " in message or "failed quota: " in message

@@ -18,10 +18,10 @@ from inference_operator import __version__
 from inference_operator.app import health
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
-from inference_operator.errors import ApiError, ConfigError
+from inference_operator.errors import ApiError, ConfigError, Failure
 from inference_operator.kinds import WATCHED_KINDS
 from inference_operator.kubernetes.client import ApiClient, Login
-from inference_operator.kubernetes.election import Election
+from inference_operator.kubernetes.election import Candidate, Election
 from inference_operator.kubernetes.watch import Watch
 from inference_operator.objects import Key
 from inference_operator.reconcile.loop import Loop
@@ -105,9 +105,8 @@ class Context:
             loop.lead()
             return
         identity = config.identity or socket.gethostname()
-        self._election = Election(
-            client, config.own_namespace, identity, config.lease_seconds, loop.lead
-        )
+        candidate = Candidate(identity, config.own_namespace, config.lease_seconds)
+        self._election = Election(client, candidate, loop.lead)
         self._spawn(self._election.run())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -145,9 +144,9 @@ async def _list_everything(resync: Resync) -> dict[tuple[str, str], str]:
             return await resync.prime()
         except ApiError as error:
             advice = {
-                403: "give the operator its ClusterRole (deploy/install.yaml)",
-                404: "install the resource (kubectl apply -f deploy/install.yaml)",
-            }.get(error.status, "check the connection to the API server")
+                Failure.FORBIDDEN: "give the operator its ClusterRole (deploy/install.yaml)",
+                Failure.NOT_FOUND: "install the resource (kubectl apply -f deploy/install.yaml)",
+            }.get(error.failure, "check the connection to the API server")
             message = f"the cluster cannot be read: {error}: {advice}"
             # A cluster that is still being set up becomes readable by itself.
             if time.monotonic() > deadline:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from inference_operator.errors import mentions_quota
 from inference_operator.objects import Json, find_condition
 
 
@@ -104,7 +105,7 @@ def _deployment_problem(status: Json) -> Problem | None:
 
 def _refusal(message: str) -> str:
     """A short reason from the words of an admission plugin."""
-    if "exceeded quota" in message or "failed quota" in message:
+    if mentions_quota(message):
         return "QuotaExceeded"
     if "violates PodSecurity" in message:
         return "PodSecurityViolation"

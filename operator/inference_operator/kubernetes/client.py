@@ -17,7 +17,7 @@ import kopf
 import msgspec
 
 from inference_operator import __version__, names
-from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.errors import ApiError, ApiUnavailableError, Failure
 from inference_operator.kinds import KINDS
 from inference_operator.kubernetes.paths import path, path_of, selection
 from inference_operator.kubernetes.responses import (
@@ -108,7 +108,7 @@ class ApiClient:
         try:
             return decode(await self._ask("GET", path(kind, namespace, name)))
         except ApiError as error:
-            if error.status == 404:
+            if error.failure is Failure.NOT_FOUND:
                 return None
             raise
 
@@ -118,7 +118,7 @@ class ApiClient:
         try:
             decode(await self._ask("DELETE", path(kind, namespace, name), body=options))
         except ApiError as error:
-            if error.status not in {404, 409}:
+            if error.failure not in {Failure.NOT_FOUND, Failure.CONFLICT}:
                 raise
 
     async def patch_status(
@@ -132,7 +132,7 @@ class ApiClient:
             return decode(await self._ask("PATCH", where, query, body, _MERGE))
         except ApiError as error:
             # 409 and 422 are the answers to a uid that is another's by now.
-            if error.status in {404, 409}:
+            if error.failure in {Failure.NOT_FOUND, Failure.CONFLICT}:
                 return None
             raise
 

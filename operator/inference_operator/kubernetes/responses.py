@@ -6,7 +6,7 @@ from typing import Any, NoReturn, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
-from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.errors import ApiError, ApiUnavailableError, ErrorDetails
 
 T = TypeVar("T")
 _SHOWN = 200
@@ -48,8 +48,14 @@ class MetadataList(TypedDict):
     items: NotRequired[list[_Item] | None]
 
 
+class _Cause(TypedDict, total=False):
+    reason: str
+
+
 class _Details(TypedDict, total=False):
     retryAfterSeconds: int
+    kind: str
+    causes: list[_Cause] | None
 
 
 class _Status(TypedDict, total=False):
@@ -127,11 +133,18 @@ def raise_error(status: int, raw: bytes, retry_after: str = "") -> NoReturn:
         # Proxies and load balancers in front of the API server answer in HTML.
         body = {"message": _shown(raw)}
     message, reason = body.get("message", ""), body.get("reason", "")
+    details = _details(body)
     if status == 429 or status >= 500:
         wait = retry_after or str((body.get("details") or {}).get("retryAfterSeconds", ""))
         seconds = float(wait) if wait.isdecimal() else None
-        raise ApiUnavailableError(status, message, reason, seconds)
-    raise ApiError(status, message, reason)
+        raise ApiUnavailableError(status, message, reason, seconds, details)
+    raise ApiError(status, message, reason, details=details)
+
+
+def _details(status: _Status) -> ErrorDetails:
+    raw = status.get("details") or {}
+    causes = raw.get("causes") or ()
+    return ErrorDetails(raw.get("kind", ""), tuple(cause.get("reason", "") for cause in causes))
 
 
 def _not_its_answer(raw: bytes) -> ApiUnavailableError:

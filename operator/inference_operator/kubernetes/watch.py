@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from inference_operator.errors import ApiError
+from inference_operator.errors import ApiError, Failure
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json
 
@@ -25,7 +25,6 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 # A stream that ends sooner than this without an event did not work.
 _SHORTEST_STREAM_SECONDS = 5.0
-_GONE = 410
 
 Observe = Callable[[str, str | None, Json], None]
 Relist = Callable[[str, str], Awaitable[str]]
@@ -68,7 +67,7 @@ class Watch:
                 if time.monotonic() - started > _SHORTEST_STREAM_SECONDS:
                     continue
             except ApiError as error:
-                if error.status == _GONE:
+                if error.failure is Failure.EXPIRED:
                     # The changes since then are no longer available.
                     self._version = ""
                 logger.warning("the watch of every %s is begun anew: %s", self._kind, error)

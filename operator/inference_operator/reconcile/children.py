@@ -20,7 +20,7 @@ from inference_operator.api.types import InferenceService
 from inference_operator.cache.drift import digest, matches, project
 from inference_operator.cache.store import Store
 from inference_operator.desired.state import Desired
-from inference_operator.errors import ApiError
+from inference_operator.errors import ApiError, Failure
 from inference_operator.kinds import CHILD_KINDS
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key, Manifest, ObjectRef, resource_version
@@ -196,7 +196,7 @@ class Children:
         try:
             return await self._client.apply(marked, names.FIELD_MANAGER, force=known)
         except ApiError as error:
-            if known or error.status != 409:
+            if known or error.failure is not Failure.CONFLICT:
                 raise
         # Not known, but it exists and differs: ours without its label, or somebody else's.
         ref = _ref(manifest)

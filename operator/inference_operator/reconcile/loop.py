@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from inference_operator.cache.store import Store
-from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.errors import ApiError, Failure
 from inference_operator.objects import Key
 from inference_operator.reconcile.queue import Priority, WorkQueue
 from inference_operator.reconcile.reconciler import Reconciler, Result
@@ -83,10 +83,9 @@ class Loop:
         return self.queue.failed(key, retry_after_s)
 
     def _retry(self, key: Key, error: ApiError) -> None:
-        if "being terminated" in error.message or "namespaces " in error.message:
-            # The namespace goes away, and the resource with it; its end comes as an event.
+        if error.failure is Failure.NAMESPACE_GONE:
+            # The resource goes with it, which the watch will report.
             self.queue.done(key)
             return
-        wait = error.retry_after_s if isinstance(error, ApiUnavailableError) else None
-        pause = self._fail(key, wait)
+        pause = self._fail(key, error.retry_after_s)
         logger.warning("%s/%s: %s; trying again in %.1f s", *key, error, pause)

@@ -160,6 +160,7 @@ class Reconciler:
 
 def _lasts(error: ApiError, failures: int) -> bool:
     """Whether an error of the API server has lasted long enough to be reported."""
+    # Without an answer, or when it is busy, nothing can be said about the resource.
     answered = error.status >= 400 and error.status not in {409, 429}
     return answered and failures >= FAILURES_UNTIL_REPORTED
 

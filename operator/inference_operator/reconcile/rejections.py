@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inference_operator import names
 from inference_operator.api.types import InferenceService
-from inference_operator.errors import ApiError, ChildConflictError, ChildRejectedError
+from inference_operator.errors import ApiError, ChildConflictError, ChildRejectedError, Failure
 from inference_operator.objects import Json, ObjectRef, controller_of
 
 
@@ -32,10 +32,12 @@ def explain(error: ApiError, ref: ObjectRef) -> Exception:
     """The error for a child that the API server refused."""
     kind, name = ref
     message = f"the {kind} {name} is refused: {error.message}"
-    if error.status in {400, 422}:
-        return ChildRejectedError("InvalidSpec", message, may_pass=False)
-    if error.status == 403 and "being terminated" not in error.message:
-        quota = "exceeded quota" in error.message or "failed quota" in error.message
-        reason = "QuotaExceeded" if quota else "Forbidden"
-        return ChildRejectedError(reason, message, may_pass=True)
-    return error
+    match error.failure:
+        case Failure.INVALID:
+            return ChildRejectedError("InvalidSpec", message, may_pass=False)
+        case Failure.QUOTA_EXCEEDED:
+            return ChildRejectedError("QuotaExceeded", message, may_pass=True)
+        case Failure.FORBIDDEN:
+            return ChildRejectedError("Forbidden", message, may_pass=True)
+        case _:
+            return error
