@@ -68,7 +68,10 @@ class Config:
     leader_elect: bool = _setting(
         False, "Work only while holding the Lease; needed when there are several replicas."
     )
-    lease_seconds: float = _setting(15.0, "Seconds after which a silent leader is replaced.")
+    lease_seconds: float = _setting(
+        7.0,
+        "Seconds after which a silent leader is replaced, two more at most until the other starts.",
+    )
     health_port: int = _setting(8080, "Port of /healthz, /readyz and /metrics; 0 for none.")
     own_namespace: str = _setting(
         "inference-operator-system", "Namespace the operator runs in; the Lease lives there."

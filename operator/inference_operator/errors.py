@@ -89,6 +89,7 @@ class Failure(Enum):
     INVALID = "the object is refused as it is"
     QUOTA_EXCEEDED = "a quota does not allow it"
     FORBIDDEN = "RBAC or a policy does not allow it"
+    NOT_LEADING = "this replica may not write"
     OTHER = "anything else"
 
 
@@ -137,6 +138,14 @@ class ApiError(OperatorError):
 
 class ApiUnavailableError(ApiError):
     """The API server could not be reached, was overloaded, or asked to come again later."""
+
+
+class NotLeadingError(ApiError):
+    """A write was not sent, because another replica may have taken over."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "this replica does not lead any more")
+        self.failure = Failure.NOT_LEADING
 
 
 _BY_STATUS = {

@@ -107,6 +107,7 @@ class Context:
         identity = config.identity or socket.gethostname()
         candidate = Candidate(identity, config.own_namespace, config.lease_seconds)
         self._election = Election(client, candidate, loop.lead)
+        client.may_write = self._election.may_write
         self._spawn(self._election.run())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

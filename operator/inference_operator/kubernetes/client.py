@@ -17,7 +17,7 @@ import kopf
 import msgspec
 
 from inference_operator import __version__, names
-from inference_operator.errors import ApiError, ApiUnavailableError, Failure
+from inference_operator.errors import ApiError, ApiUnavailableError, Failure, NotLeadingError
 from inference_operator.kinds import KINDS
 from inference_operator.kubernetes.paths import path, path_of, selection
 from inference_operator.kubernetes.responses import (
@@ -35,6 +35,7 @@ _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PLURALS = {kind.plural for kind in KINDS.values()}
+_LEASES = f"/{KINDS['Lease'].plural}"
 _CHUNK = 250
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 # The API server sends a bookmark about once a minute; silence for longer is a dead connection.
@@ -48,6 +49,10 @@ class ApiClient:
     Args:
         login: gives fresh credentials; called at start and when they were rejected.
         connections: requests that may be under way at the same time.
+
+    Attributes:
+        may_write: Asked before every write but those to the Lease. What is to be written was
+            decided a while ago, in which another replica may have taken over.
     """
 
     def __init__(self, login: Login, connections: int = 32) -> None:
@@ -57,6 +62,7 @@ class ApiClient:
         self._server = ""
         self._renewal = asyncio.Lock()
         self.calls: dict[tuple[str, str, int], int] = {}
+        self.may_write: Callable[[], bool] = lambda: True
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -232,6 +238,8 @@ class ApiClient:
             data = msgspec.json.encode(body)
         for last in (False, True):
             session = self._open_session()
+            if not (method == "GET" or _LEASES in where or self.may_write()):
+                raise NotLeadingError
             try:
                 status, raw, retry_after = await self._send(
                     session, method, where, query, data, headers
