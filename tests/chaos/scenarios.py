@@ -20,12 +20,16 @@ class Person:
         self._where = SERVICES.format(f"namespaces/{namespace}/")
 
     async def create(self, **predictor: Any) -> None:
-        """`kubectl create`."""
+        """`kubectl create` of a predictor."""
+        await self.create_spec({"predictor": predictor})
+
+    async def create_spec(self, spec: Json) -> None:
+        """`kubectl create` of a whole spec."""
         body: Json = {
             "apiVersion": "inference-operator.dev/v1beta1",
             "kind": "InferenceService",
             "metadata": {"name": NAME},
-            "spec": {"predictor": predictor},
+            "spec": spec,
         }
         await self._api.call("POST", self._where, body)
 
@@ -34,9 +38,9 @@ class Person:
         body = {"spec": {"predictor": predictor}}
         await self._api.call("PATCH", f"{self._where}/{NAME}", body, Content_Type=MERGE)
 
-    async def replace(self, **predictor: Any) -> None:
+    async def replace_spec(self, spec: Json) -> None:
         """`kubectl replace`: fields that are not given are gone."""
-        body: Json = {"op": "replace", "path": "/spec", "value": {"predictor": predictor}}
+        body: Json = {"op": "replace", "path": "/spec", "value": spec}
         await self._api.call(
             "PATCH", f"{self._where}/{NAME}", [body], Content_Type="application/json-patch+json"
         )

@@ -103,16 +103,17 @@ _NUMBERS: Mapping[str, list[int]] = {
 _PORTIONS: list[Any] = [0, 1, "25%", "100%", "many"]
 
 
-def predictor_schema() -> Json:
-    """The schema of `spec.predictor`."""
+def spec_schema() -> Json:
+    """The schema of `spec`."""
     text = (ROOT / "crds" / "inferenceservices.yaml").read_text(encoding="utf-8")
     version = yaml.safe_load(text)["spec"]["versions"][0]
-    found: Json = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    return dict(found["predictor"])
+    return dict(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
 
 
 def drawn_specs(count: int, number: int) -> list[Json]:
-    """About `count` different predictors; the same ones for the same number."""
+    """At most `count` different specs; the same ones for the same number."""
+    # Most of a service is its predictor, so there always is one.
+    schema = {**spec_schema(), "required": ["predictor"]}
     found: dict[str, Json] = {}
 
     @seed(number)
@@ -123,7 +124,7 @@ def drawn_specs(count: int, number: int) -> list[Json]:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(_object(predictor_schema(), "predictor"))
+    @given(_object(schema, "spec"))
     def collect(one: Json) -> None:
         found.setdefault(json.dumps(one, sort_keys=True), one)
 

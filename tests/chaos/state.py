@@ -109,6 +109,10 @@ def _child(resource: str, body: Json, objects: Mapping[str, list[Json]]) -> Json
     spec: Any = body.get("spec", body.get("data"))
     if resource == "services":
         spec = {key: value for key, value in spec.items() if key not in _ADDRESSES}
+        spec["ports"] = [
+            {key: value for key, value in port.items() if key not in _ADDRESSES}
+            for port in spec.get("ports", ())
+        ]
     return {"metadata": _metadata(body, owners), "spec": spec}
 
 

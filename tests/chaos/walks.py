@@ -17,12 +17,14 @@ from chaos.process import Process
 from chaos.proxy import Proxy
 from chaos.scenarios import Person
 from chaos.specs import drawn_specs
-from chaos.state import CHILDREN, NAME, PLURAL, State, differences, look, state_of
+from chaos.state import CHILDREN, NAME, PLURAL, State, differences
 from support.api import ApiFailed, Json
 
 _REST_SECONDS = 6.0
 _IN_BETWEEN = (0, 0, 1, 2)
 _REFUSED = 422
+# Reasons for which a spec that the API server took has no, or not all, children.
+_REFUSALS = {"InvalidSpec", "Forbidden", "QuotaExceeded", "PolicyRefused", "ReconcileFailed"}
 
 
 @dataclass
@@ -47,12 +49,12 @@ class Walked:
 
 @dataclass
 class Walker:
-    """A service on its way; `shows` are the children that it should have."""
+    """A service on its way; `shows` is the state in which it was when it last arrived."""
 
     person: Person
     namespace: str
     spec: int
-    shows: Json
+    shows: State = field(default_factory=dict)
     over: list[int] = field(default_factory=list)
 
 
@@ -71,10 +73,9 @@ async def walk(laboratory: Laboratory, seed: int, specs: int, rounds: int) -> Wa
         goals = [comparable(states[name]) for name in fresh]
         names = await laboratory.namespaces(len(accepted))
         walkers = [
-            Walker(Person(laboratory.api, name), name, number, _children(goals[number]))
-            for number, name in enumerate(names)
+            Walker(Person(laboratory.api, name), name, number) for number, name in enumerate(names)
         ]
-        await asyncio.gather(*(one.person.create(**accepted[one.spec]) for one in walkers))
+        await asyncio.gather(*(one.person.create_spec(accepted[one.spec]) for one in walkers))
         result.failures += await _arrive(laboratory, walkers, accepted, goals)
         for _ in range(rounds):
             targets = list(range(len(accepted)))
@@ -109,7 +110,7 @@ async def _fresh(
         if len(accepted) == wanted:
             break
         person = Person(laboratory.api, names[len(accepted)])
-        (accepted if await _accepted(person.create(**one)) else refused).append(one)
+        (accepted if await _accepted(person.create_spec(one)) else refused).append(one)
     return accepted, refused, names[: len(accepted)]
 
 
@@ -127,12 +128,14 @@ async def _step(
         *(chance.randrange(len(accepted)) for _ in range(chance.choice(_IN_BETWEEN))),
     ]
     for number in (*walker.over[1:], target):
-        await walker.person.replace(**accepted[number])
+        await walker.person.replace_spec(accepted[number])
         result.transitions += 1
     walker.spec = target
     if refused:
         odd = chance.choice(refused)
-        assert not await _accepted(walker.person.replace(**odd)), f"refused only when fresh: {odd}"
+        assert not await _accepted(walker.person.replace_spec(odd)), (
+            f"refused only when fresh: {odd}"
+        )
         result.refusals += 1
 
 
@@ -160,16 +163,20 @@ async def _arrive(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + PATIENCE_SECONDS
     while True:
-        found = await look(laboratory.api)
+        states = {
+            name: comparable(state)
+            for name, state in (await laboratory.states(one.namespace for one in walkers)).items()
+        }
         wrong = []
         for one in walkers:
-            state = comparable(state_of(one.namespace, found.get(one.namespace)))
-            wrong += [(one, text) for text in compare(one, state, goals[one.spec])]
+            state = states[one.namespace]
+            earlier = [one.shows, *(goals[number] for number in one.over)]
+            wrong += [(one, text) for text in compare(state, goals[one.spec], earlier)]
         if not wrong or loop.time() > deadline:
             lost = {one.namespace for one, _ in wrong}
             walkers[:] = [one for one in walkers if one.namespace not in lost]
             for one in walkers:
-                one.shows = _merged(one, goals[one.spec])
+                one.shows = states[one.namespace]
             return [
                 f"{text}\n  after {[accepted[number] for number in one.over]}"
                 f"\n  came {accepted[one.spec]}"
@@ -199,31 +206,31 @@ def comparable(state: State) -> State:
     return state
 
 
-def compare(walker: Walker, state: State, goal: State) -> list[str]:
+def compare(state: State, goal: State, earlier: Sequence[State]) -> list[str]:
     """In what a walker differs from the fresh service of its spec.
 
     Where the fresh one does not serve, a walker may: with what it had. So then only children are
-    compared, and one that the API server refuses is as it was before.
+    compared, and one that the fresh service could not get may be as it was at any step before.
     """
-    if not _served(goal):
-        return differences(_children(state), _merged(walker, goal))
-    return differences(state, goal)
-
-
-def _merged(walker: Walker, goal: State) -> Json:
-    """The children that a walker should have."""
-    wanted = _children(goal)
-    return wanted if _served(goal) else {**_refused_ones(walker.shows, goal), **wanted}
-
-
-def _refused_ones(had: Json, goal: State) -> Json:
-    """What a walker keeps of its earlier children: those that the goal's spec could not get."""
-    refused = _reason(goal) in {"InvalidSpec", "Forbidden", "QuotaExceeded"}
-    return had if refused else {}
+    if _served(goal):
+        return differences(state, goal)
+    have, wanted = _children(state), _children(goal)
+    found = differences({key: have[key] for key in have if key in wanted}, wanted)
+    refused = _reason(goal) in _REFUSALS
+    for key in sorted(have.keys() - wanted.keys()):
+        if not refused or have[key] not in [_children(one).get(key) for one in earlier]:
+            found.append(f"/{key} should not be there, nor did an earlier spec ask for it so")
+    return found
 
 
 def _children(state: State) -> Json:
-    return {key: value for key, value in state.items() if key.split()[0] in CHILDREN}
+    """The children, without the number of replicas: an autoscaler may be of another spec."""
+    children = {key: value for key, value in state.items() if key.split()[0] in CHILDREN}
+    children = copy.deepcopy(children)
+    for key, child in children.items():
+        if key.startswith("deployments "):
+            child["spec"].pop("replicas", None)
+    return children
 
 
 def _ready(state: State) -> Json:

@@ -154,17 +154,17 @@ def test_a_rejected_credential_is_renewed() -> None:
     assert tokens == ["Bearer token-1", "Bearer token-2"]
 
 
+SERVICE: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "a", "namespace": "vision"},
+    "spec": {},
+}
 WRITES: dict[str, Callable[[ApiClient], Awaitable[Any]]] = {
     "apply": lambda client: client.apply(SERVICE, "manager", force=True),
     "delete": lambda client: client.delete("Service", "vision", "a", "uid"),
     "status": lambda client: client.patch_status("vision", "a", "uid", {"url": "x"}),
     "event": lambda client: client.create("Event", "vision", {"metadata": {"name": "e"}}),
-}
-SERVICE = {
-    "apiVersion": "v1",
-    "kind": "Service",
-    "metadata": {"name": "a", "namespace": "vision"},
-    "spec": {},
 }
 
 
