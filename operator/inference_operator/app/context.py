@@ -74,7 +74,9 @@ class Context:
         self._client = client = ApiClient(login, connections=config.workers + 4 + watches)
         await client.open()
         store = Store()
-        queue: WorkQueue[Key] = WorkQueue()
+        # A namespace whose answers are slow leaves two workers to the others.
+        most = max(1, config.workers - 2)
+        queue: WorkQueue[Key] = WorkQueue(group=lambda key: key[0], most=most)
         self._observer = observer = Observer(store, queue, config.status_delay_seconds)
         reconciler = Reconciler(client, store, config)
         resync = Resync(client, observer, reconciler.compare, config.namespaces)
