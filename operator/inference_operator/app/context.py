@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from inference_operator import __version__
 from inference_operator.app import health
+from inference_operator.app.sight import Sight
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
 from inference_operator.errors import ApiError, ConfigError, Failure
@@ -81,18 +82,21 @@ class Context:
         reconciler = Reconciler(client, store, config)
         resync = Resync(client, observer, reconciler.compare, config.namespaces)
         versions = await _list_everything(resync)
-        for (kind, namespace), version in versions.items():
-            if kind in WATCHED_KINDS:
-                target = (kind, namespace)
-                watch = Watch(client, target, version, observer.observe, resync.relist)
-                self._spawn(watch.run())
+        targets = {one: version for one, version in versions.items() if one[0] in WATCHED_KINDS}
+        streams = [
+            Watch(client, target, version, observer.observe, resync.relist)
+            for target, version in targets.items()
+        ]
+        for stream in streams:
+            self._spawn(stream.run())
         loop = Loop(reconciler, queue, store)
         for _ in range(config.workers):
             self._spawn(loop.run())
         self._spawn(resync.run(config.resync_seconds))
         self._start_leading(client, loop)
         if config.health_port:
-            metrics = health.Metrics(loop, client)
+            sight = Sight(streams, resync, config.resync_seconds, queue.oldest_s)
+            metrics = health.Metrics(loop, client, sight)
             self._health = await health.serve(metrics, config.health_port, self.alive)
         logger.info(
             "inference-operator %s serves %s",

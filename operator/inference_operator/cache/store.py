@@ -8,6 +8,7 @@ owner is not a known InferenceService: labels can be forged, and must not fill t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from inference_operator.cache.observed import Observed, PodState
 from inference_operator.cache.ownership import deployment_of, is_controlled_by
 from inference_operator.cache.packing import pack, unpack
 from inference_operator.cache.pods import classify
-from inference_operator.objects import Json, Key, ObjectRef, resource_version
+from inference_operator.objects import Json, Key, ObjectRef, find_condition, resource_version
 
 Version = tuple[str, int]
 """UID and resource version."""
@@ -38,6 +39,7 @@ class Entry:
         uid: Its UID.
         version: Its resource version.
         generation: Its generation.
+        ready: Status and reason of its condition Ready.
         children: Objects that it controls.
         pods: Pods of its Deployments and their resource versions, by name.
         foreign: Objects that have the name of a child and another owner.
@@ -47,6 +49,7 @@ class Entry:
     uid: str = ""
     version: int = 0
     generation: int = 0
+    ready: tuple[str, str] = ("", "")
     children: dict[ObjectRef, Child] = field(default_factory=dict)
     pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
     foreign: dict[ObjectRef, Version] = field(default_factory=dict)
@@ -65,6 +68,10 @@ class Store:
     def services(self) -> Iterator[Key]:
         """Keys of all known InferenceServices."""
         return (key for key, entry in list(self._entries.items()) if entry.raw)
+
+    def readiness(self) -> Iterator[tuple[Key, str, str]]:
+        """Every known InferenceService with the status and reason of its condition Ready."""
+        return ((key, *entry.ready) for key, entry in list(self._entries.items()) if entry.raw)
 
     def all_keys(self) -> list[Key]:
         """Keys of everything known, including those of deleted InferenceServices."""
@@ -149,6 +156,8 @@ class Store:
         entry.raw = pack(reduced)
         entry.uid, entry.version = metadata["uid"], version
         entry.generation = metadata.get("generation", 0)
+        ready = find_condition(reduced["status"], "Ready")
+        entry.ready = (sys.intern(ready.get("status", "")), sys.intern(ready.get("reason", "")))
         return True
 
     def drop_service(self, key: Key, uid: str) -> None:

@@ -53,6 +53,8 @@ class ApiClient:
     Attributes:
         may_write: Asked before every write but those to the Lease. What is to be written was
             decided a while ago, in which another replica may have taken over.
+        calls: Answers so far, by method, resource and status.
+        connection_errors: Requests and watches that got no answer or lost their connection.
     """
 
     def __init__(self, login: Login, connections: int = 32) -> None:
@@ -62,6 +64,7 @@ class ApiClient:
         self._server = ""
         self._renewal = asyncio.Lock()
         self.calls: dict[tuple[str, str, int], int] = {}
+        self.connection_errors = 0
         self.may_write: Callable[[], bool] = lambda: True
 
     async def __aenter__(self) -> Self:
@@ -219,7 +222,7 @@ class ApiClient:
                     async for line in _lines(response.content):
                         yield decode_event(line)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
+            raise self._unavailable(error) from error
 
     async def _ask(
         self,
@@ -245,7 +248,7 @@ class ApiClient:
                     session, method, where, query, data, headers
                 )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
+                raise self._unavailable(error) from error
             self._count(method, where, status)
             if 200 <= status < 300:
                 return raw
@@ -253,6 +256,10 @@ class ApiClient:
                 raise_error(status, raw, retry_after)
             await self._renew(session)
         raise AssertionError("unreachable")
+
+    def _unavailable(self, error: Exception) -> ApiUnavailableError:
+        self.connection_errors += 1
+        return ApiUnavailableError(0, f"{type(error).__name__}: {error}")
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
