@@ -125,12 +125,15 @@ zoo: setup ## Compare models in the forms people bring with plain scripts (ZOO=t
 
 # ---- robustness: minutes each; `make test` runs a small part of it
 
-.PHONY: fuzz soak
+.PHONY: fuzz soak chaos
 fuzz: setup ## Send a server 20,000 damaged uploads and 2,000 damaged bodies
 	@cd tests && ../$(BIN)/python -m pressure.fuzz $(FUZZ)
 
 soak: setup ## Send a server 100,000 valid requests; memory must not grow
 	@cd tests && ../$(BIN)/python -m pressure.soak $(SOAK)
+
+chaos: setup ## Crash the operator at every write, lose every event, fail over, draw 1,000 transitions
+	$(BIN)/python -m pytest tests/chaos --chaos whole $(CHAOS)
 
 # ---- benchmarks: need a quiet machine; not part of `make test`
 

@@ -103,6 +103,7 @@ class ApiFailure(Enum):
     POLICY_REFUSED = "an admission policy or webhook denies it"
     QUOTA_EXCEEDED = "a quota does not allow it"
     FORBIDDEN = "RBAC or a policy does not allow it"
+    NOT_LEADING = "this replica may not write"
     OTHER = "anything else"
 
 
@@ -151,6 +152,14 @@ class ApiError(OperatorError):
 
 class ApiUnavailableError(ApiError):
     """The API server could not be reached, or is overloaded."""
+
+
+class NotLeadingError(ApiError):
+    """A write was not sent, because another replica may have taken over."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "this replica does not lead any more")
+        self.failure = ApiFailure.NOT_LEADING
 
 
 _BY_STATUS = {
