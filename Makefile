@@ -43,8 +43,14 @@ $(UV):
 new-venv: check-python
 	@$(UV) venv --quiet --clear --python $(PYTHON) .venv
 
+# Where there is no compiler this writes nothing but the stamp, and Pillow resizes.
+RESAMPLE := model-server/model_server/vision/libresample.so
+.venv/.native: $(wildcard model-server/native/*) .venv/.installed
+	@$(BIN)/python model-server/native/build.py $(RESAMPLE)
+	@touch $@
+
 .PHONY: setup
-setup: .venv/.installed ## Install uv and the locked Python packages into .venv
+setup: .venv/.installed .venv/.native ## Install uv and the locked Python packages into .venv, compile what is in C
 
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -57,6 +63,7 @@ lock: | $(UV) ## Update requirements.lock and the images' lock files
 	$(LOCK) --output-file operator/requirements.lock --constraints requirements.lock operator/pyproject.toml
 	$(LOCK) --output-file model-server/requirements.lock $(NOT_IN_IMAGE) --constraints requirements.lock model-server/pyproject.toml
 	$(LOCK) --output-file model-server/requirements-tensorflow.lock $(NOT_IN_IMAGE) --constraints requirements.lock --extra tensorflow model-server/pyproject.toml
+	$(LOCK) --output-file model-server/native/requirements.lock model-server/native/requirements.in
 
 .PHONY: lint
 lint: setup ## Check format, lint, types and import layers

@@ -86,6 +86,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         # need would be there twice, in pages that a worker has written to and the master keeps.
         from model_server.http.app import create_app  # noqa: PLC0415
         from model_server.serving.registry import load_registry  # noqa: PLC0415
+        from model_server.vision.resizing import choose  # noqa: PLC0415
 
         try:
             registry = load_registry(self._settings)
@@ -103,6 +104,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
                 _log.warning("%s: %s", name, warning)
             if self._settings.max_batch_size > 1 and not model.batches:
                 _log.warning("%s takes one picture at a time: max-batch-size has no effect", name)
+        resizer = choose(self._settings.resizing)
+        why = f": {resizer.reason}" if resizer.reason else ""
+        _log.info("resizing with %s%s", resizer.name, why, extra={"resizer": resizer.name})
         self._spans = start_spans(os.environ)
         app = create_app(self._settings, registry, self._spans)
         self._start_grpc(app)

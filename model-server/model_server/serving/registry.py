@@ -33,6 +33,7 @@ from model_server.vision.batching import BatchLimits
 from model_server.vision.detection import Selection
 from model_server.vision.images import ImageLimits, load_codecs
 from model_server.vision.inference import Options, VisionModel
+from model_server.vision.resizing import choose
 
 _log = logging.getLogger("model_server")
 
@@ -173,6 +174,7 @@ def vision_model(
         ),
         pictures=PictureBudget() if pictures is None else pictures,
         decoding=settings.jpeg_decoding,
+        resize=choose(settings.resizing),
         batching=BatchLimits(
             size=settings.max_batch_size,
             latency_seconds=settings.max_latency_ms / 1000,

@@ -161,15 +161,13 @@ def select_detections(
     order = kept[np.argsort(-scores[kept], kind="stable")][: selection.max_boxes]
     return [
         Detection(
-            label=detector_name(labels, int(classes[index]), first_class),
-            class_id=int(classes[index]),
-            score=min(1.0, float(scores[index])),
-            box=(
-                float(clipped[index, 0]),
-                float(clipped[index, 1]),
-                float(clipped[index, 2]),
-                float(clipped[index, 3]),
-            ),
+            label=detector_name(labels, int(number), first_class),
+            class_id=int(number),
+            score=min(1.0, score),
+            box=(ymin, xmin, ymax, xmax),
         )
-        for index in order
+        # Whole arrays at once: a number at a time is four times as slow.
+        for number, score, (ymin, xmin, ymax, xmax) in zip(
+            classes[order].tolist(), scores[order].tolist(), clipped[order].tolist(), strict=True
+        )
     ]

@@ -256,21 +256,6 @@ def _strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]
         yield image.crop((0, top, image.width, min(top + rows, image.height))), (0, top)
 
 
-def resize(image: Image.Image, width: int, height: int, method: str) -> Image.Image:
-    """Resizes to exactly width x height (no padding: boxes stay fractions of the picture).
-
-    Args:
-        image: Any picture.
-        width: In pixels.
-        height: In pixels.
-        method: nearest, bilinear or bicubic. The last two average over all covered pixels when
-            they shrink, as Pillow does and as the reference figures were measured.
-    """
-    if image.size == (width, height):
-        return image
-    return image.resize((width, height), Image.Resampling[method.upper()])
-
-
 def encode(image: Image.Image, encoded_format: EncodedFormat) -> bytes:
     """Encodes as PNG (fast compression: the answer is read once) or JPEG (quality 90)."""
     buffer = io.BytesIO()

@@ -19,7 +19,7 @@ from model_server.errors import (
     WarmUpFailed,
     WrongTask,
 )
-from model_server.models.base import Array, ImageInput, Model, Tensors
+from model_server.models.base import Array, ImageInput, Model, Tensors, TensorSpec
 from model_server.models.labels import Labels, classifier_names
 from model_server.request.budgets import PictureBudget
 from model_server.request.context import RequestContext
@@ -44,6 +44,7 @@ from model_server.vision.drawing import draw_detections
 from model_server.vision.images import ImageLimits, Picture, decode
 from model_server.vision.preparation import assumption
 from model_server.vision.preprocessing import JpegDecoding, least_side, picture_input, prepare
+from model_server.vision.resizing import Resizer, choose
 from model_server.vision.sample_pictures import sample_pictures
 from model_server.vision.signature import check_inputs, check_types, observed, zeros
 
@@ -84,6 +85,7 @@ class Options:
         decoding: Whether large JPEG pictures are decoded at a reduced size.
         batching: Which requests are computed together; none are by default.
         digest: Gives the SHA-256 of the model's files in hex; empty where there are none.
+        resize: Who resizes pictures.
     """
 
     task: str = ""
@@ -93,6 +95,7 @@ class Options:
     decoding: JpegDecoding = "auto"
     batching: BatchLimits = field(default_factory=BatchLimits)
     digest: Callable[[], str] = _no_digest
+    resize: Resizer = field(default_factory=choose)
 
 
 class VisionModel:
@@ -128,6 +131,7 @@ class VisionModel:
         self._pictures = options.pictures
         self._model = model
         self._digest = options.digest
+        self._resize = options.resize
         self._arriving = 0
         self._arriving_lock = threading.Lock()
         self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
@@ -153,15 +157,18 @@ class VisionModel:
     def _sample_inputs(self) -> dict[str, Array]:
         if self._input is None:
             return {spec.name: zeros(spec) for spec in self.info.inputs}
-        return {self._input.name: prepare(sample_pictures()[0], self._input, self._image)}
+        return {self._input.name: self._prepare(sample_pictures()[0], self._input)}
 
     def _samples(self, first: Tensors) -> Iterator[Tensors]:
         """Outputs for several pictures; the first is there already."""
         yield first
         if self._input is not None:
             for picture in sample_pictures()[1:]:
-                batch = {self._input.name: prepare(picture, self._input, self._image)}
+                batch = {self._input.name: self._prepare(picture, self._input)}
                 yield self._dequantize(self._model.run(batch))
+
+    def _prepare(self, image: Image.Image, spec: TensorSpec) -> Array:
+        return prepare(image, spec, self._image, self._resize)
 
     def _choose_task(self, wanted: str, sample: Tensors) -> TaskName:
         if self._input is not None and wanted in {"", "detection"}:
@@ -341,7 +348,7 @@ class VisionModel:
                 least = None if full_size else self._least_side
                 picture = decode(data, self.limits, least, reserve)
             with context.stage("preprocess"):
-                batch = prepare(picture.image, self._input, self._image)
+                batch = self._prepare(picture.image, self._input)
             context.check()
             if full_size:  # it will be drawn on, and perhaps sent pixel by pixel
                 context.held.push(memory.pop_all())
