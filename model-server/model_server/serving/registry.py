@@ -18,7 +18,7 @@ from model_server.errors import (
 )
 from model_server.models.base import ImageInput, Model
 from model_server.models.companion import read_companion
-from model_server.models.labels import find_label_files, read_labels
+from model_server.models.label_files import find_label_files, read_labels
 from model_server.models.loading import load_model
 from model_server.models.source import ModelSource, digest
 from model_server.request.budgets import PictureBudget
