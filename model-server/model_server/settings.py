@@ -23,6 +23,10 @@ Format = Literal["", "tflite", "savedmodel", "keras"]
 Task = Literal["", "detection", "classification", "tensor"]
 Scaling = Literal["auto", "none", "unit", "signed", "caffe", "torch"]
 
+BoxFormat = Literal["auto", "yxyx", "xyxy", "cxcywh"]
+BoxUnits = Literal["auto", "fraction", "pixels"]
+_ROLE = "(boxes|classes|scores|count)=[^,=]+"
+DetectorOutputs = Annotated[str, Meta(pattern=f"^({_ROLE}(,{_ROLE})*)?$")]
 JpegDecoding = Literal["auto", "exact", "reduced"]
 Resizing = Literal["auto", "pillow"]
 
@@ -63,6 +67,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How pixels 0 to 255 become a float input: none (as they are), unit (0 to 1), signed (-1 to
     1), caffe (BGR minus the ImageNet mean), torch (ImageNet mean and deviation). auto: from the
     model's metadata or architecture. Quantized inputs do not need it."""
+
+    box_format: BoxFormat = "auto"
+    """Order of the four numbers of a detector's boxes: yxyx (ymin, xmin, ymax, xmax), xyxy, or
+    cxcywh (centre and size). auto: from the model, or seen on drawn pictures."""
+
+    box_units: BoxUnits = "auto"
+    """Unit of a detector's boxes: fraction (of the picture) or pixels. auto: from their values."""
+
+    detector_outputs: DetectorOutputs = ""
+    """Which outputs of a detector are which, as boxes=NAME,classes=NAME,scores=NAME,count=NAME;
+    count can be left out. Empty: from the model's operators, names and values."""
 
     host: str = ""
     """Address to listen on, for example 127.0.0.1 or ::1. Empty: every address, IPv4 and IPv6."""

@@ -37,16 +37,23 @@ from model_server.vision.detection import (
     Detection,
     DetectionOutputs,
     Selection,
-    detection_outputs,
     select_detections,
 )
+from model_server.vision.detector_outputs import BoxSettings, FoundDetector, find_detector
 from model_server.vision.drawing import draw_detections
 from model_server.vision.images import ImageLimits, Picture, decode
 from model_server.vision.preparation import assumption
-from model_server.vision.preprocessing import JpegDecoding, least_side, picture_input, prepare
+from model_server.vision.preprocessing import (
+    JpegDecoding,
+    least_side,
+    picture_input,
+    picture_size,
+    prepare,
+)
 from model_server.vision.resizing import Resizer, choose
 from model_server.vision.sample_pictures import sample_pictures
 from model_server.vision.signature import check_inputs, check_types, observed, zeros
+from model_server.vision.yolo import yolo_form
 
 TaskName = Literal["detection", "classification", "tensor"]
 
@@ -83,6 +90,7 @@ class Options:
         limits: For pictures.
         pictures: Memory for decoded pictures, shared with other models.
         decoding: Whether large JPEG pictures are decoded at a reduced size.
+        boxes: How a detector's outputs are to be read.
         batching: Which requests are computed together; none are by default.
         digest: Gives the SHA-256 of the model's files in hex; empty where there are none.
         resize: Who resizes pictures.
@@ -93,6 +101,7 @@ class Options:
     limits: ImageLimits = field(default_factory=ImageLimits)
     pictures: PictureBudget = field(default_factory=PictureBudget)
     decoding: JpegDecoding = "auto"
+    boxes: BoxSettings = field(default_factory=BoxSettings)
     batching: BatchLimits = field(default_factory=BatchLimits)
     digest: Callable[[], str] = _no_digest
     resize: Resizer = field(default_factory=choose)
@@ -135,14 +144,16 @@ class VisionModel:
         self._arriving = 0
         self._arriving_lock = threading.Lock()
         self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
-        self._image = options.image or model.info.image
         self._input = picture_input(model.info)
+        self._image = options.image or self._of_yolo(model.info.image)
         self._least_side = (
             least_side(self._input, self._image, options.decoding) if self._input else None
         )
         sample = self._warm_up()
         self.outputs = observed(model.info.outputs, sample)
         self._detection: DetectionOutputs | None = None
+        self._assumed: tuple[str, ...] = ()
+        self._boxes = options.boxes
         self._classification: ScoreOutput | None = None
         self._class_names: tuple[str, ...] = ()
         self.task: TaskName = self._choose_task(options.task, sample)
@@ -172,8 +183,9 @@ class VisionModel:
 
     def _choose_task(self, wanted: str, sample: Tensors) -> TaskName:
         if self._input is not None and wanted in {"", "detection"}:
-            self._detection = detection_outputs(self.info.outputs, sample)
-            if self._detection:
+            found = self._find_detector(sample)
+            if found is not None:
+                self._detection, self._assumed = found.outputs, found.assumed
                 return "detection"
         if self._input is not None and wanted in {"", "classification"}:
             self._classification = self._score_output(wanted, sample)
@@ -190,6 +202,27 @@ class VisionModel:
                 f"{wanted} model"
             )
         return "tensor"
+
+    def _of_yolo(self, image: ImageInput) -> ImageInput:
+        """Where nothing else tells the range: YOLO models take 0 to 1."""
+        outputs = self.info.outputs
+        known = self.info.box_format == "xyxy" or (
+            len(outputs) == 1 and bool(yolo_form(outputs[0].shape, self._frame()))
+        )
+        if image.source != "assumed" or not known:
+            return image
+        return replace(image, scaling="unit", source="family", reason="YOLO takes 0 to 1")
+
+    def _frame(self) -> tuple[int, int] | None:
+        """Height and width of the picture input; None if it takes any."""
+        size = picture_size(self._input) if self._input is not None else None
+        return None if size is None else (size[1], size[0])
+
+    def _find_detector(self, sample: Tensors) -> FoundDetector | None:
+        try:
+            return find_detector(self.info, self._samples(sample), self._frame(), self._boxes)
+        except InvalidModel as error:
+            raise InvalidModel(f"model {self.name}: {error.message}") from error
 
     def _score_output(self, wanted: str, sample: Tensors) -> ScoreOutput | None:
         """A classifier's output. One value is one if there are two labels, or if it is said so."""
@@ -241,7 +274,12 @@ class VisionModel:
     def warnings(self) -> tuple[str, ...]:
         """What its answers may suffer from; each says what to do about it."""
         assumed = assumption(self._image) if self.takes_pictures else ""
-        return (assumed, *self.info.warnings) if assumed else self.info.warnings
+        return (*filter(None, (assumed,)), *self._assumed, *self.info.warnings)
+
+    @property
+    def first_class(self) -> int:
+        """What a detector's classes count from (0 or 1)."""
+        return self._detection.first_class if self._detection else self.info.first_class
 
     @property
     def labels(self) -> Labels | None:
@@ -287,7 +325,7 @@ class VisionModel:
                 self._detection,
                 selection,
                 self.labels,
-                self.info.first_class,
+                (picture.height, picture.width),
             )
         return DetectionResult(picture, found)
 
