@@ -20,13 +20,18 @@ def report_end(program: str, reason: str, termination_log: Path = TERMINATION_LO
         reason: `Reason: message`, as the operator reads it.
         termination_log: Kubernetes mounts it; elsewhere there is none, and none is made.
     """
-    line = " ".join(reason.split())[:_MAX_MESSAGE]
+    line = " ".join(printable(reason).split())[:_MAX_MESSAGE]
     print(f"{program}: {line}", file=sys.stderr, flush=True)
     try:
         if termination_log.exists():
             termination_log.write_text(line + "\n", encoding="utf-8")
     except OSError as error:
         print(f"cannot write {termination_log}: {error.strerror}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """A text that others may have written, for a terminal: control characters as spaces."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
