@@ -25,6 +25,15 @@ MANAGED_BY = "inference-operator"
 PREDICTOR = "predictor"
 
 ANNOTATION_APPLIED = f"{GROUP}/applied"
+# On ControllerRevisions, by the operator.
+ANNOTATION_ROLLOUT = f"{GROUP}/rollout"
+ANNOTATION_ROLLED_OUT = f"{GROUP}/rolled-out"
+ANNOTATION_REFUSED = f"{GROUP}/refused"
+ANNOTATION_MODEL_DIGEST = f"{GROUP}/model-digest"
+# On InferenceServices, by users. Each of the first two names the revision it is about.
+ANNOTATION_PROMOTE = f"{GROUP}/promote"
+ANNOTATION_ABORT = f"{GROUP}/abort"
+ANNOTATION_RETRY = f"{GROUP}/retry"
 
 CONTAINER = "model-server"
 INIT_CONTAINER = "storage-initializer"
@@ -38,8 +47,13 @@ LEASE = "inference-operator"
 
 
 def predictor(name: str) -> str:
-    """Name of every child of the InferenceService `name`: Deployment, Service, HPA, PDB."""
+    """Name of the predictor's Deployment, Service, HPA and PDB."""
     return f"{name}-predictor"
+
+
+def is_child_name(service: str, name: str) -> bool:
+    """Whether `name` is one that a child of the InferenceService `service` can have."""
+    return name == predictor(service) or name.startswith(f"{predictor(service)}-")
 
 
 def revision(name: str, digest: str) -> str:
@@ -64,8 +78,3 @@ def labels(name: str) -> dict[str, str]:
         LABEL_MANAGED_BY: MANAGED_BY,
         LABEL_SERVICE: name,
     }
-
-
-def host(name: str, namespace: str) -> str:
-    """DNS name of the service inside the cluster."""
-    return f"{predictor(name)}.{namespace}.svc.cluster.local"

@@ -179,7 +179,7 @@ def tensor(**changes: Any) -> Message:
         (
             tensor(datatype="UINT8", contents=pb.InferTensorContents(uint_contents=[256])),
             "INVALID_ARGUMENT",
-            "a value that is no UINT8",
+            "not a valid UINT8",
         ),
     ],
 )

@@ -4,7 +4,6 @@ Inputs come as raw little-endian bytes or as typed lists; outputs go back in the
 inputs came, except FP16, for which the protocol has no list.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,9 +18,13 @@ from model_server.grpc.open_inference_pb2 import (
     ModelMetadataResponse,
 )
 from model_server.models.base import Array
-from model_server.models.datatypes import datatype_of
 from model_server.protocols import tensors
-from model_server.protocols.v2 import InferenceRequest, InferenceResponse, RequestedOutput
+from model_server.protocols.v2 import (
+    InferenceRequest,
+    InferenceResponse,
+    RequestedOutput,
+    check_top_k,
+)
 
 # The field of InferTensorContents that carries each data type.
 _FIELDS = {
@@ -102,7 +105,8 @@ def _from_raw(item: ModelInferRequest.InferInputTensor, data: bytes, most: int) 
         raise InvalidRequest(f"tensor {shown(item.name)}: it has both contents and raw contents")
     if not dtype.hasobject:
         return tensors.from_binary(data, dtype, shape, item.name)
-    return _strings(tensors.strings_from_binary(data, item.name, most), shape, item.name)
+    elements = tensors.strings_from_binary(data, item.name, most)
+    return tensors.shaped(tensors.objects(elements), shape, item.name)
 
 
 def _from_contents(item: ModelInferRequest.InferInputTensor, most: int) -> Array:
@@ -118,44 +122,15 @@ def _from_contents(item: ModelInferRequest.InferInputTensor, most: int) -> Array
     if dtype.hasobject:
         if len(values) > most:
             raise InvalidRequest(f"tensor {shown(item.name)}: it has more than {most} elements")
-        return _strings(list(values), shape, item.name)
-    if len(values) != math.prod(shape):
-        raise InvalidRequest(
-            f"tensor {shown(item.name)}: the shape {list(shape)} needs {math.prod(shape)} "
-            f"elements, but {len(values)} came"
-        )
-    return _narrow(np.array(values), dtype, item.name).reshape(shape)
-
-
-def _narrow(values: Array, dtype: np.dtype[Any], name: str) -> Array:
-    """Into a type that may be smaller than the list's: INT8 comes as 32-bit numbers."""
-    if dtype.kind in "iu" and values.size:
-        limits = np.iinfo(dtype)
-        if values.min() < limits.min or values.max() > limits.max:
-            raise InvalidRequest(
-                f"tensor {shown(name)}: it has a value that is no {datatype_of(dtype)}"
-            )
-    return values.astype(dtype)
-
-
-def _strings(elements: list[bytes], shape: tuple[int, ...], name: str) -> Array:
-    if len(elements) != math.prod(shape):
-        raise InvalidRequest(
-            f"tensor {shown(name)}: the shape {list(shape)} needs {math.prod(shape)} elements, but "
-            f"{len(elements)} came"
-        )
-    array = np.empty(len(elements), dtype=object)
-    array[:] = elements
-    return array.reshape(shape)
+        return tensors.shaped(tensors.objects(list(values)), shape, item.name)
+    # Of the field's type, which may be larger: INT8 comes as 32-bit numbers.
+    array = tensors.from_numbers(np.array(values), dtype, item.name)
+    return tensors.shaped(array, shape, item.name)
 
 
 def _requested(item: ModelInferRequest.InferRequestedOutputTensor) -> RequestedOutput:
     top_k = _parameter(item.parameters.get("classification"))
-    if top_k is None:
-        return RequestedOutput(item.name)
-    if not isinstance(top_k, int) or isinstance(top_k, bool) or not 0 <= top_k <= 1000:
-        raise InvalidRequest(f"output {shown(item.name)}: classification must be from 0 to 1000")
-    return RequestedOutput(item.name, top_k=top_k)
+    return RequestedOutput(item.name, top_k=check_top_k(0 if top_k is None else top_k, item.name))
 
 
 def _parameter(parameter: InferParameter | None) -> Any:

@@ -16,6 +16,7 @@ from model_server.http.shedding import Shedding
 from model_server.request.budgets import BodyBudget
 from model_server.request.gate import Gate
 from model_server.request.metrics import Metrics
+from model_server.request.recorder import Recorder
 from model_server.request.tracing import Spans
 from model_server.serving.capacity import concurrency
 from model_server.serving.registry import Registry
@@ -43,9 +44,9 @@ def create_app(settings: Settings, registry: Registry, spans: Spans | None = Non
         settings,
         registry,
         metrics,
+        Recorder(metrics, spans),
         Gate(concurrency(settings), settings.queue_size),
         BodyBudget(settings.max_waiting_bytes),
-        spans,
     )
     for name in registry.names:
         model = registry.get(name)

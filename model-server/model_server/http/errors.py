@@ -4,23 +4,20 @@ Protocols have their own forms of an error: this chooses by the URL. The article
 `{"error": {"code", "message"}, "success": false}`, KServe's protocols `{"error": "message"}`.
 """
 
-import logging
-
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from model_server.errors import (
-    InferenceFailed,
     InvalidRequest,
     MethodNotAllowed,
-    ModelServerError,
     PayloadTooLarge,
     RequestError,
     UnknownPath,
     UnsupportedMediaType,
 )
+from model_server.http.current import request_context
+from model_server.request.recorder import as_request_error
 
-_log = logging.getLogger(__name__)
 _KSERVE = ("/v1/", "/v2/")
 
 
@@ -69,8 +66,4 @@ def _from_http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    if isinstance(error, ModelServerError):
-        _log.error("request failed: %s", error.message)
-    else:
-        _log.exception("request failed")
-    return _answer(InferenceFailed("the server failed on this request; its log has the cause"))
+    return _answer(as_request_error(error, request_context()))

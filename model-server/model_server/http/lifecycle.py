@@ -3,22 +3,20 @@
 One JSON log line a request, with an id that the client can send (`X-Request-Id`) and gets back.
 """
 
-import re
 import socket
 import time
-import uuid
 from collections.abc import Iterator
+from functools import partial
 
 from flask import Flask, Request, Response, g, request
 
 from model_server.errors import UnsupportedMediaType
 from model_server.http.current import request_context, state
-from model_server.http.record import Record
-from model_server.request.context import RequestContext, Timeline
+from model_server.http.record import OpenRequest
+from model_server.request.context import RequestContext
 from model_server.serving.state import State
 
 REQUEST_ID = "X-Request-Id"
-_SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _TCP_ESTABLISHED = 1  # netinet/tcp.h
 # Probes and scrapes come every few seconds and would bury the requests.
 _QUIET = {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
@@ -32,17 +30,10 @@ def register_lifecycle(app: Flask) -> None:
 
 
 def new_context(current: State, asked: Request) -> RequestContext:
-    """A context whose time begins now, with the client's id if that is a safe one."""
-    wanted = asked.headers.get(REQUEST_ID, "")
-    context = RequestContext(
-        request_id=wanted if _SAFE_ID.fullmatch(wanted) else uuid.uuid4().hex,
-        deadline=time.monotonic() + current.settings.timeout_seconds,
-        timeline=Timeline() if current.spans else None,
-    )
+    """A context whose time begins now."""
     connection = _connection(asked)
-    if connection is not None:
-        context.client_gone = lambda: hung_up(connection)
-    return context
+    client_gone = None if connection is None else partial(hung_up, connection)
+    return current.new_context(asked.headers.get(REQUEST_ID), client_gone)
 
 
 def _begin() -> None:
@@ -133,10 +124,12 @@ def _finish(response: Response) -> Response:
     response.call_on_close(context.close)
     if request.path in _QUIET:
         return response
-    record = Record(state(), request, context, g.started, g.get("error_code", ""))
+    current, error = state(), g.get("error_code", "")
+    opened = OpenRequest.of(request, context, g.started)
 
     def ended() -> None:
-        record.write(response.status_code, response.content_length or 0)
+        size = response.content_length or 0
+        current.recorder.record(opened.finished(response.status_code, error, size))
 
     if response.is_streamed:
         response.call_on_close(ended)

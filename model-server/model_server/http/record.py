@@ -1,109 +1,88 @@
-"""What is told of a request that has ended: its log line, its metrics and its span.
+"""An HTTP request as the recorder takes it, also after Flask has let go of the request."""
 
-Knows nothing of where a request ends: in Flask's hooks, or before Flask when it is refused.
-"""
-
-import logging
 import time
+from dataclasses import dataclass
 
 from flask import Request
 
-from model_server.logs import REQUEST_LOGGER
 from model_server.request.context import RequestContext
-from model_server.request.tracing import HEADER, HEADERS, Ended, trace_of
-from model_server.serving.state import State
+from model_server.request.finished import FinishedRequest
+from model_server.request.tracing import HEADERS
 
-_log = logging.getLogger(REQUEST_LOGGER)
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
-class Record:
-    """The end of one request, also after Flask has let go of it.
+@dataclass(frozen=True)
+class OpenRequest:
+    """What is kept of a request until its answer has been sent.
 
-    Args:
-        current: Its metrics count the request, its spans are told of it.
-        request: With the rule that its URL matched, if there is one.
+    Attributes:
+        method, path, scheme: Of the request line.
+        route: The rule that the URL matched, empty if none did. Metrics and spans have it and
+            never the path: clients must not be able to make up labels.
+        headers: Those that say which trace it belongs to.
+        body_bytes: As announced; 0 if nothing was.
         context: With the stages of the request.
-        started: When the request began, in `time.perf_counter()` seconds.
-        error: The error's code; empty if there is none.
+        started: `time.perf_counter()` seconds.
     """
 
-    def __init__(
-        self, current: State, request: Request, context: RequestContext, started: float, error: str
-    ) -> None:
-        self._state = current
-        self._context = context
-        self._started = started
-        self._error = error
-        self._method, self._path = request.method, request.path
-        self._scheme = request.scheme
-        self._headers = {name: request.headers[name] for name in HEADERS if name in request.headers}
-        self._request_bytes = request.content_length or 0
-        # The rule, not the path: clients must not be able to make up label values.
-        self._routed = request.url_rule is not None
-        self._endpoint = request.url_rule.rule if request.url_rule else "unmatched"
+    method: str
+    path: str
+    scheme: str
+    route: str
+    headers: dict[str, str]
+    body_bytes: int
+    context: RequestContext
+    started: float
 
-    def write(self, status: int, response_bytes: int) -> None:
-        """Counts and logs the request."""
-        context = self._context
-        seconds = time.perf_counter() - self._started
-        metrics = self._state.metrics
-        metrics.requests.labels(self._endpoint, context.model, str(status)).inc()
-        metrics.request_seconds.labels(self._endpoint).observe(seconds)
-        metrics.observe_stages(context.model, context.stages)
-        if "inference" in context.stages:
-            metrics.batch_size.labels(context.model).observe(context.batch_size)
-        if status >= 400:
-            metrics.errors.labels(self._endpoint, self._error).inc()
-        span = self._span(status, response_bytes, seconds)
-        if not _log.isEnabledFor(logging.INFO):
-            return
-        _log.info(
-            "%s %s %s",
-            self._method,
-            self._path,
-            status,
-            extra={
-                "request_id": context.request_id,
-                **trace_of(self._headers.get(HEADER, "")),
-                **span,
-                "model": context.model,
-                "status": status,
-                "error": self._error,
-                "milliseconds": round(seconds * 1000, 2),
-                "stages_ms": {name: round(s * 1000, 2) for name, s in context.stages.items()},
-                "request_bytes": self._request_bytes,
-                "response_bytes": response_bytes,
-            },
+    @classmethod
+    def of(cls, request: Request, context: RequestContext, started: float) -> "OpenRequest":
+        """Keeps what is needed of Flask's request."""
+        return cls(
+            method=request.method,
+            path=request.path,
+            scheme=request.scheme,
+            route=request.url_rule.rule if request.url_rule else "",
+            headers={name: request.headers[name] for name in HEADERS if name in request.headers},
+            body_bytes=request.content_length or 0,
+            context=context,
+            started=started,
         )
 
-    def _span(self, status: int, response_bytes: int, seconds: float) -> dict[str, str]:
-        """Tells of the request; gives its span's ids."""
-        spans = self._state.spans
-        if spans is None:
-            return {}
-        # Clients must not be able to make up names of spans.
-        method = self._method if self._method in _METHODS else "HTTP"
+    def finished(self, status: int, error: str, response_bytes: int) -> FinishedRequest:
+        """The request with its answer.
+
+        Args:
+            status: HTTP's number.
+            error: The error's code; empty if there is none.
+            response_bytes: Size of the answer's body.
+        """
+        known = self.method in _METHODS
         attributes: dict[str, str | int] = {
-            "http.request.method": self._method if self._method in _METHODS else "_OTHER",
+            "http.request.method": self.method if known else "_OTHER",
             "http.response.status_code": status,
-            "http.request.body.size": self._request_bytes,
+            "http.request.body.size": self.body_bytes,
             "http.response.body.size": response_bytes,
-            "url.path": self._path,
-            "url.scheme": self._scheme,
+            "url.path": self.path,
+            "url.scheme": self.scheme,
         }
-        if self._routed:
-            attributes["http.route"] = self._endpoint
-        if self._error:
-            attributes["error.type"] = self._error
-        return spans.record(
-            Ended(
-                f"{method} {self._endpoint}" if self._routed else method,
-                self._headers,
-                attributes,
-                status >= 500,
-                self._started,
-                seconds,
-                self._context,
-            )
+        if self.route:
+            attributes["http.route"] = self.route
+        if error:
+            attributes["error.type"] = error
+        method = self.method if known else "HTTP"
+        return FinishedRequest(
+            endpoint=self.route or "unmatched",
+            line=f"{self.method} {self.path} {status}",
+            status=status,
+            error=error,
+            server_fault=status >= 500,
+            request_bytes=self.body_bytes,
+            response_bytes=response_bytes,
+            headers=self.headers,
+            span_name=f"{method} {self.route}" if self.route else method,
+            attributes=attributes,
+            started=self.started,
+            seconds=time.perf_counter() - self.started,
+            context=self.context,
         )

@@ -17,7 +17,7 @@ from model_server.errors import RequestError
 from model_server.http.errors import document
 from model_server.http.lifecycle import REQUEST_ID, new_context
 from model_server.http.options import JSON
-from model_server.http.record import Record
+from model_server.http.record import OpenRequest
 from model_server.serving.state import State
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Shedding:
         if refused is None or not self._is_gated(request):
             return self._inner(environ, start_response)
         body = self._body(refused, request.path)
-        record = Record(self._state, request, context, started, refused.code)
-        record.write(refused.status, len(body))
+        opened = OpenRequest.of(request, context, started)
+        self._state.recorder.record(opened.finished(refused.status, refused.code, len(body)))
         headers = {
             "Content-Type": JSON,
             "Content-Length": str(len(body)),

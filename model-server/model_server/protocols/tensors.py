@@ -78,29 +78,58 @@ def from_lists(values: object, dtype: np.dtype[Any], name: str) -> Array:
         level = list(chain.from_iterable(level))
     if not kinds <= _NUMBERS:
         raise _no_value(dtype, name)
-    return _convert(np.array(level).reshape(shape), dtype, name)
+    return from_numbers(np.array(level).reshape(shape), dtype, name)
+
+
+def from_numbers(values: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """Numbers of any type as an array of the tensor's type.
+
+    Raises:
+        InvalidRequest: if one is not a value of that type. Too large for FP16 is infinite.
+    """
+    if values.size and not _fits(values, dtype):
+        raise _no_value(dtype, name)
+    with np.errstate(over="ignore"):
+        return values.astype(dtype, copy=False)
 
 
 def _no_value(dtype: np.dtype[Any], name: str) -> InvalidRequest:
-    return InvalidRequest(f"tensor {shown(name)}: it has a value that is no {datatype_of(dtype)}")
+    return InvalidRequest(
+        f"tensor {shown(name)}: data has a value that is not a valid {datatype_of(dtype)}"
+    )
 
 
-def _convert(array: Array, dtype: np.dtype[Any], name: str) -> Array:
-    problem = _no_value(dtype, name)
-    if array.size == 0:
-        return array.astype(dtype)
-    if array.dtype.kind not in "biuf":
-        raise problem
+def _fits(values: Array, dtype: np.dtype[Any]) -> bool:
+    if values.dtype.kind not in "biuf":
+        return False
     if dtype.kind == "b":
-        if array.dtype.kind == "b" or np.isin(array, (0, 1)).all():
-            return array.astype(np.bool_)
-        raise problem
+        return values.dtype.kind == "b" or bool(np.isin(values, (0, 1)).all())
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        if array.dtype.kind == "f" or array.min() < limits.min or array.max() > limits.max:
-            raise problem
-    with np.errstate(over="ignore"):  # too large for FP16 becomes infinite, as in any FP16
-        return array.astype(dtype, copy=False)
+        whole = values.dtype.kind != "f"
+        return whole and values.min() >= limits.min and bool(values.max() <= limits.max)
+    return True
+
+
+def objects(elements: Sequence[bytes]) -> Array:
+    """A BYTES tensor's elements as a one-dimensional array of `bytes` objects."""
+    array = np.empty(len(elements), dtype=object)
+    array[:] = elements
+    return array
+
+
+def shaped(values: Array, shape: tuple[int, ...], name: str) -> Array:
+    """The array in the shape that came with it.
+
+    Raises:
+        InvalidRequest: if it has more or fewer elements.
+    """
+    if values.size != math.prod(shape):
+        raise InvalidRequest(
+            f"tensor {shown(name)}: shape {list(shape)} needs {math.prod(shape)} elements, but "
+            f"{values.size} came"
+        )
+    return values.reshape(shape)
 
 
 def strings_from_lists(values: object, name: str, *, base64: bool) -> list[bytes]:

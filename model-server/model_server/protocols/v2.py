@@ -15,10 +15,12 @@ from model_server.errors import InvalidRequest, UnknownModel, shown
 from model_server.models.base import Array, TensorSpec
 from model_server.models.datatypes import datatype_of
 from model_server.models.labels import detector_name
+from model_server.protocols.tensors import objects
 from model_server.request.context import RequestContext
-from model_server.vision.classification import probabilities, top_classes
+from model_server.serving.registry import Registry
 from model_server.vision.detection import DetectionOutputs
 from model_server.vision.inference import VisionModel
+from model_server.vision.preparation import preparation_facts
 from model_server.vision.preprocessing import picture_input
 
 VERSION = "1"
@@ -88,16 +90,31 @@ class InferenceResponse:
     id: str = ""
 
 
-def check_version(model: VisionModel, version: str) -> None:
-    """There is one version of each model.
+def find_model(registry: Registry, name: str, version: str = "") -> VisionModel:
+    """The model that a URL or message names; there is one version of each.
 
     Raises:
-        UnknownModel: if another one is asked for.
+        UnknownModel: if there is no such model, or another version is asked for.
     """
+    model = registry.get(name)
     if version not in {"", VERSION}:
         raise UnknownModel(
-            f"model {model.name!r} has no version {shown(version)}; it has {VERSION}"
+            f"model {shown(name)} has no version {shown(version)}; it has version {VERSION}"
         )
+    return model
+
+
+def check_top_k(value: object, name: str) -> int:
+    """The parameter `classification` of an output, of Triton's extension.
+
+    Raises:
+        InvalidRequest: naming the output and the range.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1000:
+        raise InvalidRequest(
+            f"output {shown(name)}: parameters.classification must be a whole number from 0 to 1000"
+        )
+    return value
 
 
 def metadata(model: VisionModel) -> dict[str, Any]:
@@ -121,6 +138,8 @@ def facts(model: VisionModel) -> dict[str, Any]:
         "format": model.info.format,
         "task": model.task,
         "digest": f"sha256:{model.digest}" if model.digest else "",
+        "preprocessing": preparation_facts(model.image) if model.takes_pictures else None,
+        "warnings": list(model.warnings),
     }
 
 
@@ -186,9 +205,7 @@ def _labels(model: VisionModel, outputs: Mapping[str, Array]) -> dict[str, Array
         else b""
         for number in classes.ravel()
     ]
-    array = np.empty(len(names), dtype=object)
-    array[:] = names
-    return {LABELS_OUTPUT: array.reshape(classes.shape)}
+    return {LABELS_OUTPUT: objects(names).reshape(classes.shape)}
 
 
 def _default_outputs(
@@ -221,15 +238,10 @@ def _best(model: VisionModel, wanted: RequestedOutput, array: Array) -> Array:
         raise InvalidRequest(
             f"output {shown(wanted.name)}: only a classifier has classes to choose from"
         )
-    spec = next(spec for spec in model.outputs if spec.name == wanted.name)
     best = [
         f"{item.probability:f}:{item.class_id}:{item.label}".encode()
         for row in array
-        for item in top_classes(
-            probabilities(spec.dequantize(row)[np.newaxis]), model.class_names, wanted.top_k
-        )
+        for item in model.best_classes(row[np.newaxis], wanted.top_k)
     ]
-    elements = np.empty(len(best), dtype=object)
-    elements[:] = best
     # Not -1: of no row at all it does not follow how many columns there are.
-    return elements.reshape(len(array), min(wanted.top_k, len(model.class_names)))
+    return objects(best).reshape(len(array), min(wanted.top_k, len(model.class_names)))

@@ -8,14 +8,18 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import orjson
 
 from model_server.errors import InvalidRequest, shown
 from model_server.models.base import Array
 from model_server.protocols import tensors
 from model_server.protocols.json_input import parse_json
-from model_server.protocols.v2 import InferenceRequest, InferenceResponse, RequestedOutput
+from model_server.protocols.v2 import (
+    InferenceRequest,
+    InferenceResponse,
+    RequestedOutput,
+    check_top_k,
+)
 from model_server.vision.inference import VisionModel
 from model_server.vision.preprocessing import picture_input
 
@@ -71,7 +75,7 @@ def _raw_input(body: bytes, model: VisionModel) -> dict[str, Array]:
     shape = tuple(1 if size < 0 else size for size in spec.shape)
     if spec.dtype != object and len(body) == math.prod(shape) * spec.dtype.itemsize:
         return {spec.name: tensors.from_binary(body, spec.dtype, shape, spec.name)}
-    return {spec.name: _strings([body])}
+    return {spec.name: tensors.objects([body])}
 
 
 def _inputs(items: object, binary: bytes, model: VisionModel, most: int) -> dict[str, Array]:
@@ -118,10 +122,10 @@ def _from_json(item: Mapping[str, Any], name: str, model: VisionModel) -> Array:
         base64 = (
             is_picture or _parameters(item, f"tensor {shown(name)}").get("content_type") == "base64"
         )
-        array = _strings(tensors.strings_from_lists(item["data"], name, base64=base64))
+        array = tensors.objects(tensors.strings_from_lists(item["data"], name, base64=base64))
     else:
         array = tensors.from_lists(item["data"], dtype, name)
-    return _reshape(array, shape, name)
+    return tensors.shaped(array, shape, name)
 
 
 def _from_binary(item: Mapping[str, Any], name: str, data: bytes, most: int) -> Array:
@@ -131,22 +135,9 @@ def _from_binary(item: Mapping[str, Any], name: str, data: bytes, most: int) -> 
         raise InvalidRequest(f"tensor {shown(name)}: it has both data and binary_data_size")
     if not dtype.hasobject:
         return tensors.from_binary(data, dtype, shape, name)
-    return _reshape(_strings(tensors.strings_from_binary(data, name, most)), shape, name)
-
-
-def _reshape(array: Array, shape: tuple[int, ...], name: str) -> Array:
-    if array.size != math.prod(shape):
-        raise InvalidRequest(
-            f"tensor {shown(name)}: the shape {list(shape)} needs {math.prod(shape)} elements, but "
-            f"{array.size} came"
-        )
-    return array.reshape(shape)
-
-
-def _strings(elements: list[bytes]) -> Array:
-    array = np.empty(len(elements), dtype=object)
-    array[:] = elements
-    return array
+    return tensors.shaped(
+        tensors.objects(tensors.strings_from_binary(data, name, most)), shape, name
+    )
 
 
 def _outputs(items: object) -> tuple[RequestedOutput, ...]:
@@ -160,9 +151,7 @@ def _outputs(items: object) -> tuple[RequestedOutput, ...]:
             raise InvalidRequest("outputs: every output must be a JSON object")
         name = _string(item.get("name"), "outputs: name")
         parameters = _parameters(item, f"output {shown(name)}")
-        top_k = parameters.get("classification", 0)
-        if not isinstance(top_k, int) or isinstance(top_k, bool) or not 0 <= top_k <= 1000:
-            raise InvalidRequest(f"output {shown(name)}: classification must be from 0 to 1000")
+        top_k = check_top_k(parameters.get("classification", 0), name)
         found.append(RequestedOutput(name, parameters.get("binary_data") is True, top_k))
     return tuple(found)
 

@@ -3,12 +3,25 @@
 Passed along explicitly, so that inference needs no web framework to know when to give up.
 """
 
+import re
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from model_server.errors import ClientGone, DeadlineExceeded
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+def request_id(sent: object) -> str:
+    """The client's own ID if it is safe in logs and headers, else a new one.
+
+    Args:
+        sent: What the client sent as `X-Request-Id`; anything at all.
+    """
+    return sent if isinstance(sent, str) and _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
 
 
 def _never() -> bool:

@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from model_server import __version__
 from model_server.logs import limit_lines
-from model_server.request.tracing import Ended
+from model_server.request.finished import FinishedRequest
 
 # A collector that is down would otherwise have several lines written each second.
 _LOG_SECONDS = 60.0
@@ -37,7 +37,7 @@ class SpanExport:
         self._tracer = provider.get_tracer("model_server", __version__)
         self._propagator = TraceContextTextMapPropagator()
 
-    def record(self, request: Ended) -> dict[str, str]:
+    def record(self, request: FinishedRequest) -> dict[str, str]:
         """Makes the request's spans; the provider's processors do the rest.
 
         Returns:
@@ -46,7 +46,7 @@ class SpanExport:
         # Both clocks are read now: the wall's may have been set while the request was answered.
         zero = time.time_ns() - time.perf_counter_ns()
         span = self._tracer.start_span(
-            request.name,
+            request.span_name,
             context=self._propagator.extract(request.headers),
             kind=SpanKind.SERVER,
             attributes=request.attributes,
@@ -60,14 +60,14 @@ class SpanExport:
             span.set_attribute("model_server.model", context.model)
         if "inference" in context.stages:
             span.set_attribute("model_server.batch_size", context.batch_size)
-        if request.failed:
+        if request.server_fault:
             span.set_status(Status(StatusCode.ERROR))
         self._record_stages(request, span, zero)
         span.end(zero + _nanoseconds(request.started + request.seconds))
         ids = span.get_span_context()
         return {"trace_id": f"{ids.trace_id:032x}", "span_id": f"{ids.span_id:016x}"}
 
-    def _record_stages(self, request: Ended, parent: Span, zero: int) -> None:
+    def _record_stages(self, request: FinishedRequest, parent: Span, zero: int) -> None:
         timeline = request.context.timeline
         if timeline is None:
             return

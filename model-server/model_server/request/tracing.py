@@ -7,45 +7,20 @@ Source: https://www.w3.org/TR/trace-context/
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
-from model_server.request.context import RequestContext
+from model_server.request.finished import FinishedRequest
 
-HEADER = "traceparent"
+TRACEPARENT = "traceparent"
 # What of a request decides about its parent; `tracestate` is handed on as it is.
-HEADERS = (HEADER, "tracestate")
+HEADERS = (TRACEPARENT, "tracestate")
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A request that has been answered.
-
-    Attributes:
-        name: Of a small set: the method and the route.
-        headers: Those of `HEADERS` that it had.
-        attributes: By the names of OpenTelemetry's semantic conventions.
-        failed: Whether the server is to blame.
-        started: `time.perf_counter()` seconds.
-        seconds: How long it took.
-        context: With its model and its stages.
-    """
-
-    name: str
-    headers: Mapping[str, str]
-    attributes: Mapping[str, str | int]
-    failed: bool
-    started: float
-    seconds: float
-    context: RequestContext
 
 
 class Spans(Protocol):
     """Makes spans of requests and sends them."""
 
-    def record(self, request: Ended) -> dict[str, str]:
+    def record(self, request: FinishedRequest) -> dict[str, str]:
         """Notes a request; never fails and never waits.
 
         Returns:

@@ -15,7 +15,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from model_server.http.app import create_app
 from model_server.logs import REQUEST_LOGGER, JsonFormatter
 from model_server.request.context import RequestContext
-from model_server.request.tracing import Ended
+from model_server.request.finished import FinishedRequest
 from model_server.serving.registry import Registry
 from model_server.settings import load_settings
 from model_server.vision.inference import VisionModel
@@ -46,9 +46,9 @@ class Told:
     """Keeps what it is told of requests."""
 
     def __init__(self) -> None:
-        self.requests: list[Ended] = []
+        self.requests: list[FinishedRequest] = []
 
-    def record(self, request: Ended) -> dict[str, str]:
+    def record(self, request: FinishedRequest) -> dict[str, str]:
         self.requests.append(request)
         return {"trace_id": TRACE, "span_id": SPAN}
 
@@ -143,10 +143,10 @@ def _counts(app: Flask) -> list[str]:
     return [line for line in page.splitlines() if not any(part in line for part in timed)]
 
 
-def _span(span: Ended) -> Any:
+def _span(span: FinishedRequest) -> Any:
     assert span.context.timeline is not None
     steps = [step.stage for step in span.context.timeline.steps]
-    return span.name, span.headers, span.attributes, span.failed, steps
+    return span.span_name, span.headers, span.attributes, span.server_fault, steps
 
 
 def test_neither_flask_is_entered_nor_the_body_read() -> None:

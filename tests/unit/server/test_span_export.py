@@ -19,8 +19,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from model_server.http.app import create_app
 from model_server.logs import REQUEST_LOGGER, limit_lines
 from model_server.request.context import RequestContext, Timeline
+from model_server.request.finished import FinishedRequest
 from model_server.request.spans import SpanExport
-from model_server.request.tracing import Ended
 from model_server.serving.registry import Registry
 from model_server.settings import load_settings
 from model_server.vision.inference import VisionModel
@@ -50,6 +50,25 @@ class Traced:
         children = [span for span in spans if span is not server]
         assert all(child.parent == server.get_span_context() for child in children)
         return server, sorted(children, key=lambda span: span.start_time or 0)
+
+
+def finished(context: RequestContext, headers: dict[str, str]) -> FinishedRequest:
+    """A POST that took a while."""
+    return FinishedRequest(
+        endpoint="/predict",
+        line="POST /predict 200",
+        status=200,
+        error="",
+        server_fault=False,
+        request_bytes=0,
+        response_bytes=0,
+        headers=headers,
+        span_name="POST",
+        attributes={},
+        started=0,
+        seconds=math.pi,
+        context=context,
+    )
 
 
 def attributes(span: ReadableSpan) -> dict[str, Any]:
@@ -199,7 +218,7 @@ def test_only_so_many_steps_are_kept() -> None:
         for name in ("decode", "inference"):
             with context.stage(name):
                 pass
-    traced.spans.record(Ended("POST", {}, {}, failed=False, started=0, seconds=1, context=context))
+    traced.spans.record(finished(context, {}))
     server, children = traced.one()
     assert len(children) == Timeline.MOST
     assert attributes(server)["model_server.steps_left_out"] == Timeline.MOST
@@ -207,9 +226,7 @@ def test_only_so_many_steps_are_kept() -> None:
 
 @given(st.dictionaries(st.sampled_from(["traceparent", "tracestate"]), st.text()))
 def test_no_header_breaks_the_making_of_a_span(headers: dict[str, str]) -> None:
-    ended = Ended(
-        "POST", headers, {}, failed=False, started=0, seconds=math.pi, context=RequestContext()
-    )
+    ended = finished(RequestContext(), headers)
     assert set(Traced().spans.record(ended)) in (set(), {"trace_id", "span_id"})
 
 

@@ -116,8 +116,8 @@ def test_the_body_may_be_the_picture_and_the_answer_too(client: Client, picture:
         ({"instances": [{"b64": "%"}]}, 400, r"instances[0]"),
         ({"instances": [{"other": RED}]}, 400, "input 'other' is unknown"),
         ({"instances": [[[1, 2], [3]]]}, 400, "different lengths"),
-        ({"instances": [[[1, "a"]]]}, 400, "no FP32"),
-        ({"instances": [[[1.0, None]]]}, 400, "no FP32"),
+        ({"instances": [[[1, "a"]]]}, 400, "not a valid FP32"),
+        ({"instances": [[[1.0, None]]]}, 400, "not a valid FP32"),
         ({"instances": [[[1.0]]]}, 400, "has shape"),
         ({"instances": [{"b64": "aGVsbG8="}]}, 415, "not a picture"),
     ],
@@ -150,7 +150,7 @@ def test_a_long_text_among_many_numbers_takes_no_memory(client: Client) -> None:
     body = {"instances": [["x" * 1_000_000, *[0] * 10_000]]}
     response = client().post("/v1/models/colours:predict", json=body)
     assert response.status_code == 400
-    assert "no FP32" in response.get_json()["error"]
+    assert "not a valid FP32" in response.get_json()["error"]
 
 
 @pytest.mark.parametrize("value", [256, -1, 0.5])
@@ -158,7 +158,7 @@ def test_numbers_that_the_type_cannot_hold_are_refused(client: Client, value: fl
     image = np.full((100, 100, 3), value).tolist()
     response = client().post("/v1/models/lights:predict", json={"instances": [image]})
     assert response.status_code == 400
-    assert "no UINT8" in response.get_json()["error"]
+    assert "not a valid UINT8" in response.get_json()["error"]
 
 
 def test_a_method_that_predict_does_not_have_is_405(client: Client) -> None:

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from model_server.errors import RequestError
 from model_server.http.app import create_app
+from model_server.models.base import ImageInput
 from model_server.protocols.schemas import V1Model, V2Model
 from model_server.protocols.v2_json import parse_request
 from model_server.serving.registry import load_registry
 from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
 from model_server.vision.inference import VisionModel
+from model_server.vision.preparation import assumption, preparation_facts
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 from .conftest import Client
@@ -74,7 +76,13 @@ def test_server_and_models_describe_themselves(client: Client) -> None:
                 {"name": "count", "datatype": "FP32", "shape": [1]},
                 {"name": "labels", "datatype": "BYTES", "shape": [-1, -1]},
             ],
-            "parameters": {"format": "tflite", "task": "detection", "digest": ""},
+            "parameters": {
+                "format": "tflite",
+                "task": "detection",
+                "digest": "",
+                "preprocessing": preparation_facts(ImageInput(resize="nearest")),
+                "warnings": [assumption(ImageInput())],
+            },
         }
         assert server.get(f"{url}/ready").get_json() == {"name": "lights", "ready": True}
 
@@ -231,7 +239,7 @@ def test_a_long_text_among_many_numbers_takes_no_memory(client: Client) -> None:
     body = {"inputs": [tensor(data=["x" * 1_000_000, *[0] * 10_000])]}
     response = infer(client(), body)
     assert response.status_code == 400
-    assert "no FP32" in response.get_json()["error"]
+    assert "not a valid FP32" in response.get_json()["error"]
 
 
 def test_names_that_the_kserve_sdk_repeats_from_the_url_are_taken(client: Client) -> None:
@@ -256,7 +264,7 @@ def test_names_that_the_kserve_sdk_repeats_from_the_url_are_taken(client: Client
         ({"inputs": [tensor(shape=[-1, 8, 8, 3])]}, "sizes from 0 up"),
         ({"inputs": [tensor(shape=[2**40])]}, "sizes from 0 up"),
         ({"inputs": [tensor(shape=[192])]}, "has shape [192], the model takes [-1, 8, 8, 3]"),
-        ({"inputs": [tensor(data=["a"])]}, "no FP32"),
+        ({"inputs": [tensor(data=["a"])]}, "not a valid FP32"),
         ({"inputs": [tensor(data=[[1], [1, 2]])]}, "different lengths"),
         ({"inputs": [tensor(parameters=[])]}, "parameters must be a JSON object"),
         ({"inputs": [tensor(parameters=BINARY)]}, "binary_data_size is 4, but 0 bytes"),

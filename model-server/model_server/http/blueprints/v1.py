@@ -7,7 +7,6 @@ A picture may also be sent as the body itself, and comes back annotated to whoev
 import orjson
 from flask import Blueprint, Response, jsonify, request
 
-from model_server.errors import UnknownModel, shown
 from model_server.http import options
 from model_server.http.body import picture, read_json
 from model_server.http.current import request_context, state
@@ -17,8 +16,6 @@ from model_server.protocols.json_input import parse_json
 from model_server.vision.inference import VisionModel
 
 blueprint = Blueprint("v1", __name__)
-# There is one version of each model; TensorFlow Serving's clients may ask for it by number.
-VERSION = "1"
 
 
 @blueprint.get("/v1/models")
@@ -30,7 +27,7 @@ def models() -> Response:
 @blueprint.get("/v1/models/<model:name>")
 def model(name: str) -> Response:
     """A model that is loaded is ready: it has done an inference. With it, what the model is."""
-    served = state().registry.get(name)
+    served = v2.find_model(state().registry, name)
     described = v2.metadata(served)
     return jsonify(
         name=served.name,
@@ -44,12 +41,10 @@ def model(name: str) -> Response:
 @blueprint.post("/v1/models/<model:name>:predict")
 @blueprint.post("/v1/models/<model:name>/versions/<version>:predict")
 @gated
-def predict(name: str, version: str = VERSION) -> Response:
+def predict(name: str, version: str = "") -> Response:
     """Predictions for JSON instances, or for the picture that is the body."""
     current = state()
-    served = current.registry.get(name)
-    if version != VERSION:
-        raise UnknownModel(f"model {shown(name)} has no version {shown(version)}; it has {VERSION}")
+    served = v2.find_model(current.registry, name, version)
     options.refuse_unknown(("score_threshold", "max_boxes", "top_k"))
     wanted = v1.Wanted(options.selection(current.settings), options.top_k(current.settings))
     if request.mimetype == "application/json" or not request.content_type:

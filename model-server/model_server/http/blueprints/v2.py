@@ -53,17 +53,14 @@ def repository_index() -> Response:
 @blueprint.get("/models/<model:name>/versions/<version>")
 def metadata(name: str, version: str = "") -> Response:
     """Platform, inputs and outputs of a model."""
-    model = state().registry.get(name)
-    v2.check_version(model, version)
-    return jsonify(v2.metadata(model))
+    return jsonify(v2.metadata(v2.find_model(state().registry, name, version)))
 
 
 @blueprint.get("/models/<model:name>/ready")
 @blueprint.get("/models/<model:name>/versions/<version>/ready")
 def model_ready(name: str, version: str = "") -> Response:
     """A model that is loaded is ready: it has done an inference."""
-    model = state().registry.get(name)
-    v2.check_version(model, version)
+    model = v2.find_model(state().registry, name, version)
     return jsonify(name=model.name, ready=True)
 
 
@@ -73,8 +70,7 @@ def model_ready(name: str, version: str = "") -> Response:
 def infer(name: str, version: str = "") -> Response:
     """Tensors or encoded pictures in, tensors out; each as JSON or in binary form."""
     current, context = state(), request_context()
-    model = current.registry.get(name)
-    v2.check_version(model, version)
+    model = v2.find_model(current.registry, name, version)
     options.refuse_unknown(())
     most = current.settings.max_instances
     length = _json_length()
