@@ -68,9 +68,10 @@ class Config:
         False, "Reconcile only while holding the Lease; required with several replicas."
     )
     lease_seconds: float = _setting(
-        15.0, "Seconds without a renewal after which the Lease may be taken over."
+        7.0,
+        "Seconds after which a silent leader is replaced, two more at most until the other starts.",
     )
-    health_port: int = _setting(8080, "Port of /healthz, /readyz and /metrics; 0 disables them.")
+    health_port: int = _setting(8080, "Port of /healthz, /readyz and /metrics; 0 for none.")
     own_namespace: str = _setting(
         "inference-operator-system", "Namespace of the operator, where its Lease is."
     )

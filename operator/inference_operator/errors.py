@@ -79,6 +79,18 @@ class StuckError(StatusError):
     may_pass = True
 
 
+class DeletionPendingError(StatusError):
+    """The resource is being deleted and waits for finalizers of others."""
+
+    reason = "Terminating"
+
+    def __init__(self, since: str, finalizers: list[str]) -> None:
+        super().__init__(
+            f"being deleted since {since}; it stays until these finalizers are removed by whoever "
+            f"set them: {', '.join(finalizers)}"
+        )
+
+
 class ApiFailure(Enum):
     """What an error of the API server means for the operator."""
 
@@ -88,8 +100,10 @@ class ApiFailure(Enum):
     CONFLICT = "somebody else changed or owns it"
     EXPIRED = "the resource version is too old to watch from"
     INVALID = "the object is refused as it is"
+    POLICY_REFUSED = "an admission policy or webhook denies it"
     QUOTA_EXCEEDED = "a quota does not allow it"
     FORBIDDEN = "RBAC or a policy does not allow it"
+    NOT_LEADING = "this replica may not write"
     OTHER = "anything else"
 
 
@@ -140,6 +154,14 @@ class ApiUnavailableError(ApiError):
     """The API server could not be reached, or is overloaded."""
 
 
+class NotLeadingError(ApiError):
+    """A write was not sent, because another replica may have taken over."""
+
+    def __init__(self) -> None:
+        super().__init__(0, "this replica does not lead any more")
+        self.failure = ApiFailure.NOT_LEADING
+
+
 _BY_STATUS = {
     400: ApiFailure.INVALID,
     403: ApiFailure.FORBIDDEN,
@@ -157,9 +179,20 @@ def _classify(status: int, message: str, details: ErrorDetails) -> ApiFailure:
         return ApiFailure.NAMESPACE_GONE
     if status == 403 and mentions_quota(message):
         return ApiFailure.QUOTA_EXCEEDED
+    if status in {400, 422} and mentions_denial(message):
+        return ApiFailure.POLICY_REFUSED
     if status == 0 or status >= 500:
         return ApiFailure.UNAVAILABLE
     return _BY_STATUS.get(status, ApiFailure.OTHER)
+
+
+def mentions_denial(message: str) -> bool:
+    """Whether a refusal comes from a ValidatingAdmissionPolicy or a webhook.
+
+    Both may answer with the status of the API's own validation and have only these words of their
+    own (`k8s.io/apiserver/pkg/admission/plugin/{policy/validating,webhook/errors}`).
+    """
+    return " denied request: " in message or " denied the request" in message
 
 
 def mentions_quota(message: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from inference_operator.api import kserve
+from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.api.model import parse_model
 from inference_operator.api.pod import parse_pod
 from inference_operator.api.reader import Reader
@@ -49,6 +50,8 @@ def parse(body: Json) -> InferenceService:
         limits=parse_limits(predictor),
         pod=parse_pod(predictor),
         exposure=_parse_exposure(spec.child("service")),
+        labels=inherited_labels(metadata),
+        annotations=inherited_annotations(metadata),
     )
     predictor.finish()
     spec.finish()

@@ -134,3 +134,5 @@ class InferenceService:
     limits: Limits
     pod: Pod
     exposure: Exposure
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from inference_operator import __version__
 from inference_operator.app import health
+from inference_operator.app.sight import Sight
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
 from inference_operator.errors import ApiError, ApiFailure, ConfigError
@@ -74,23 +75,28 @@ class Context:
         self._client = client = ApiClient(login, connections=config.workers + 4 + watches)
         await client.open()
         store = Store()
-        queue: WorkQueue[Key] = WorkQueue()
+        # A namespace whose answers are slow leaves two workers to the others.
+        most = max(1, config.workers - 2)
+        queue: WorkQueue[Key] = WorkQueue(group=lambda key: key[0], most=most)
         self._observer = observer = Observer(store, queue, config.status_delay_seconds)
         reconciler = Reconciler(client, store, config)
         resync = Resync(client, observer, reconciler.compare, config.namespaces)
         versions = await _list_everything(resync)
-        for (kind, namespace), version in versions.items():
-            if kind in WATCHED_KINDS:
-                target = (kind, namespace)
-                watch = Watch(client, target, version, observer.observe, resync.relist)
-                self._spawn(watch.run())
+        targets = {one: version for one, version in versions.items() if one[0] in WATCHED_KINDS}
+        streams = [
+            Watch(client, target, version, observer.observe, resync.relist)
+            for target, version in targets.items()
+        ]
+        for stream in streams:
+            self._spawn(stream.run())
         loop = Loop(reconciler, queue, store)
         for _ in range(config.workers):
             self._spawn(loop.run())
         self._spawn(resync.run(config.resync_seconds))
         self._start_leading(client, loop)
         if config.health_port:
-            metrics = health.Metrics(loop, client)
+            sight = Sight(streams, resync, config.resync_seconds, queue.oldest_s)
+            metrics = health.Metrics(loop, client, sight)
             self._health = await health.serve(metrics, config.health_port, self.alive)
         logger.info(
             "inference-operator %s serves %s",
@@ -107,6 +113,7 @@ class Context:
         identity = config.identity or socket.gethostname()
         candidate = Candidate(identity, config.own_namespace, config.lease_seconds)
         self._election = Election(client, candidate, loop.lead)
+        client.may_write = self._election.may_write
         self._spawn(self._election.run())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

@@ -53,11 +53,14 @@ def build_desired(
 
 def _with_owner(manifest: Manifest, service: InferenceService) -> Manifest:
     """The manifest with name, labels and owner, so that Kubernetes deletes it with its owner."""
+    own = manifest.get("metadata", {})
+    annotations = {**service.annotations, **own.get("annotations", {})}
     metadata: Manifest = {
         "name": names.predictor(service.name),
         "namespace": service.namespace,
-        "labels": names.labels(service.name),
-        **manifest.get("metadata", {}),
+        "labels": {**service.labels, **names.labels(service.name)},
+        **own,
+        **({"annotations": annotations} if annotations else {}),
         "ownerReferences": [
             {
                 "apiVersion": names.API_VERSION,

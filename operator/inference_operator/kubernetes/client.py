@@ -17,7 +17,12 @@ import kopf
 import msgspec
 
 from inference_operator import __version__, names
-from inference_operator.errors import ApiError, ApiFailure, ApiUnavailableError
+from inference_operator.errors import (
+    ApiError,
+    ApiFailure,
+    ApiUnavailableError,
+    NotLeadingError,
+)
 from inference_operator.kinds import KINDS
 from inference_operator.kubernetes.paths import path, path_of, selection
 from inference_operator.kubernetes.responses import (
@@ -35,6 +40,7 @@ _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PLURALS = {kind.plural for kind in KINDS.values()}
+_LEASES = f"/{KINDS['Lease'].plural}"
 _CHUNK = 250
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 # The API server sends a bookmark about once a minute; longer silence means a dead connection.
@@ -46,8 +52,14 @@ class ApiClient:
     """A client of one API server; an async context manager.
 
     Args:
-        login: Returns fresh credentials; called at start and when they are rejected.
-        connections: Maximum number of concurrent requests.
+        login: gives fresh credentials; called at start and when they were rejected.
+        connections: requests that may be under way at the same time.
+
+    Attributes:
+        may_write: Asked before every write but those to the Lease. What is to be written was
+            decided a while ago, in which another replica may have taken over.
+        calls: Answers so far, by method, resource and status.
+        connection_errors: Requests and watches that got no answer or lost their connection.
     """
 
     def __init__(self, login: Login, connections: int = 32) -> None:
@@ -57,6 +69,8 @@ class ApiClient:
         self._server = ""
         self._renewal = asyncio.Lock()
         self.calls: dict[tuple[str, str, int], int] = {}
+        self.connection_errors = 0
+        self.may_write: Callable[[], bool] = lambda: True
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -212,7 +226,7 @@ class ApiClient:
                     async for line in _lines(response.content):
                         yield decode_event(line)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
+            raise self._unavailable(error) from error
 
     async def _request(
         self,
@@ -235,12 +249,14 @@ class ApiClient:
             data = msgspec.json.encode(body)
         for last in (False, True):
             session = self._open_session()
+            if not (method == "GET" or _LEASES in where or self.may_write()):
+                raise NotLeadingError
             try:
                 status, raw, retry_after = await self._send(
                     session, method, where, query, data, headers
                 )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
+                raise self._unavailable(error) from error
             self._count(method, where, status)
             if 200 <= status < 300:
                 return raw
@@ -248,6 +264,10 @@ class ApiClient:
                 raise_error(status, raw, retry_after)
             await self._renew(session)
         raise AssertionError("unreachable")
+
+    def _unavailable(self, error: Exception) -> ApiUnavailableError:
+        self.connection_errors += 1
+        return ApiUnavailableError(0, f"{type(error).__name__}: {error}")
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:

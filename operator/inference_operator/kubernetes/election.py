@@ -25,6 +25,8 @@ from inference_operator.objects import Json, Manifest
 logger = logging.getLogger(__name__)
 _SHORTEST_PAUSE_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
+# Who does not lead looks this often; it takes over at most twice this after the Lease's duration.
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,17 @@ class Election:
             held, pause = self.leads, min(_RETRY_SECONDS, self._period)
         else:
             self._renewed_at = started if held else self._renewed_at
-            pause = self._period
+            pause = self._period if held else min(_LOOK_SECONDS, self._period)
         self._set(held and (self._time_left() > 0 or not self.leads))
         return max(min(pause, self._time_left()), _SHORTEST_PAUSE_SECONDS)
+
+    def may_write(self) -> bool:
+        """Whether nobody else can lead at this moment.
+
+        By the clock alone: after a freeze of the whole process it is right before any task of it
+        has run.
+        """
+        return self.leads and self._time_left() > 0
 
     async def release(self) -> None:
         """Let another replica take over at once instead of after the Lease has expired."""

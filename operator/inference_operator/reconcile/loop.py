@@ -88,5 +88,9 @@ class Loop:
             # The resource goes with it, which the watch will report.
             self.queue.done(key)
             return
+        if error.failure is ApiFailure.NOT_LEADING:
+            # The replica that leads does it; should this one lead again, every key comes again.
+            self.queue.done(key)
+            return
         pause = self._fail(key, error.retry_after_s)
         logger.warning("%s/%s: %s; retrying in %.1f s", *key, error, pause)

@@ -7,18 +7,22 @@ import threading
 
 import pytest
 
+from inference_operator.config import Config
 from inference_operator.errors import ApiUnavailableError
 from inference_operator.kubernetes.election import Candidate, Election
 from support.memory_api import MemoryApi
 
 DURATION = 15.0
 PERIOD = DURATION / 3
+# Who does not lead looks more often than the leader renews, so that little is added to the wait.
+LOOK = 1.0
 
 
 class Bench:
     """Replicas that share an API server but no clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, duration: float = DURATION) -> None:
+        self.duration = duration
         self.api = MemoryApi()
         self.now: dict[str, float] = {}
         self.told: dict[str, list[bool]] = {}
@@ -27,7 +31,7 @@ class Bench:
         self.now[name], self.told[name] = started_at, []
         return Election(
             self.api,  # type: ignore[arg-type]
-            Candidate(name, "system", DURATION),
+            Candidate(name, "system", self.duration),
             self.told[name].append,
             lambda: self.now[name],
         )
@@ -59,7 +63,7 @@ def step(*replicas: Election) -> list[float]:
 def test_the_first_leads_and_renews() -> None:
     bench = Bench()
     one, two = bench.replica("one"), bench.replica("two", 9000.0)
-    assert step(one, two) == [PERIOD, PERIOD]
+    assert step(one, two) == [PERIOD, LOOK]
     for _ in range(10):
         bench.wait(PERIOD)
         step(one, two)
@@ -174,3 +178,35 @@ def test_a_restarted_replica_finds_its_own_lease() -> None:
     step(again)
     assert bench.leaders() == ["one"]
     assert bench.transitions == 0
+
+
+def test_by_default_a_dead_leader_is_replaced_within_ten_seconds() -> None:
+    """The worst case: it dies right after a renewal that the other had just missed."""
+    duration = Config().lease_seconds
+    bench = Bench(duration)
+    one, two = bench.replica("one"), bench.replica("two", 9000.0)
+    step(one, two)
+    bench.wait(0.9 * LOOK)
+    step(one)
+    waited = 0.0
+    while "two" not in bench.leaders():
+        bench.wait(LOOK)
+        waited += LOOK
+        assert waited < 10, f"{waited} s after the last sign of life"
+        step(two)
+
+
+def test_a_frozen_leader_may_not_write_when_it_wakes() -> None:
+    """Before its own election has noticed that it was replaced: its other tasks wake up too."""
+    bench = Bench()
+    one, two = bench.replica("one"), bench.replica("two")
+    assert not one.may_write()
+    step(one, two)
+    assert (one.may_write(), two.may_write()) == (True, False)
+    bench.wait(DURATION + 0.1)
+    assert bench.leaders() == ["one"], "nobody has told it yet"
+    assert not one.may_write()
+    step(two)
+    assert two.may_write()
+    step(one)
+    assert not one.may_write()
