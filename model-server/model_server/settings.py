@@ -23,6 +23,10 @@ Format = Literal["", "tflite", "savedmodel", "keras"]
 Task = Literal["", "detection", "classification", "tensor"]
 Scaling = Literal["auto", "none", "unit", "signed", "caffe", "torch"]
 
+BoxFormat = Literal["auto", "yxyx", "xyxy", "cxcywh"]
+BoxUnits = Literal["auto", "fraction", "pixels"]
+_ROLE = "(boxes|classes|scores|count)=[^,=]+"
+DetectorOutputs = Annotated[str, Meta(pattern=f"^({_ROLE}(,{_ROLE})*)?$")]
 JpegDecoding = Literal["auto", "exact", "reduced"]
 Resizing = Literal["auto", "pillow"]
 
@@ -64,8 +68,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     1), caffe (BGR minus the ImageNet mean), torch (ImageNet mean and deviation). auto: from the
     model's metadata or architecture. Quantized inputs do not need it."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a container must answer on its pod's address
-    """Address to listen on."""
+    box_format: BoxFormat = "auto"
+    """Order of the four numbers of a detector's boxes: yxyx (ymin, xmin, ymax, xmax), xyxy, or
+    cxcywh (centre and size). auto: from the model, or seen on drawn pictures."""
+
+    box_units: BoxUnits = "auto"
+    """Unit of a detector's boxes: fraction (of the picture) or pixels. auto: from their values."""
+
+    detector_outputs: DetectorOutputs = ""
+    """Which outputs of a detector are which, as boxes=NAME,classes=NAME,scores=NAME,count=NAME;
+    count can be left out. Empty: from the model's operators, names and values."""
+
+    host: str = ""
+    """Address to listen on, for example 127.0.0.1 or ::1. Empty: every address, IPv4 and IPv6."""
 
     port: Port = 5000
     """Port of the HTTP server. 0 lets the system choose a free one."""
@@ -201,9 +216,8 @@ def load_settings(**overrides: Any) -> Settings:
         try:
             values[field.name] = _converted(field.name, given, field.type)
         except ValueError as error:
-            problems.append(
-                f"{flag_of(field.name)} ({variable_of(field.name)}) = {given!r}: {error}"
-            )
+            # Without the value: a variable may come from a Secret, and this ends in Events.
+            problems.append(f"{flag_of(field.name)} ({variable_of(field.name)}): {error}")
     if problems:
         raise InvalidSettings("; ".join(problems))
     return Settings(**values)

@@ -11,7 +11,7 @@ from flask import request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from model_server.errors import InvalidRequest, NotAcceptable, shown
+from model_server.errors import InvalidRequest, NotAcceptable, clipped, shown
 from model_server.settings import Settings
 from model_server.vision.detection import Selection
 from model_server.vision.images import EncodedFormat
@@ -92,7 +92,8 @@ def accepted(offered: Sequence[str]) -> str:
     best = _best_match(header, tuple(offered))
     if best is None:
         raise NotAcceptable(
-            f"the Accept header allows none of the types there are here: {', '.join(offered)}"
+            f"Accept: {clipped(request.headers['Accept'])} cannot be satisfied here; "
+            f"ask for {', '.join(offered)}"
         )
     return best
 

@@ -25,9 +25,10 @@ from model_server.request.collector import start_spans
 from model_server.request.tracing import Spans
 from model_server.serving.capacity import http_threads
 from model_server.serving.sources import find_sources
-from model_server.settings import Settings
+from model_server.settings import ENV_PREFIX, Settings
+from model_server.system.addresses import family_of, host_and_port, listen_address
 from model_server.system.allocator import limit_arenas
-from model_server.termination import report_end
+from model_server.termination import report_end, without_values
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -152,7 +153,7 @@ def _served(model: "VisionModel") -> dict[str, Any]:
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
     """Our settings in gunicorn's words."""
     return {
-        "bind": f"{settings.host}:{settings.port}",
+        "bind": host_and_port(listen_address(settings.host), settings.port),
         "worker_class": Worker,
         "workers": settings.workers or 1,
         "threads": http_threads(settings),
@@ -182,7 +183,7 @@ def _announce(server: Any) -> None:
     """Says where it listens: with port 0 nobody else knows."""
     for listener in server.LISTENERS:
         host, port = listener.getsockname()[:2]
-        _log.info("listening on http://%s:%s", host, port, extra={"port": port})
+        _log.info("listening on http://%s", host_and_port(host, port), extra={"port": port})
 
 
 def _finish_worker(_server: object, worker: Any) -> None:
@@ -199,7 +200,8 @@ def _forget_worker(_server: object, worker: Any) -> None:
 
 def report_failure(error: StartupError) -> None:
     """Tells people on stderr and Kubernetes in the termination message why nothing is served."""
-    report_end("model-server", f"{error.reason}: {error.message}")
+    message = without_values(error.message, os.environ, ENV_PREFIX)
+    report_end("model-server", f"{error.reason}: {message}")
 
 
 def check_address(host: str, port: int, flag: str = "--port") -> None:
@@ -210,14 +212,15 @@ def check_address(host: str, port: int, flag: str = "--port") -> None:
     Raises:
         InvalidSettings: saying what the system says.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    address = listen_address(host)
+    with socket.socket(family_of(address), socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((address, port))
         except OSError as error:
             raise InvalidSettings(
-                f"--host and {flag}: cannot listen on {host} port {port}: {error.strerror or error}"
+                f"--host and {flag}: cannot listen on {address} port {port}: "
+                f"{error.strerror or error}"
             ) from error
 
 

@@ -84,6 +84,14 @@ class Metrics:
             multiprocess_mode="livemax",
         )
 
+        self.model_load_failed = Gauge(
+            "model_server_model_load_failed",
+            "1 for each model that could not be loaded; /readyz says why.",
+            ["model"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+
     def observe_stages(self, model: str, stages: Mapping[str, float]) -> None:
         """Adds one request's stage times, in seconds."""
         for stage, seconds in stages.items():
