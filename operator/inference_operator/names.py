@@ -42,6 +42,8 @@ PORT = 5000
 SERVICE_PORT = 80
 MODEL_VOLUME = "model"
 MODEL_PATH = "/mnt/models"
+GOLDEN_VOLUME = "golden"
+GOLDEN_PATH = "/mnt/golden"
 
 LEASE = "inference-operator"
 

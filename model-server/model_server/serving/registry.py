@@ -9,9 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from model_server.errors import (
-    GoldenImageFailed,
     InvalidModel,
-    RequestError,
     UnknownModel,
     shown,
 )
@@ -21,13 +19,12 @@ from model_server.models.labels import find_label_files, read_labels
 from model_server.models.loading import load_model
 from model_server.models.source import ModelSource, digest
 from model_server.request.budgets import PictureBudget
-from model_server.request.context import RequestContext
 from model_server.serving.capacity import parallelism
+from model_server.serving.golden import check_golden, golden_pictures
 from model_server.serving.sources import find_sources
 from model_server.settings import Settings
 from model_server.system.allocator import Trimmer
 from model_server.vision.batching import BatchLimits
-from model_server.vision.detection import Selection
 from model_server.vision.images import ImageLimits, load_codecs
 from model_server.vision.inference import Options, VisionModel
 
@@ -68,21 +65,19 @@ class Registry:
 
 
 def load_registry(settings: Settings) -> Registry:
-    """Loads and warms up every model; checks the golden image.
+    """Loads and warms up every model; checks the golden pictures.
 
     Raises:
         StartupError: if a model cannot be served as asked.
     """
     load_codecs(settings.image_formats)
     pictures = PictureBudget(settings.max_decoded_bytes, Trimmer().request)
+    sources = find_sources(settings)
     registry = Registry(
-        {
-            name: _load(name, source, settings, pictures)
-            for name, source in find_sources(settings).items()
-        }
+        {name: _load(name, source, settings, pictures) for name, source in sources.items()}
     )
-    if settings.golden_image is not None:
-        check_golden(registry.default, settings.golden_image, settings.golden_expect)
+    folder = next(iter(sources.values())).folder
+    check_golden(registry.default, golden_pictures(settings, folder))
     return registry
 
 
@@ -152,34 +147,3 @@ def label_files(source: ModelSource, settings: Settings) -> list[Path]:
     if not settings.labels.is_file():
         raise InvalidModel(f"labels: there is no file {settings.labels}")
     return [settings.labels]
-
-
-def check_golden(model: VisionModel, image: Path, expect: str) -> None:
-    """Makes sure that the model gets a known picture right.
-
-    Args:
-        model: To be checked.
-        image: The picture.
-        expect: `LABEL` or `LABEL>=SCORE`; empty accepts any answer.
-
-    Raises:
-        GoldenImageFailed: saying what was expected and what came.
-    """
-    label, _, least = expect.partition(">=")
-    try:
-        threshold = float(least) if least else 0.0
-        answers = _answers(model, image.read_bytes())
-    except (OSError, ValueError, RequestError) as error:
-        raise GoldenImageFailed(f"golden image {image}: {error}") from error
-    wanted = label.strip()
-    if wanted and not any(name == wanted and score >= threshold for name, score in answers):
-        came = ", ".join(f"{name} {score:.2f}" for name, score in answers[:5]) or "nothing"
-        raise GoldenImageFailed(f"golden image {image}: expected {expect}, the model says {came}")
-
-
-def _answers(model: VisionModel, data: bytes) -> list[tuple[str, float]]:
-    context = RequestContext(request_id="golden-image")
-    if model.task == "detection":
-        found = model.detect(data, Selection(0.05, 100), context)
-        return [(item.label, item.score) for item in found.detections]
-    return [(item.label, item.probability) for item in model.classify(data, 5, context)]

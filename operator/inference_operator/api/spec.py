@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference_operator.api import kserve
+from inference_operator.api.golden import parse_golden
 from inference_operator.api.reader import Reader
 from inference_operator.api.types import (
     Exposure,
@@ -33,7 +34,13 @@ _CLAIM = re.compile(r"pvc://([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?:/(.*))?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MOST_REPLICAS = 1000
 RESERVED_ENVIRONMENT = frozenset(
-    {"MODEL_SERVER_MODEL", "MODEL_SERVER_NAME", "MODEL_SERVER_FORMAT", "MODEL_SERVER_PORT"}
+    {
+        "MODEL_SERVER_MODEL",
+        "MODEL_SERVER_NAME",
+        "MODEL_SERVER_FORMAT",
+        "MODEL_SERVER_PORT",
+        "MODEL_SERVER_GOLDEN",
+    }
 )
 METRIC_TYPES = ("Resource", "ContainerResource", "Pods", "Object", "External")
 
@@ -84,6 +91,7 @@ def parse(body: Json) -> InferenceService:
         scaling=_parse_scaling(predictor),
         limits=_parse_limits(predictor),
         pod=_parse_pod(predictor),
+        golden=parse_golden(predictor),
         exposure=_parse_exposure(spec.child("service")),
     )
     predictor.finish()
