@@ -49,8 +49,13 @@ LEASE = "inference-operator"
 
 
 def predictor(name: str) -> str:
-    """Name of every child of the InferenceService `name`: Deployment, Service, HPA, PDB."""
+    """Name of the predictor's Deployment, Service, HPA and PDB."""
     return f"{name}-predictor"
+
+
+def is_child_name(service: str, name: str) -> bool:
+    """Whether `name` is one that a child of the InferenceService `service` can have."""
+    return name == predictor(service) or name.startswith(f"{predictor(service)}-")
 
 
 def revision(name: str, digest: str) -> str:
@@ -75,8 +80,3 @@ def labels(name: str) -> dict[str, str]:
         LABEL_MANAGED_BY: MANAGED_BY,
         LABEL_SERVICE: name,
     }
-
-
-def host(name: str, namespace: str) -> str:
-    """DNS name of the service inside the cluster."""
-    return f"{predictor(name)}.{namespace}.svc.cluster.local"

@@ -10,6 +10,11 @@ from enum import Enum
 import msgspec
 
 from inference_operator import names
+from inference_operator.cache.observed import (
+    DeploymentState,
+    read_deployment,
+    read_load_balancer,
+)
 from inference_operator.kinds import KINDS
 from inference_operator.objects import Json, resource_version
 
@@ -37,7 +42,6 @@ class Child:
     Attributes:
         uid: The object's UID.
         version: Its resource version.
-        owner_uid: UID of its controller, empty when it has none.
         body: The object, kept only until it was compared with the desired manifest.
         in_sync_with: Digest of the manifest that the child was last found equal to.
         compared: Fingerprint of the body that was found equal.
@@ -46,11 +50,12 @@ class Child:
         changed_by: The field manager, other than the operator, that last changed the child.
         repairs: How many times in a row it had to be repaired.
         repaired_at: Time of the last repair, on the monotonic clock.
+        deployment: State of a Deployment.
+        load_balancer: Host name or address that a cloud gave to a Service, or empty.
     """
 
     uid: str
     version: int
-    owner_uid: str
     body: Json | None = None
     in_sync_with: bytes = b""
     compared: bytes = b""
@@ -59,6 +64,8 @@ class Child:
     changed_by: str = ""
     repairs: int = 0
     repaired_at: float = 0.0
+    deployment: DeploymentState | None = None
+    load_balancer: str = ""
 
     def mark_in_sync(self, digest: bytes) -> None:
         """Record that the body equals the manifest with this digest, and drop the body."""
@@ -79,12 +86,15 @@ class Child:
 
 
 def read_child(kind: str, body: Json) -> Child:
-    """Reduce an object of kind `kind` to a `Child` without an owner."""
+    """Reduce an object of kind `kind` to a `Child`."""
     metadata = body["metadata"]
-    child = Child(metadata["uid"], resource_version(metadata), "", _reduce(kind, body))
+    child = Child(metadata["uid"], resource_version(metadata), _reduce(kind, body))
     child.changed_by = sys.intern(changed_by(metadata))
     if kind == "Deployment":
         child.replicas_owner = _replicas_owner(metadata)
+        child.deployment = read_deployment(body)
+    elif kind == "Service":
+        child.load_balancer = read_load_balancer(body)
     return child
 
 

@@ -6,10 +6,10 @@ is boiled down to one of these small values. Pure; the reading of raw pods is in
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from inference_operator import names
-from inference_operator.objects import Json, Key, find_condition
+from inference_operator.objects import Json, find_condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Problem:
 class PodState:
     """One pod.
 
-    `stage` says in one word how far a pod without a problem has come.
+    `stage` says in one word how far a pod without a problem has come; `deployment` is the name of
+    the Deployment that it belongs to.
     """
 
     name: str
@@ -38,6 +39,7 @@ class PodState:
     ready: bool = False
     stage: str = "Pending"
     problem: Problem | None = None
+    deployment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,14 @@ class DeploymentState:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """All that is known of one InferenceService's children."""
+    """Everything known about the children of one InferenceService.
 
-    deployment: DeploymentState | None = None
-    pods: tuple[PodState, ...] = field(default=())
-    load_balancer: str = ""
+    `deployments` and `load_balancers` are by name of the Deployment and of the Service.
+    """
+
+    deployments: Mapping[str, DeploymentState] = field(default_factory=dict)
+    pods: tuple[PodState, ...] = ()
+    load_balancers: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_deployment(body: Json) -> DeploymentState:
@@ -112,9 +117,3 @@ def read_load_balancer(body: Json) -> str:
     """Host name or address that a cloud gave to a Service, empty while there is none."""
     ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
     return str(ingress[0].get("hostname") or ingress[0].get("ip") or "")
-
-
-def owning_service(metadata: Json) -> Key | None:
-    """Namespace and name of the InferenceService that an object says it belongs to."""
-    name = (metadata.get("labels") or {}).get(names.LABEL_SERVICE)
-    return (metadata.get("namespace", ""), name) if name else None

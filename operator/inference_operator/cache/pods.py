@@ -27,11 +27,11 @@ _OWN_WORDS = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
 _PREEMPTION = re.compile(r"(,? no new claims to deallocate)?,? preemption:.*", re.DOTALL)
 
 
-def classify(pod: Json) -> PodState:
+def classify(pod: Json, deployment: str = "") -> PodState:
     """Boil a pod down to what a user wants to know of it."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     revision = (metadata.get("labels") or {}).get(names.LABEL_REVISION, "")
-    state = PodState(metadata["name"], revision, metadata.get("uid", ""))
+    state = PodState(metadata["name"], revision, metadata.get("uid", ""), deployment=deployment)
     ready = find_condition(status, "Ready").get("status") == "True"
     if "deletionTimestamp" in metadata:
         return _with(state, stage="Terminating")

@@ -2,7 +2,8 @@
 
 Reconciling reads from here and asks the API server nothing, so a reconcile costs only the calls
 that change something. Bodies are kept packed (InferenceServices) or only until they were compared
-(children). Anything that no decision needs is dropped on arrival. No IO.
+(children). Anything that no decision needs is dropped on arrival, and so is every object whose
+owner is not a known InferenceService: labels can be forged, and must not fill the memory. No IO.
 """
 
 from __future__ import annotations
@@ -14,30 +15,41 @@ from typing import Any
 from inference_operator import names
 from inference_operator.api import kserve
 from inference_operator.cache.child import Child, read_child
-from inference_operator.cache.observed import (
-    DeploymentState,
-    Observed,
-    PodState,
-    read_deployment,
-    read_load_balancer,
-)
+from inference_operator.cache.missed import Missed
+from inference_operator.cache.observed import Observed, PodState
+from inference_operator.cache.ownership import deployment_of, is_controlled_by
 from inference_operator.cache.packing import pack, unpack
 from inference_operator.cache.pods import classify
-from inference_operator.objects import Json, Key, ObjectRef, controller_of, resource_version
+from inference_operator.objects import Json, Key, ObjectRef, resource_version
+
+Version = tuple[str, int]
+"""UID and resource version."""
+
+# Objects with the name of a child and another owner; more are not remembered.
+MAXIMUM_FOREIGN = 16
 
 
 @dataclass(slots=True)
 class Entry:
-    """Everything known about one InferenceService, which itself may be unknown (`raw` empty)."""
+    """Everything known about one InferenceService.
+
+    Attributes:
+        raw: The packed resource; empty when it is unknown, as after its deletion.
+        uid: Its UID.
+        version: Its resource version.
+        generation: Its generation.
+        children: Objects that it controls.
+        pods: Pods of its Deployments and their resource versions, by name.
+        foreign: Objects that have the name of a child and another owner.
+    """
 
     raw: bytes = b""
     uid: str = ""
     version: int = 0
     generation: int = 0
-    children: dict[str, Child] = field(default_factory=dict)
+    children: dict[ObjectRef, Child] = field(default_factory=dict)
     pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
-    deployment: DeploymentState | None = None
-    load_balancer: str = ""
+    foreign: dict[ObjectRef, Version] = field(default_factory=dict)
 
 
 class Store:
@@ -45,6 +57,7 @@ class Store:
 
     def __init__(self) -> None:
         self._entries: dict[Key, Entry] = {}
+        self.missed = Missed()
 
     def __len__(self) -> int:
         return sum(1 for entry in self._entries.values() if entry.raw)
@@ -54,24 +67,39 @@ class Store:
         return (key for key, entry in list(self._entries.items()) if entry.raw)
 
     def all_keys(self) -> list[Key]:
-        """Keys of everything known, including children whose InferenceService is unknown."""
+        """Keys of everything known, including those of deleted InferenceServices."""
         return list(self._entries)
 
-    def versions(self, key: Key) -> dict[ObjectRef, tuple[str, int]]:
+    def versions(self, key: Key) -> dict[ObjectRef, Version]:
         """UID and resource version of every known object of `key`."""
         entry = self._entries.get(key)
         if entry is None:
             return {}
-        child = names.predictor(key[1])
-        known = {(kind, child): (c.uid, c.version) for kind, c in entry.children.items()}
-        known |= {("Pod", pod.name): (pod.uid, v) for pod, v in entry.pods.values()}
+        known = {ref: (child.uid, child.version) for ref, child in entry.children.items()}
+        known |= entry.foreign
+        known |= {("Pod", pod.name): (pod.uid, version) for pod, version in entry.pods.values()}
         if entry.raw:
-            known["InferenceService", key[1]] = (entry.uid, entry.version)
+            known[names.KIND, key[1]] = (entry.uid, entry.version)
         return known
 
     def entry(self, key: Key) -> Entry | None:
         """The entry of `key`, if anything is known."""
         return self._entries.get(key)
+
+    def child(self, key: Key, ref: ObjectRef) -> Child | None:
+        """One child of `key`, if it is known."""
+        entry = self._entries.get(key)
+        return entry.children.get(ref) if entry else None
+
+    def children(self, key: Key) -> dict[ObjectRef, Child]:
+        """All known children of `key`."""
+        entry = self._entries.get(key)
+        return dict(entry.children) if entry else {}
+
+    def is_foreign(self, key: Key, ref: ObjectRef) -> bool:
+        """Whether the name of a child is taken by an object with another owner."""
+        entry = self._entries.get(key)
+        return entry is not None and ref in entry.foreign
 
     def body(self, key: Key) -> dict[str, Any] | None:
         """Metadata, spec and status of the InferenceService `key`; None when it is unknown."""
@@ -81,11 +109,24 @@ class Store:
         return unpack(entry.raw)
 
     def observed(self, key: Key) -> Observed:
-        """What is known about the children of `key`."""
+        """What is known about the children of `key`, and the pods of its Deployments."""
         entry = self._entries.get(key) or Entry()
-        pods = tuple(pod for pod, _ in sorted(entry.pods.values(), key=lambda pair: pair[0].name))
-        deployment = entry.deployment if "Deployment" in entry.children else None
-        return Observed(deployment, pods, entry.load_balancer)
+        deployments = {
+            name: child.deployment
+            for (_, name), child in entry.children.items()
+            if child.deployment is not None
+        }
+        load_balancers = {
+            name: child.load_balancer
+            for (_, name), child in entry.children.items()
+            if child.load_balancer
+        }
+        pods = sorted((pod for pod, _ in entry.pods.values()), key=lambda pod: pod.name)
+        return Observed(
+            deployments,
+            tuple(pod for pod in pods if pod.deployment in deployments),
+            load_balancers,
+        )
 
     def put_service(self, key: Key, body: Json) -> bool:
         """Store an InferenceService; returns whether it changed."""
@@ -94,6 +135,8 @@ class Store:
         version = resource_version(metadata)
         if entry.uid == metadata["uid"] and 0 < version <= entry.version:
             return False
+        if entry.uid and entry.uid != metadata["uid"]:
+            self._disown(key, entry)
         kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
         reduced = {
             "metadata": {
@@ -113,66 +156,113 @@ class Store:
         entry = self._entries.get(key)
         if entry is not None and entry.uid == uid:
             entry.raw, entry.uid, entry.version, entry.generation = b"", "", 0, 0
+            self._disown(key, entry)
             self._remove_if_empty(key)
 
-    def put_child(self, key: Key, kind: str, body: Json) -> bool:
-        """Store a child; returns whether it changed."""
-        metadata = body["metadata"]
-        entry = self._entries.setdefault(key, Entry())
-        known = entry.children.get(kind)
-        version = resource_version(metadata)
-        if known is not None and known.uid == metadata["uid"] and 0 < version <= known.version:
+    def _disown(self, key: Key, entry: Entry) -> None:
+        """Keep of the children of a former InferenceService only that their names are taken."""
+        former = {ref: (child.uid, child.version) for ref, child in entry.children.items()}
+        entry.foreign = dict([*entry.foreign.items(), *former.items()][-MAXIMUM_FOREIGN:])
+        for name in entry.pods:
+            self.missed.add(key, ("Pod", name))
+        entry.children, entry.pods = {}, {}
+
+    def keeps(self, key: Key, kind: str, metadata: Json) -> bool:
+        """Whether an object with this metadata would be stored under `key`."""
+        entry = self._entries.get(key)
+        if kind == names.KIND:
+            return True
+        if entry is None or not entry.raw:
             return False
-        if metadata.get("name") != names.predictor(key[1]):
+        if kind == "Pod":
+            return names.is_child_name(key[1], deployment_of(metadata))
+        return names.is_child_name(key[1], metadata["name"]) and is_controlled_by(
+            metadata, entry.uid
+        )
+
+    def put(self, key: Key, kind: str, body: Json) -> bool:
+        """Store a child or a pod of `key`; returns whether anything that matters changed.
+
+        An object whose InferenceService is unknown is only noted, by name.
+        """
+        entry = self._entries.get(key)
+        if entry is None or not entry.raw:
+            self.missed.add(key, (kind, body["metadata"]["name"]))
+            return False
+        if kind == "Pod":
+            return self._put_pod(key, entry, body)
+        return self._put_child(key, entry, kind, body)
+
+    def drop(self, key: Key, ref: ObjectRef, uid: str) -> bool:
+        """Forget the child or pod `ref`; returns whether it was known under this UID."""
+        self.missed.discard(key, ref)
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        kind, name = ref
+        known = False
+        if kind == "Pod":
+            pod, _ = entry.pods.get(name, (None, 0))
+            known = pod is not None and pod.uid == uid
+            if known:
+                del entry.pods[name]
+        elif ref in entry.children and entry.children[ref].uid == uid:
+            known = True
+            del entry.children[ref]
+        elif ref in entry.foreign and entry.foreign[ref][0] == uid:
+            known = True
+            del entry.foreign[ref]
+        if known:
+            self._remove_if_empty(key)
+        return known
+
+    def _put_child(self, key: Key, entry: Entry, kind: str, body: Json) -> bool:
+        metadata = body["metadata"]
+        ref = (kind, metadata["name"])
+        uid, version = metadata["uid"], resource_version(metadata)
+        if not names.is_child_name(key[1], ref[1]):
+            return False
+        if not is_controlled_by(metadata, entry.uid):
+            return self._put_foreign(entry, ref, (uid, version))
+        known = entry.children.get(ref)
+        if known is not None and known.uid == uid and 0 < version <= known.version:
             return False
         child = read_child(kind, body)
-        owner = controller_of(metadata).get("uid", "")
-        # The same string object for all children of a service.
-        child.owner_uid = entry.uid if owner == entry.uid else owner
-        if known is not None and known.uid == child.uid:
+        if known is not None and known.uid == uid:
             child.inherit(known)
-        entry.children[kind] = child
-        if kind == "Deployment":
-            entry.deployment = read_deployment(body)
-        elif kind == "Service":
-            entry.load_balancer = read_load_balancer(body)
+        entry.foreign.pop(ref, None)
+        # All children of a service usually share a name; it is kept once.
+        shared = next((name for _, name in entry.children if name == ref[1]), ref[1])
+        entry.children[kind, shared] = child
         return True
 
-    def drop_child(self, key: Key, kind: str, uid: str) -> bool:
-        """Forget a child; returns whether it was known."""
-        entry = self._entries.get(key)
-        if entry is None or kind not in entry.children or entry.children[kind].uid != uid:
-            return False
-        del entry.children[kind]
-        if kind == "Deployment":
-            entry.deployment = None
-        elif kind == "Service":
-            entry.load_balancer = ""
-        self._remove_if_empty(key)
-        return True
+    def _put_foreign(self, entry: Entry, ref: ObjectRef, version: Version) -> bool:
+        """Note that the name of a child is taken; returns whether that is news."""
+        was_ours = entry.children.pop(ref, None) is not None
+        if ref not in entry.foreign and len(entry.foreign) >= MAXIMUM_FOREIGN:
+            return was_ours
+        known_uid, _ = entry.foreign.get(ref, ("", 0))
+        entry.foreign[ref] = version
+        return was_ours or known_uid != version[0]
 
-    def put_pod(self, key: Key, body: Json) -> bool:
-        """Store a pod; returns whether anything that matters changed."""
-        state = classify(body)
-        entry = self._entries.setdefault(key, Entry())
-        version = resource_version(body["metadata"])
+    def _put_pod(self, key: Key, entry: Entry, body: Json) -> bool:
+        metadata = body["metadata"]
+        deployment = deployment_of(metadata)
+        if not names.is_child_name(key[1], deployment):
+            # A ReplicaSet lets go of a pod that no longer matches its selector.
+            return self.drop(key, ("Pod", metadata["name"]), metadata["uid"])
+        shared = next((name for _, name in entry.children if name == deployment), deployment)
+        state = classify(body, shared)
+        version = resource_version(metadata)
         known, known_version = entry.pods.get(state.name, (None, 0))
         if known is not None and known.uid == state.uid and 0 < version < known_version:
             return False
         entry.pods[state.name] = (state, version)
         return known != state
 
-    def drop_pod(self, key: Key, name: str) -> bool:
-        """Forget a pod; returns whether it was known."""
-        entry = self._entries.get(key)
-        if entry is None or entry.pods.pop(name, None) is None:
-            return False
-        self._remove_if_empty(key)
-        return True
-
     def _remove_if_empty(self, key: Key) -> None:
         entry = self._entries[key]
-        if not (entry.raw or entry.children or entry.pods):
+        if not (entry.raw or entry.children or entry.pods or entry.foreign):
             del self._entries[key]
 
 

@@ -12,14 +12,25 @@ T = TypeVar("T")
 _SHOWN = 200
 
 
+class OwnerReference(TypedDict):
+    """An owner of an object."""
+
+    apiVersion: str
+    kind: str
+    name: str
+    uid: str
+    controller: NotRequired[bool | None]
+
+
 class Metadata(TypedDict):
-    """Of an object's metadata what says which object it is; most of it is about its managers."""
+    """The metadata that identifies an object and its owner; most of the rest is managed fields."""
 
     uid: str
     name: str
     namespace: str
     resourceVersion: str
     labels: NotRequired[dict[str, str]]
+    ownerReferences: NotRequired[list[OwnerReference]]
 
 
 class _Item(TypedDict):

@@ -14,6 +14,7 @@ from inference_operator import names
 from inference_operator.errors import ApiError
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Manifest
+from inference_operator.reconcile.children import Repair
 from inference_operator.status.transition import Notice, transition
 
 logger = logging.getLogger(__name__)
@@ -30,9 +31,12 @@ async def record_transition(client: ApiClient, body: Json, before: Json, after: 
         await _post(client, body, notice)
 
 
-async def record_repair(client: ApiClient, body: Json, child: str, by: str) -> None:
+async def record_repair(client: ApiClient, body: Json, repair: Repair) -> None:
     """Post the Event for a child that somebody else had changed."""
-    message = f"the {child} was changed by {by} and put right: change the {names.KIND} instead"
+    message = (
+        f"the {repair.kind} was changed by {repair.by} and put right: change the {names.KIND} "
+        "instead"
+    )
     await _post(client, body, Notice("Normal", "Repaired", message))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 
 from inference_operator import names
-from inference_operator.cache.observed import owning_service
+from inference_operator.cache.ownership import claimed_by
 from inference_operator.cache.store import Store
 from inference_operator.objects import Json, Key, ObjectRef
 from inference_operator.reconcile.queue import Priority, WorkQueue
@@ -36,16 +36,22 @@ class Observer:
         if kind == names.KIND:
             self._observe_service(change, body)
             return
-        key = owning_service(body["metadata"])
-        if key is not None and self._store(key, kind, change, body):
+        metadata = body["metadata"]
+        key = claimed_by(metadata)
+        if key is None:
+            return
+        if change == DELETED:
+            changed = self.store.drop(key, (kind, metadata["name"]), metadata["uid"])
+        else:
+            changed = self.store.put(key, kind, body)
+        if changed:
             self.queue.add(key, Priority.STATUS, self._delay)
 
     def _observe_service(self, change: str | None, body: Json) -> None:
         metadata = body["metadata"]
         key = (metadata["namespace"], metadata["name"])
         if change == DELETED:
-            self.store.drop_service(key, metadata["uid"])
-            self.queue.forget(key)
+            self._drop_service(key, metadata["uid"])
             return
         entry = self.store.entry(key)
         known = (entry.uid, entry.generation) if entry else ("", 0)
@@ -53,23 +59,17 @@ class Observer:
             new = (metadata["uid"], metadata.get("generation", 0))
             self.queue.add(key, Priority.STATUS if new == known else Priority.SPEC)
 
-    def _store(self, key: Key, kind: str, change: str | None, body: Json) -> bool:
-        """Store a child or a pod; returns whether anything that matters changed."""
-        if kind == "Pod":
-            if change == DELETED:
-                return self.store.drop_pod(key, body["metadata"]["name"])
-            return self.store.put_pod(key, body)
-        if change == DELETED:
-            return self.store.drop_child(key, kind, body["metadata"]["uid"])
-        return self.store.put_child(key, kind, body)
-
     def forget(self, key: Key, ref: ObjectRef, uid: str) -> None:
         """Drop an object that a listing no longer contains."""
         kind, name = ref
         logger.info("%s/%s: %s %s went away unnoticed", *key, kind, name)
         if kind == names.KIND:
-            self.store.drop_service(key, uid)
-        elif kind == "Pod":
-            self.store.drop_pod(key, name)
-        else:
-            self.store.drop_child(key, kind, uid)
+            self._drop_service(key, uid)
+        elif self.store.drop(key, ref, uid):
+            self.queue.add(key, Priority.STATUS, self._delay)
+
+    def _drop_service(self, key: Key, uid: str) -> None:
+        self.store.drop_service(key, uid)
+        # Another one of the same name may have replaced it already.
+        if self.store.body(key) is None:
+            self.queue.forget(key)

@@ -76,7 +76,7 @@ class Reconciler:
         with contextlib.suppress(StatusError):
             service = parse(body)
             desired = build_desired(service, self._config, _recorded_revision(body))
-            self._children.out_of_sync(key, service, desired)
+            self._children.out_of_sync(key, desired)
 
     async def reconcile(self, key: Key, failures: int = 0) -> Result:
         """One pass over one InferenceService.
@@ -91,6 +91,7 @@ class Reconciler:
         body = self._store.body(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
             return Result()
+        await self._read_missed(key)
         service: InferenceService | None = None
         desired: Desired | None = None
         error: StatusError | None = None
@@ -100,11 +101,11 @@ class Reconciler:
             desired = build_desired(service, self._config, _recorded_revision(body))
             outcome = await self._children.sync(key, service, desired)
             for repair in outcome.repairs:
-                await record_repair(self._client, body, repair.kind, repair.by)
+                await record_repair(self._client, body, repair)
             if outcome.written:
                 # The watches report what was written; the status is computed after that.
                 return Result(requeue_after_s=self._config.status_delay_seconds)
-            wait = outcome.wait or None
+            wait = outcome.wait_s or None
         except StatusError as refused:
             error, desired = refused, None
         except ApiError as failed:
@@ -124,6 +125,23 @@ class Reconciler:
         if error is not None and error.may_pass:
             return Result(failed=True)
         return Result(requeue_after_s=wait)
+
+    async def _read_missed(self, key: Key) -> None:
+        """Read what was announced before this InferenceService was.
+
+        Raises:
+            ApiError: An object could not be read; all of them will be tried again.
+        """
+        refs = self._store.missed.take(key)
+        try:
+            for kind, name in refs:
+                body = await self._client.get(kind, key[0], name)
+                if body is not None:
+                    self._store.put(key, kind, body)
+        except ApiError:
+            for ref in refs:
+                self._store.missed.add(key, ref)
+            raise
 
     async def _report(self, key: Key, inputs: StatusInputs) -> None:
         """Write the status if it changed, and an Event if the change deserves one."""

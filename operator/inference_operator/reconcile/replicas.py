@@ -27,20 +27,19 @@ class Replicas:
         self._client = client
         self._store = store
 
-    async def release(self, key: Key) -> None:
-        """Keep the present number while we stop applying it; no-op when it is not ours.
+    async def release(self, key: Key, name: str) -> None:
+        """Keep the current number while we stop applying it; no-op when it is not ours.
 
         Raises:
             ApiError: The API server did not do what it was asked.
         """
-        if self._owner(key) is not ReplicasOwner.OPERATOR:
+        if self._owner(key, name) is not ReplicasOwner.OPERATOR:
             return
-        if not await self._hold(key, self._current(key)) and (
-            self._owner(key) is ReplicasOwner.OPERATOR
-        ):
-            raise ApiError(409, f"{DEPLOYMENT} {names.predictor(key[1])}: replicas are contested")
+        held = await self._hold(key, name, self._current(key, name))
+        if not held and self._owner(key, name) is ReplicasOwner.OPERATOR:
+            raise ApiError(409, f"{DEPLOYMENT} {name}: replicas are contested")
 
-    async def raise_to(self, key: Key, minimum: int) -> bool:
+    async def raise_to(self, key: Key, name: str, minimum: int) -> bool:
         """Start with `minimum` replicas at once; returns whether that was written.
 
         Only while nobody has claimed the number: a new Deployment has the default of one replica,
@@ -50,13 +49,13 @@ class Replicas:
             ApiError: The API server did not do what it was asked.
         """
         unclaimed = {ReplicasOwner.NOBODY, ReplicasOwner.HANDOVER}
-        if self._owner(key) not in unclaimed or self._current(key) >= minimum:
+        if self._owner(key, name) not in unclaimed or self._current(key, name) >= minimum:
             return False
-        return await self._hold(key, minimum)
+        return await self._hold(key, name, minimum)
 
-    async def _hold(self, key: Key, replicas: int) -> bool:
+    async def _hold(self, key: Key, name: str, replicas: int) -> bool:
         """Claim the number for the second manager; False when somebody else holds another."""
-        namespace, name, child = key[0], names.predictor(key[1]), self._child(key)
+        namespace, child = key[0], self._child(key, name)
         claim = {
             "apiVersion": KINDS[DEPLOYMENT].api_version,
             "kind": DEPLOYMENT,
@@ -71,19 +70,18 @@ class Replicas:
                 raise
             current = await self._client.get(DEPLOYMENT, namespace, name)
             if current is not None:
-                self._store.put_child(key, DEPLOYMENT, current)
+                self._store.put(key, DEPLOYMENT, current)
             return False
-        self._store.put_child(key, DEPLOYMENT, latest)
+        self._store.put(key, DEPLOYMENT, latest)
         return True
 
-    def _owner(self, key: Key) -> ReplicasOwner | None:
-        child = self._child(key)
+    def _owner(self, key: Key, name: str) -> ReplicasOwner | None:
+        child = self._child(key, name)
         return child.replicas_owner if child else None
 
-    def _current(self, key: Key) -> int:
-        deployment = self._store.observed(key).deployment
-        return deployment.desired if deployment else 1
+    def _current(self, key: Key, name: str) -> int:
+        child = self._child(key, name)
+        return child.deployment.desired if child and child.deployment else 1
 
-    def _child(self, key: Key) -> Child | None:
-        entry = self._store.entry(key)
-        return entry.children.get(DEPLOYMENT) if entry else None
+    def _child(self, key: Key, name: str) -> Child | None:
+        return self._store.child(key, (DEPLOYMENT, name))

@@ -16,7 +16,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 
 from inference_operator import names
-from inference_operator.cache.observed import owning_service
+from inference_operator.cache.ownership import claimed_by
 from inference_operator.errors import ApiError
 from inference_operator.kinds import CHILD_KINDS, WATCHED_KINDS
 from inference_operator.kubernetes.client import ApiClient
@@ -27,7 +27,6 @@ from inference_operator.reconcile.queue import Priority
 logger = logging.getLogger(__name__)
 FIRST_RESYNC_SECONDS = 30.0
 _KINDS = (names.KIND, *WATCHED_KINDS)
-Versions = dict[Key, dict[ObjectRef, tuple[str, int]]]
 
 
 class Resync:
@@ -74,14 +73,7 @@ class Resync:
             The resource version from which to watch.
         """
         store = self._observer.store
-        # Taken before listing, so that an object that appears meanwhile is not taken for deleted.
-        known = {
-            (key, ref): uid
-            for key in store.all_keys()
-            if namespace in {"", key[0]}
-            for ref, (uid, _) in store.versions(key).items()
-            if ref[0] == kind
-        }
+        known = self._known(kind, namespace)
         version = ""
         async for listed_version, bodies in self._client.list_all(kind, namespace):
             version = listed_version
@@ -94,12 +86,26 @@ class Resync:
                 ref = (kind, metadata["name"])
                 if known.get((key, ref)) == metadata["uid"]:
                     del known[key, ref]
-                if kind in CHILD_KINDS:
+                if kind in CHILD_KINDS and store.child(key, ref) is not None:
                     # At once, so that not all bodies are in memory at the same time.
                     self._compare(key)
         for (key, ref), uid in known.items():
             self._observer.forget(key, ref, uid)
         return version
+
+    def _known(self, kind: str, namespace: str) -> dict[tuple[Key, ObjectRef], str]:
+        """UIDs of the known objects of a kind.
+
+        Taken before listing, so that an object that appears meanwhile is not taken for deleted.
+        """
+        store = self._observer.store
+        return {
+            (key, ref): uid
+            for key in store.all_keys()
+            if namespace in {"", key[0]}
+            for ref, (uid, _) in store.versions(key).items()
+            if ref[0] == kind
+        }
 
     async def run(self, period_s: float) -> None:
         """Resync soon after the start, then every `period_s` seconds, for ever.
@@ -118,34 +124,32 @@ class Resync:
 
     async def resync(self) -> None:
         """Forget what is gone, read what is newer, and queue every InferenceService once."""
-        store = self._observer.store
-        # Taken before listing, so that an object that appears meanwhile is not taken for deleted.
-        known: Versions = {key: store.versions(key) for key in store.all_keys()}
-        listed = await self._list_versions()
-        for key, refs in known.items():
-            for ref, (uid, _) in refs.items():
-                listed_uid, _ = listed.get(key, {}).get(ref, ("", 0))
-                if listed_uid != uid:
-                    self._observer.forget(key, ref, uid)
-        for key, refs in listed.items():
-            for ref, (uid, version) in refs.items():
-                known_uid, known_version = store.versions(key).get(ref, ("", 0))
-                if (known_uid, known_version) != (uid, version) and known_version < version:
-                    await self._read(key, ref)
-        for key in store.services():
-            self._observer.queue.add(key, Priority.RESYNC)
-
-    async def _list_versions(self) -> Versions:
-        """UID and version of every object, by InferenceService."""
-        found: Versions = {}
         for kind in _KINDS:
             for namespace in self._namespaces:
-                async for metadata in self._client.list_metadata(kind, namespace):
-                    key = _key_of(kind, metadata)
-                    if key is not None:
-                        version = (metadata["uid"], resource_version(metadata))
-                        found.setdefault(key, {})[kind, metadata["name"]] = version
-        return found
+                await self._resync_kind(kind, namespace)
+        for key in self._observer.store.services():
+            self._observer.queue.add(key, Priority.RESYNC)
+
+    async def _resync_kind(self, kind: str, namespace: str) -> None:
+        store = self._observer.store
+        known = self._known(kind, namespace)
+        newer: list[tuple[Key, ObjectRef]] = []
+        async for metadata in self._client.list_metadata(kind, namespace):
+            key = _key_of(kind, metadata)
+            if key is None:
+                continue
+            ref = (kind, metadata["name"])
+            if known.get((key, ref)) == metadata["uid"]:
+                del known[key, ref]
+            listed = (metadata["uid"], resource_version(metadata))
+            current = store.versions(key).get(ref, ("", 0))
+            is_newer = current != listed and current[1] < listed[1]
+            if is_newer and store.keeps(key, kind, metadata):
+                newer.append((key, ref))
+        for (key, ref), uid in known.items():
+            self._observer.forget(key, ref, uid)
+        for key, ref in newer:
+            await self._read(key, ref)
 
     async def _read(self, key: Key, ref: ObjectRef) -> None:
         kind, name = ref
@@ -157,4 +161,4 @@ class Resync:
 def _key_of(kind: str, metadata: Json) -> Key | None:
     if kind == names.KIND:
         return (metadata["namespace"], metadata["name"])
-    return owning_service(metadata)
+    return claimed_by(metadata)

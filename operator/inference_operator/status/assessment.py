@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from inference_operator import names
 from inference_operator.api.types import InferenceService
-from inference_operator.cache.observed import Observed, PodState, Problem
+from inference_operator.cache.observed import DeploymentState, Observed, PodState, Problem
 from inference_operator.desired.state import Desired
 from inference_operator.errors import StatusError
 from inference_operator.objects import Json
@@ -50,6 +50,16 @@ class StatusInputs:
         """The predictor component in the current status."""
         predictor: Json = (self.previous.get("components") or {}).get(names.PREDICTOR) or {}
         return predictor
+
+    @property
+    def deployment(self) -> DeploymentState | None:
+        """The predictor's Deployment, if it exists."""
+        return self.observed.deployments.get(names.predictor(self.body["metadata"]["name"]))
+
+    @property
+    def load_balancer(self) -> str:
+        """Host name or address of the predictor's Service outside of the cluster, or empty."""
+        return self.observed.load_balancers.get(names.predictor(self.body["metadata"]["name"]), "")
 
     @property
     def generation(self) -> int:
@@ -99,7 +109,7 @@ def assess(inputs: StatusInputs) -> Assessment:
     latest = (
         inputs.desired.revision if inputs.desired else previous.get("latestCreatedRevision", "")
     )
-    deployment = observed.deployment
+    deployment = inputs.deployment
     ready = tuple(pod for pod in observed.pods if pod.ready)
     ready_latest = sum(inputs.revision_of(pod) == latest for pod in ready)
     earlier = sorted({inputs.revision_of(pod) for pod in ready} - {latest})
@@ -131,7 +141,7 @@ def _problem(inputs: StatusInputs, pods: list[PodState]) -> Problem | None:
     if inputs.error is not None:
         return Problem(inputs.error.reason, inputs.error.message)
     problems = [(pod.problem.rank, pod.name, pod.problem) for pod in pods if pod.problem]
-    deployment = inputs.observed.deployment
+    deployment = inputs.deployment
     stuck = deployment.problem if deployment else None
     if problems:
         rank, name, problem = min(problems, key=lambda item: item[:2])

@@ -15,7 +15,7 @@ def summarize(inputs: StatusInputs) -> Manifest:
     assessment = assess(inputs)
     metadata = inputs.body["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
-    deployment = inputs.observed.deployment
+    deployment = inputs.deployment
     address = f"http://{names.predictor(name)}.{namespace}.svc.{inputs.cluster_domain}"
     selector = ",".join(f"{key}={value}" for key, value in names.selector(name).items())
     status: Manifest = {
@@ -34,7 +34,7 @@ def summarize(inputs: StatusInputs) -> Manifest:
 
 def _external_url(inputs: StatusInputs) -> str:
     """URL of the load balancer, empty when there is none."""
-    host = inputs.observed.load_balancer
+    host = inputs.load_balancer
     if inputs.service is None or inputs.service.exposure.type != "LoadBalancer" or not host:
         return ""
     return f"http://[{host}]" if ":" in host else f"http://{host}"

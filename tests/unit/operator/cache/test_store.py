@@ -7,52 +7,43 @@ from typing import Any
 import pytest
 
 from inference_operator.cache.child import Child, ReplicasOwner
-from inference_operator.cache.store import Store
+from inference_operator.cache.missed import MAXIMUM_KEYS, MAXIMUM_PER_KEY
+from inference_operator.cache.store import MAXIMUM_FOREIGN, Store
+from support import operator_objects as objects
+from support.operator_objects import KEY, Body, owner, pod
 
-KEY = ("vision", "shapes")
-
-
-def service(version: int, uid: str = "u", **status: Any) -> dict[str, Any]:
-    metadata = {
-        "namespace": "vision",
-        "name": "shapes",
-        "uid": uid,
-        "generation": 1,
-        "resourceVersion": str(version),
-        "managedFields": [{"manager": "kubectl"}],
-    }
-    return {"metadata": metadata, "spec": {"predictor": {}}, "status": status}
+DEPLOYMENT = ("Deployment", "shapes-predictor")
 
 
-def deployment(version: int, uid: str = "d", replicas: int = 1) -> dict[str, Any]:
-    owner = {"uid": "u", "controller": True, "kind": "InferenceService", "name": "shapes"}
-    return {
-        "metadata": {
-            "namespace": "vision",
-            "name": "shapes-predictor",
-            "uid": uid,
-            "resourceVersion": str(version),
-            "ownerReferences": [owner],
-            "managedFields": [
-                {"manager": "inference-operator", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
-                {"manager": "kubectl-edit", "time": "2026-01-02T00:00:00Z"},
-                {"manager": "controller", "time": "2026-01-03T00:00:00Z", "subresource": "status"},
-                {"manager": "kubectl", "time": "2026-01-01T00:00:00Z"},
-            ],
-        },
-        "spec": {"replicas": replicas},
-        "status": {"replicas": replicas},
-    }
+def service(version: int, uid: str = "u", **status: Any) -> Body:
+    body = objects.service(version, uid, predictor={})
+    body["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    body["status"] = status
+    return body
+
+
+def deployment(version: int, uid: str = "d", replicas: int = 1) -> Body:
+    body = objects.child("Deployment", version, uid)
+    body["metadata"]["managedFields"] = [
+        {"manager": "inference-operator", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+        {"manager": "kubectl-edit", "time": "2026-01-02T00:00:00Z"},
+        {"manager": "controller", "time": "2026-01-03T00:00:00Z", "subresource": "status"},
+        {"manager": "kubectl", "time": "2026-01-01T00:00:00Z"},
+    ]
+    return {**body, "spec": {"replicas": replicas}, "status": {"replicas": replicas}}
+
+
+def known() -> Store:
+    """A store that knows the InferenceService."""
+    store = Store()
+    store.put_service(KEY, service(1))
+    return store
 
 
 def child(store: Store) -> Child:
-    entry = store.entry(KEY)
-    assert entry is not None
-    return entry.children["Deployment"]
-
-
-def pod(name: str = "p") -> dict[str, Any]:
-    return {"metadata": {"name": name, "uid": name}, "status": {}}
+    found = store.child(KEY, DEPLOYMENT)
+    assert found is not None
+    return found
 
 
 def test_a_service_is_kept_without_what_nobody_reads() -> None:
@@ -81,9 +72,9 @@ def test_old_news_is_no_news() -> None:
     body = store.body(KEY)
     assert body is not None
     assert body["status"] == {"observedGeneration": 5}
-    assert store.put_child(KEY, "Deployment", deployment(7))
-    assert not store.put_child(KEY, "Deployment", deployment(6))
-    assert store.put_child(KEY, "Deployment", deployment(1, uid="another"))
+    assert store.put(KEY, "Deployment", deployment(7))
+    assert not store.put(KEY, "Deployment", deployment(6))
+    assert store.put(KEY, "Deployment", deployment(1, uid="another"))
 
 
 def test_versions_that_are_no_numbers_are_always_news() -> None:
@@ -106,41 +97,41 @@ def test_a_successor_of_the_same_name_is_not_dropped_with_its_predecessor() -> N
 
 
 def test_what_was_judged_stays_judged_until_the_child_is_another() -> None:
-    store = Store()
-    store.put_child(KEY, "Deployment", deployment(1))
+    store = known()
+    store.put(KEY, "Deployment", deployment(1))
     child(store).mark_in_sync(b"mark")
     assert child(store).body is None
-    store.put_child(KEY, "Deployment", deployment(2, replicas=5))
+    store.put(KEY, "Deployment", deployment(2, replicas=5))
     assert child(store).in_sync_with == b"mark"
     assert child(store).body is not None, "to be judged again"
     assert child(store).replicas_owner is ReplicasOwner.OPERATOR
     assert child(store).changed_by == "kubectl-edit"
-    store.put_child(KEY, "Deployment", deployment(3, uid="another"))
+    store.put(KEY, "Deployment", deployment(3, uid="another"))
     assert child(store).in_sync_with == b""
 
 
 def test_a_change_of_status_leaves_nothing_to_judge() -> None:
-    store = Store()
-    store.put_child(KEY, "Deployment", deployment(1))
+    store = known()
+    store.put(KEY, "Deployment", deployment(1))
     child(store).mark_in_sync(b"mark")
     later = deployment(2)
     later["status"]["replicas"] = 9
     later["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "1"}
-    assert store.put_child(KEY, "Deployment", later), "it is news all the same"
+    assert store.put(KEY, "Deployment", later), "it is news all the same"
     assert child(store).body is None
     assert child(store).in_sync_with == b"mark"
-    observed = store.observed(KEY).deployment
+    observed = store.observed(KEY).deployments.get("shapes-predictor")
     assert observed is not None
     assert observed.replicas == 9
 
 
 def test_what_waits_to_be_judged_waits_until_it_was() -> None:
-    store = Store()
-    store.put_child(KEY, "Deployment", deployment(1))
+    store = known()
+    store.put(KEY, "Deployment", deployment(1))
     child(store).mark_in_sync(b"mark")
-    store.put_child(KEY, "Deployment", deployment(2, replicas=5))
+    store.put(KEY, "Deployment", deployment(2, replicas=5))
     # Back to what was judged, but nobody has looked at what was between.
-    store.put_child(KEY, "Deployment", deployment(3))
+    store.put(KEY, "Deployment", deployment(3))
     assert child(store).body is not None
 
 
@@ -160,47 +151,159 @@ def test_whose_the_number_of_replicas_is(managers: list[str], owner: ReplicasOwn
     rest = {"manager": "inference-operator", "fieldsV1": {"f:spec": {"f:template": {}}}}
     body = deployment(1)
     body["metadata"]["managedFields"] = [rest, *({"manager": m, **fields} for m in managers)]
-    store = Store()
-    store.put_child(KEY, "Deployment", body)
-    entry = store.entry(KEY)
-    assert entry is not None
-    assert entry.children["Deployment"].replicas_owner is owner
+    store = known()
+    store.put(KEY, "Deployment", body)
+    assert child(store).replicas_owner is owner
 
 
 def test_an_object_of_another_name_is_no_child() -> None:
-    store = Store()
+    store = known()
     body = deployment(1)
     body["metadata"]["name"] = "something-else"
-    assert not store.put_child(KEY, "Deployment", body)
+    assert not store.put(KEY, "Deployment", body)
 
 
 def test_only_telling_changes_of_pods_are_news() -> None:
-    store = Store()
-    assert store.put_pod(KEY, pod())
-    assert not store.put_pod(KEY, pod())
+    store = known()
+    assert store.put(KEY, "Pod", pod())
+    assert not store.put(KEY, "Pod", pod())
+    store.put(KEY, "Deployment", deployment(1))
     assert [state.name for state in store.observed(KEY).pods] == ["p"]
-    assert store.drop_pod(KEY, "p")
-    assert not store.drop_pod(KEY, "p")
-    assert store.all_keys() == []
+    assert store.drop(KEY, ("Pod", "p"), "p")
+    assert not store.drop(KEY, ("Pod", "p"), "p")
+    assert store.observed(KEY).pods == ()
 
 
 def test_a_deployment_that_is_gone_is_not_observed() -> None:
-    store = Store()
-    store.put_child(KEY, "Deployment", deployment(1, replicas=3))
-    state = store.observed(KEY).deployment
+    store = known()
+    store.put(KEY, "Deployment", deployment(1, replicas=3))
+    state = store.observed(KEY).deployments.get("shapes-predictor")
     assert state is not None
     assert state.desired == 3
-    store.drop_child(KEY, "Deployment", "d")
-    assert store.observed(KEY).deployment is None
+    store.drop(KEY, DEPLOYMENT, "d")
+    assert store.observed(KEY).deployments.get("shapes-predictor") is None
 
 
 def test_versions_of_everything_known() -> None:
     store = Store()
     store.put_service(KEY, service(1))
-    store.put_child(KEY, "Deployment", deployment(1))
-    store.put_pod(KEY, pod())
+    store.put(KEY, "Deployment", deployment(1))
+    store.put(KEY, "Pod", pod())
     assert store.versions(KEY) == {
         ("InferenceService", "shapes"): ("u", 1),
         ("Deployment", "shapes-predictor"): ("d", 1),
-        ("Pod", "p"): ("p", 0),
+        ("Pod", "p"): ("p", 1),
     }
+
+
+def test_a_service_may_have_several_children_of_a_kind() -> None:
+    store = known()
+    for name in ("shapes-predictor", "shapes-predictor-canary"):
+        for kind in ("Deployment", "Service", "HorizontalPodAutoscaler"):
+            body = objects.child(kind, uid=f"{kind} {name}", name=name)
+            if kind == "Deployment":
+                body["spec"]["replicas"] = len(name)
+            if kind == "Service":
+                body["status"] = {"loadBalancer": {"ingress": [{"ip": name}]}}
+            assert store.put(KEY, kind, body)
+        store.put(KEY, "Pod", pod(f"pod of {name}", deployment=name))
+    assert len(store.children(KEY)) == 6
+    observed = store.observed(KEY)
+    assert {name: state.desired for name, state in observed.deployments.items()} == {
+        "shapes-predictor": 16,
+        "shapes-predictor-canary": 23,
+    }
+    assert observed.load_balancers == {name: name for name in observed.deployments}
+    assert [(state.name, state.deployment) for state in observed.pods] == [
+        ("pod of shapes-predictor", "shapes-predictor"),
+        ("pod of shapes-predictor-canary", "shapes-predictor-canary"),
+    ]
+    canary = ("Deployment", "shapes-predictor-canary")
+    assert store.drop(KEY, canary, "Deployment shapes-predictor-canary")
+    assert [state.deployment for state in store.observed(KEY).pods] == ["shapes-predictor"]
+    assert DEPLOYMENT in store.children(KEY)
+
+
+FOREIGN = {
+    "another InferenceService": (owner(uid="another"),),
+    "an earlier one of the same name": (owner(uid="earlier"),),
+    "KServe's of the same name and uid": (owner(api_version="serving.kserve.io/v1beta1"),),
+    "nobody": (),
+    "not the controller": ({**owner(), "controller": False},),
+}
+
+
+@pytest.mark.parametrize("owners", FOREIGN.values(), ids=FOREIGN)
+def test_nothing_is_kept_of_an_object_with_another_owner(owners: tuple[Body, ...]) -> None:
+    store = known()
+    body = objects.child(owners=owners)
+    assert store.put(KEY, "Deployment", body), "that the name is taken is news"
+    assert not store.put(KEY, "Deployment", body)
+    assert store.children(KEY) == {}
+    assert store.is_foreign(KEY, DEPLOYMENT)
+    assert store.observed(KEY).deployments == {}
+    assert store.drop(KEY, DEPLOYMENT, "d"), "and so is that it is free again"
+    assert not store.is_foreign(KEY, DEPLOYMENT)
+
+
+def test_a_child_that_changes_its_owner_is_ours_no_longer_and_back() -> None:
+    store = known()
+    store.put(KEY, "Deployment", deployment(1))
+    assert store.put(KEY, "Deployment", objects.child(version=2, owners=()))
+    assert store.children(KEY) == {}
+    assert store.put(KEY, "Deployment", deployment(3))
+    assert not store.is_foreign(KEY, DEPLOYMENT)
+    assert DEPLOYMENT in store.children(KEY)
+
+
+def test_children_of_an_earlier_service_are_only_names_that_are_taken() -> None:
+    store = known()
+    store.put(KEY, "Deployment", deployment(1))
+    store.put(KEY, "Pod", pod())
+    store.put_service(KEY, service(9, uid="new"))
+    assert store.is_foreign(KEY, DEPLOYMENT)
+    assert store.observed(KEY).pods == ()
+    store.drop_service(KEY, "new")
+    assert store.all_keys() == [KEY], "the name is still taken"
+    assert store.drop(KEY, DEPLOYMENT, "d")
+    assert store.all_keys() == []
+
+
+def test_forged_labels_do_not_fill_the_memory() -> None:
+    store = known()
+    for number in range(5000):
+        forged = objects.child(uid=str(number), name=f"shapes-predictor-{number}", owners=())
+        store.put(KEY, "Deployment", forged)
+        loose = pod(f"loose-{number}")
+        loose["metadata"]["ownerReferences"] = []
+        store.put(KEY, "Pod", loose)
+        elsewhere = ("vision", f"unknown-{number}")
+        store.put(elsewhere, "Deployment", objects.child(name=f"unknown-{number}-predictor"))
+        store.put(("vision", "unknown"), "Pod", pod(f"unknown-{number}"))
+    assert store.all_keys() == [KEY]
+    assert len(store.versions(KEY)) == 1 + MAXIMUM_FOREIGN
+    assert len(store.missed) <= MAXIMUM_KEYS * MAXIMUM_PER_KEY
+    assert len(store.missed.take(("vision", "unknown"))) <= MAXIMUM_PER_KEY
+
+
+def test_a_pod_that_its_replica_set_let_go_is_dropped() -> None:
+    """As when somebody takes its labels away to look into it."""
+    store = known()
+    store.put(KEY, "Deployment", deployment(1))
+    store.put(KEY, "Pod", pod())
+    released = pod(version=2)
+    released["metadata"]["ownerReferences"] = []
+    assert store.put(KEY, "Pod", released)
+    assert store.observed(KEY).pods == ()
+
+
+def test_what_comes_before_its_service_is_noted_by_name() -> None:
+    store = Store()
+    assert not store.put(KEY, "Deployment", deployment(1))
+    assert not store.put(KEY, "Pod", pod())
+    assert store.all_keys() == []
+    assert store.missed.take(KEY) == (DEPLOYMENT, ("Pod", "p"))
+    assert store.missed.take(KEY) == ()
+    store.put(KEY, "Pod", pod())
+    store.drop(KEY, ("Pod", "p"), "p")
+    assert len(store.missed) == 0

@@ -8,29 +8,16 @@ from typing import Any
 
 import pytest
 
-from inference_operator import names
 from inference_operator.cache.store import Store
 from inference_operator.errors import ApiError, ApiUnavailableError
 from inference_operator.kubernetes import watch
 from inference_operator.reconcile.observer import Observer
 from inference_operator.reconcile.queue import WorkQueue
 from inference_operator.reconcile.resync import Resync
+from support import operator_objects as objects
+from support.operator_objects import KEY, pod
 
 Body = dict[str, Any]
-KEY = ("vision", "shapes")
-
-
-def pod(name: str, version: int) -> Body:
-    return {
-        "metadata": {
-            "namespace": "vision",
-            "name": name,
-            "uid": name,
-            "resourceVersion": str(version),
-            "labels": {names.LABEL_SERVICE: "shapes"},
-        },
-        "status": {},
-    }
 
 
 def event(change: str, body: Body) -> Body:
@@ -78,6 +65,8 @@ def run(
     async def scenario() -> tuple[Store, list[str]]:
         client = ScriptedClient(streams, listed or [])
         observer = Observer(Store(), WorkQueue(), 0.0)
+        observer.observe("InferenceService", None, objects.service())
+        observer.observe("Deployment", None, objects.child())
         resync = Resync(client, observer, lambda _: None)  # type: ignore[arg-type]
         watching = watch.Watch(
             client,  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def look(
     return summarize(
         StatusInputs(
             body=resource,
-            observed=Observed(deployment, pods),
+            observed=Observed({"shapes-predictor": deployment}, pods),
             now=now,
             service=service,
             desired=build_desired(service, Config()) if service else None,
@@ -255,7 +255,9 @@ def test_a_load_balancer_gives_the_address() -> None:
         service = parse(resource)
         inputs = StatusInputs(
             body=resource,
-            observed=Observed(DeploymentState(), pods, outside),
+            observed=Observed(
+                {"shapes-predictor": DeploymentState()}, pods, {"shapes-predictor": outside}
+            ),
             now=NOW,
             service=service,
             desired=build_desired(service, Config()),
