@@ -59,6 +59,7 @@ SAMPLES: dict[str, Any] = {
     "predictor.dnsPolicy": "Default",
     "predictor.dnsConfig": {"nameservers": ["192.0.2.1"]},
     "predictor.terminationGracePeriodSeconds": 7,
+    "predictor.golden": [{"image": "a.jpg", "expect": {"label": "cat", "minScore": 0.5}}],
     "predictor.model.modelFormat.name": "keras",
     "predictor.model.modelFormat.version": ("2", {"name": "tflite"}),
     "predictor.model.storageUri": "https://example.com/m.zip",
