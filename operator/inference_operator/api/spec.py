@@ -14,6 +14,7 @@ from typing import Any
 from inference_operator.api import kserve
 from inference_operator.api.golden import parse_golden
 from inference_operator.api.reader import Reader
+from inference_operator.api.rollout import parse_rollout
 from inference_operator.api.types import (
     Exposure,
     Format,
@@ -92,6 +93,7 @@ def parse(body: Json) -> InferenceService:
         limits=_parse_limits(predictor),
         pod=_parse_pod(predictor),
         golden=parse_golden(predictor),
+        rollout=parse_rollout(predictor, metadata.get("annotations") or {}),
         exposure=_parse_exposure(spec.child("service")),
     )
     predictor.finish()

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from inference_operator.objects import Json
+from inference_operator.rollout.settings import RolloutSettings
+
+DEFAULT_ROLLOUT = RolloutSettings()
 
 
 class Format(StrEnum):
@@ -150,3 +153,4 @@ class InferenceService:
     pod: Pod
     exposure: Exposure
     golden: tuple[Golden, ...] = ()
+    rollout: RolloutSettings = DEFAULT_ROLLOUT

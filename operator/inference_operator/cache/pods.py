@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from inference_operator import names
-from inference_operator.cache.observed import PodState, Problem
+from inference_operator.cache.observed import PodState, Problem, seconds_of
 from inference_operator.objects import Json, find_condition
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
@@ -22,6 +22,9 @@ _ON_THE_WAY = {"ContainerCreating", "PodInitializing", ""}
 _LONGEST_MESSAGE = 400
 # A container's own line of cause: `Reason: message`.
 _OWN_WORDS = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
+
+# What the download leaves when it worked.
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 # What preemption tried changes from attempt to attempt; the cause stands before it.
 _PREEMPTION = re.compile(r"(,? no new claims to deallocate)?,? preemption:.*", re.DOTALL)
@@ -31,7 +34,14 @@ def classify(pod: Json, deployment: str = "") -> PodState:
     """Boil a pod down to what a user wants to know of it."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     revision = (metadata.get("labels") or {}).get(names.LABEL_REVISION, "")
-    state = PodState(metadata["name"], revision, metadata.get("uid", ""), deployment=deployment)
+    state = PodState(
+        metadata["name"],
+        revision,
+        metadata.get("uid", ""),
+        deployment=deployment,
+        crashes=_crashes(status),
+        **_download(status),
+    )
     ready = find_condition(status, "Ready").get("status") == "True"
     if "deletionTimestamp" in metadata:
         return _with(state, stage="Terminating")
@@ -48,6 +58,29 @@ def classify(pod: Json, deployment: str = "") -> PodState:
 
 def _with(state: PodState, **changes: Any) -> PodState:
     return replace(state, **changes)
+
+
+def _crashes(status: Json) -> int:
+    """How often the model server has ended, the present end included."""
+    for container in status.get("containerStatuses") or ():
+        if container.get("name") == names.CONTAINER:
+            ended = "running" not in (container.get("state") or {})
+            started = bool(container.get("lastState")) or bool(container.get("containerID"))
+            return int(container.get("restartCount", 0)) + (ended and started)
+    return 0
+
+
+def _download(status: Json) -> dict[str, Any]:
+    """When a download ended well, and the digest of what it brought."""
+    for container in status.get("initContainerStatuses") or ():
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if container.get("name") == names.INIT_CONTAINER and ended.get("exitCode") == 0:
+            found = _DIGEST.fullmatch(str(ended.get("message") or "").strip())
+            return {
+                "downloaded_at": seconds_of(ended.get("finishedAt")),
+                "model_digest": found[0] if found else "",
+            }
+    return {}
 
 
 def _stage(status: Json) -> str:

@@ -122,10 +122,12 @@ class Store:
             if child.load_balancer
         }
         pods = sorted((pod for pod, _ in entry.pods.values()), key=lambda pod: pod.name)
+        revisions = (child.revision for child in entry.children.values() if child.revision)
         return Observed(
             deployments,
             tuple(pod for pod in pods if pod.deployment in deployments),
             load_balancers,
+            tuple(sorted(revisions, key=lambda revision: revision.number)),
         )
 
     def put_service(self, key: Key, body: Json) -> bool:
@@ -141,7 +143,7 @@ class Store:
         reduced = {
             "metadata": {
                 **{name: metadata[name] for name in kept if name in metadata},
-                **_kserve_annotations(metadata),
+                **_read_annotations(metadata),
             },
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
@@ -266,6 +268,8 @@ class Store:
             del self._entries[key]
 
 
-def _kserve_annotations(metadata: Json) -> Json:
+def _read_annotations(metadata: Json) -> Json:
+    given = metadata.get("annotations") or {}
     annotations = kserve.annotations_of(metadata)
+    annotations |= {key: given[key] for key in names.ROLLOUT_ANNOTATIONS if key in given}
     return {"annotations": annotations} if annotations else {}
