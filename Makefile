@@ -16,19 +16,32 @@ PACKAGES := operator/inference_operator model-server/model_server model-server/c
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Runs before anything is installed, and says what is wrong with PYTHON and what to do.
+.PHONY: check-python
+check-python:
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here. Install Python and" \
+		"its venv module (Debian and Ubuntu: apt install python3 python3-venv), or name an" \
+		"installed one: make setup PYTHON=path/to/python" >&2; exit 1; }
+	@$(PYTHON) deploy/check_python.py
+
 $(UV):
+	@$(MAKE) --no-print-directory check-python
 	@echo "Installing uv $(UV_VERSION) into $(CACHE)/tools"
-	@$(PYTHON) -m venv $(CACHE)/tools
+	@$(PYTHON) -m venv --clear $(CACHE)/tools
 	@$(CACHE)/tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # The stamp makes a second run free; it is older than any change of what is installed. Compiled at
 # once: every server that a test starts would otherwise compile Flask and the rest anew.
 .venv/.installed: requirements.lock $(PROJECTS:%=%/pyproject.toml) pyproject.toml | $(UV)
+	@$(BIN)/python -c "" 2>/dev/null || $(MAKE) --no-print-directory new-venv
 	@echo "Installing the locked Python packages into .venv"
-	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
 	@$(UV) pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 	@$(UV) pip install --quiet --no-deps $(PROJECTS:%=--editable %)
 	@touch $@
+
+.PHONY: new-venv
+new-venv: check-python
+	@$(UV) venv --quiet --clear --python $(PYTHON) .venv
 
 .PHONY: setup
 setup: .venv/.installed ## Install uv and the locked Python packages into .venv

@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_cluster import images, lifecycle, status
+from local_cluster import images, kubectl, lifecycle, status
 from local_cluster import state as states
 from local_cluster.build import ensure_binary
 from local_cluster.console import say
 from local_cluster.errors import ClusterError
-from local_cluster.foreign import kubectl_command
 from local_cluster.layout import DEFAULT_FOLDER, layout_of
 from local_cluster.state import Profile
 
@@ -59,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     images_text = "Build the images that changed, load them into the cluster"
     _add_images_options(command("images", images_text, _images))
     command("env", "Print shell lines that point kubectl at the cluster", _env)
-    kubectl = command("kubectl", "Run kubectl on the cluster: `kubectl -- get pods`", _kubectl)
-    kubectl.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENT")
+    run_kubectl = command("kubectl", "Run kubectl on the cluster: `kubectl -- get pods`", _kubectl)
+    run_kubectl.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENT")
     return parser
 
 
@@ -130,13 +129,9 @@ def _env(options: argparse.Namespace) -> int:
 
 
 def _kubectl(options: argparse.Namespace) -> int:
-    layout = layout_of(options.dir)
     rest = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
-    environment = dict(os.environ)
-    if layout.kubeconfig.exists():
-        environment["KUBECONFIG"] = str(layout.kubeconfig)
-    command = [*kubectl_command(), *rest]
-    os.execve(command[0], command, environment)  # noqa: S606 - no shell is wanted
+    kubectl.replace_process(rest, layout_of(options.dir).kubeconfig)
+    return 0
 
 
 def main() -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,8 +116,3 @@ def _make(archive: Path, sources: list[Path]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def remove_bases() -> None:
-    """Delete all base archives from the cache."""
-    shutil.rmtree(cache_folder() / "base", ignore_errors=True)

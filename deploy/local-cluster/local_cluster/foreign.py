@@ -14,10 +14,10 @@ import yaml
 
 from local_cluster import state as states
 from local_cluster.addons import kind_metrics_objects
-from local_cluster.build import binary_path
 from local_cluster.builders import docker_works
 from local_cluster.console import say
 from local_cluster.errors import ClusterError, CommandError
+from local_cluster.kubectl import kubectl_command
 from local_cluster.pki import write_private
 from local_cluster.processes import run
 from local_cluster.state import Mode, Profile, State
@@ -26,21 +26,6 @@ if TYPE_CHECKING:
     from local_cluster.layout import Layout
 
 KIND_WAIT = "180s"
-
-
-def kubectl_command() -> list[str]:
-    """The kubectl of this machine, or the one inside our binary if that is built.
-
-    Raises:
-        ClusterError: there is neither.
-    """
-    found = shutil.which("kubectl")
-    if found:
-        return [found]
-    if binary_path().exists():
-        return [str(binary_path()), "kubectl"]
-    message = "kubectl is not installed: install it, or run `local-cluster build` for our own"
-    raise ClusterError(message)
 
 
 def kind_is_usable() -> bool:

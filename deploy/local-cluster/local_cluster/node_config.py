@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from local_cluster.network import Network
 
 PAUSE_IMAGE = "inference-operator.dev/pause:1"
-STUB_RESOLVER_FILE = "/run/systemd/resolve/resolv.conf"
 
 
 # Images are imported, never pulled, and memory and disk are the machine's: delete nothing, evict
@@ -45,7 +44,6 @@ class NodeSite:
         network: the cluster's addresses.
         mtu: largest packet that leaves the machine, bytes.
         cgroup: the control group that all pods are below.
-        cgroup_v1: whether the machine's controllers are in version 1 hierarchies.
         cni_binaries: folder of the CNI plugins.
         snapshotter: containerd's way to stack layers: `overlayfs`, or `native` where the data's
             file system cannot carry overlays.
@@ -57,7 +55,6 @@ class NodeSite:
     network: Network
     mtu: int
     cgroup: str
-    cgroup_v1: bool
     cni_binaries: Path
     snapshotter: str
     may_raise_oom_score: bool

@@ -27,12 +27,10 @@ CLOCK_SKEW = datetime.timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A certificate and its key, in memory and as PEM files in one folder."""
+    """A certificate and its private key."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
-    certificate_path: Path
-    key_path: Path
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def _write(
     paths = folder / f"{stem}.crt", folder / f"{stem}.key"
     paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     write_key(paths[1], key)
-    return KeyPair(certificate, key, *paths)
+    return KeyPair(certificate, key)
 
 
 def create_authority(folder: Path, stem: str, name: str) -> KeyPair:

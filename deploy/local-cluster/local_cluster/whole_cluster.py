@@ -109,7 +109,6 @@ def write_configuration(layout: Layout, block: Network, snapshotter: str) -> Non
         network=block,
         mtu=machine.outgoing_mtu(),
         cgroup=layout.cgroup,
-        cgroup_v1=cgroups.is_version_1(),
         cni_binaries=folder or packages.CNI_FOLDERS[0],
         snapshotter=snapshotter,
         may_raise_oom_score=machine.may_raise_oom_score(),

@@ -25,7 +25,6 @@ def site(**changes: Any) -> NodeSite:
         "network": NETWORK,
         "mtu": 1400,
         "cgroup": "iop-0badcafe",
-        "cgroup_v1": True,
         "cni_binaries": Path("/usr/lib/cni"),
         "snapshotter": "overlayfs",
         "may_raise_oom_score": False,
