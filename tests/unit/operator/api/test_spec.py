@@ -316,5 +316,5 @@ def test_wrong_golden_pictures_are_named(picture: dict[str, Any], field: str) ->
 
 def test_golden_pictures_are_bounded() -> None:
     pictures = [{"image": "a", "expect": {"label": "b"}}] * 17
-    with pytest.raises(SpecError, match="spec.predictor.golden"):
+    with pytest.raises(SpecError, match=r"spec\.predictor\.golden"):
         parse(body({"golden": pictures}))
