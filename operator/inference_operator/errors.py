@@ -75,6 +75,18 @@ class StuckError(StatusError):
     may_pass = True
 
 
+class DeletionPendingError(StatusError):
+    """The resource is being deleted and waits for finalizers of others."""
+
+    reason = "Terminating"
+
+    def __init__(self, since: str, finalizers: list[str]) -> None:
+        super().__init__(
+            f"being deleted since {since}; it stays until these finalizers are removed by whoever "
+            f"set them: {', '.join(finalizers)}"
+        )
+
+
 class ApiError(OperatorError):
     """The API server answered with an error.
 

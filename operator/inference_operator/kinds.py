@@ -30,6 +30,7 @@ KINDS = {
     "Service": Kind("v1", "services"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
     "PodDisruptionBudget": Kind("policy/v1", "poddisruptionbudgets"),
+    "EndpointSlice": Kind("discovery.k8s.io/v1", "endpointslices"),
     "Pod": Kind("v1", "pods"),
     "Event": Kind("v1", "events"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
@@ -44,4 +45,4 @@ CHILD_KINDS = (
     "ControllerRevision",
 )
 # Watched by the operator itself; kopf watches InferenceServices.
-WATCHED_KINDS = (*CHILD_KINDS, "Pod")
+WATCHED_KINDS = (*CHILD_KINDS, "EndpointSlice", "Pod")

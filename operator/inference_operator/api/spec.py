@@ -13,6 +13,7 @@ from typing import Any
 
 from inference_operator.api import kserve
 from inference_operator.api.golden import parse_golden
+from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.api.reader import Reader
 from inference_operator.api.rollout import parse_rollout
 from inference_operator.api.types import (
@@ -95,6 +96,8 @@ def parse(body: Json) -> InferenceService:
         golden=parse_golden(predictor),
         rollout=parse_rollout(predictor, metadata.get("annotations") or {}),
         exposure=_parse_exposure(spec.child("service")),
+        labels=inherited_labels(metadata),
+        annotations=inherited_annotations(metadata),
     )
     predictor.finish()
     spec.finish()

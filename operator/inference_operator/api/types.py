@@ -154,3 +154,5 @@ class InferenceService:
     exposure: Exposure
     golden: tuple[Golden, ...] = ()
     rollout: RolloutSettings = DEFAULT_ROLLOUT
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)

@@ -81,12 +81,14 @@ class DeploymentState:
 class Observed:
     """Everything known about the children of one InferenceService.
 
-    `deployments` and `load_balancers` are by name of the Deployment and of the Service.
+    `deployments` are by name of the Deployment, `load_balancers` and `endpoints` by name of the
+    Service; `endpoints` are the names of the pods that it sends requests to.
     """
 
     deployments: Mapping[str, DeploymentState] = field(default_factory=dict)
     pods: tuple[PodState, ...] = ()
     load_balancers: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, frozenset[str]] = field(default_factory=dict)
     revisions: tuple[Revision, ...] = ()
 
 

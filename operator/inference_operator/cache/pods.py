@@ -20,6 +20,7 @@ from inference_operator.objects import Json, find_condition
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
 _ON_THE_WAY = {"ContainerCreating", "PodInitializing", ""}
 _LONGEST_MESSAGE = 400
+_LONGEST_PULL_DETAIL = 240
 # A container's own line of cause: `Reason: message`.
 _OWN_WORDS = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
 
@@ -43,21 +44,59 @@ def classify(pod: Json, deployment: str = "") -> PodState:
         **_download(status),
     )
     ready = find_condition(status, "Ready").get("status") == "True"
+    if status.get("phase") in {"Succeeded", "Failed"}:
+        return replace(state, stage="Finished", problem=_shortened(_end(status)))
     if "deletionTimestamp" in metadata:
-        return _with(state, stage="Terminating")
+        return replace(state, stage="Terminating")
     if ready:
-        return _with(state, ready=True, stage="Ready")
+        return replace(state, ready=True, stage="Ready")
+    # Before the other problems: a crash from before the pod became Ready is not why it left.
+    lost = _lost_readiness(status, (pod.get("spec") or {}).get("nodeName", ""))
+    if lost is not None:
+        return replace(state, stage="Unready", problem=_shortened(lost))
     problem = next(_problems(status), None)
-    if problem is not None:
-        message = " ".join(problem.message.split())
-        if len(message) > _LONGEST_MESSAGE:
-            message = message[: _LONGEST_MESSAGE - 3] + "..."
-        problem = Problem(problem.reason, message, problem.exit_code, problem.rank)
-    return _with(state, stage=_stage(status), problem=problem)
+    return replace(state, stage=_stage(status), problem=problem and _shortened(problem))
 
 
-def _with(state: PodState, **changes: Any) -> PodState:
-    return replace(state, **changes)
+def _shortened(problem: Problem) -> Problem:
+    message = " ".join(problem.message.split())
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[: _LONGEST_MESSAGE - 3] + "..."
+    return replace(problem, message=message)
+
+
+def _end(status: Json) -> Problem:
+    """Why a pod that will never run again ended, such as an eviction by the kubelet."""
+    reason, message = status.get("reason"), status.get("message")
+    if not reason:
+        disruption = find_condition(status, "DisruptionTarget")
+        reason, message = disruption.get("reason"), message or disruption.get("message")
+    return Problem(reason or "PodFailed", str(message or "the pod ended"), rank=5)
+
+
+def _lost_readiness(status: Json, node: str) -> Problem | None:
+    """Why a pod whose containers run was Ready and no longer is; None when it never was.
+
+    The kubelet sets Ready together with ContainersReady, so Ready=False beside ContainersReady=True
+    comes from the node lifecycle controller, which does that once a node stops reporting.
+    """
+    ready = find_condition(status, "Ready")
+    since = str(ready.get("lastTransitionTime") or "")
+    if find_condition(status, "ContainersReady").get("status") == "True":
+        if ready.get("reason") == "ReadinessGatesNotReady":
+            return Problem("ReadinessGatesNotReady", str(ready.get("message", "")), rank=3)
+        message = f"node {node} has not reported since {since}: check the node"
+        return Problem("NodeNotReady", message, rank=3)
+    for container in status.get("containerStatuses") or ():
+        running = (container.get("state") or {}).get("running")
+        if running is None or container.get("ready") or not container.get("started"):
+            continue
+        # A container that was never ready has a condition older than itself.
+        if since > str(running.get("startedAt") or since):
+            name = container["name"]
+            message = f"container {name} has not passed its readiness probe since {since}"
+            return Problem("ReadinessProbeFailed", message, rank=3)
+    return None
 
 
 def _crashes(status: Json) -> int:
@@ -94,9 +133,6 @@ def _stage(status: Json) -> str:
 
 def _problems(status: Json) -> Iterator[Problem]:
     """Problems of a pod that is not ready, the most telling one first."""
-    if status.get("phase") == "Failed":
-        reason = status.get("reason") or "PodFailed"
-        yield Problem(reason, status.get("message") or "the pod failed", rank=5)
     scheduled = find_condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         message = _PREEMPTION.sub("", str(scheduled.get("message", "")))
@@ -126,7 +162,10 @@ def _pull_problem(container: Json, waiting: Json) -> Problem:
     message = str(waiting.get("message") or "")
     detail = message.split("ErrImagePull: ", 1)[-1]
     if detail.startswith("Back-off"):
-        detail = "it is not there, or the registry cannot be reached or wants credentials"
+        detail = "it does not exist, or the registry is unreachable or requires credentials"
+    if len(detail) > _LONGEST_PULL_DETAIL:
+        # Errors are wrapped from the outside, so the cause is at the end.
+        detail = "..." + detail[3 - _LONGEST_PULL_DETAIL :]
     return Problem("ImagePullBackOff", f"cannot pull image {container['image']}: {detail}", rank=1)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from inference_operator import names
 from inference_operator.api import kserve
 from inference_operator.cache.child import Child, read_child
+from inference_operator.cache.endpoints import Endpoints, read_endpoints, service_of
 from inference_operator.cache.missed import Missed
 from inference_operator.cache.observed import Observed, PodState
 from inference_operator.cache.ownership import deployment_of, is_controlled_by
@@ -25,6 +26,7 @@ from inference_operator.objects import Json, Key, ObjectRef, resource_version
 Version = tuple[str, int]
 """UID and resource version."""
 
+_SLICE = "EndpointSlice"
 # Objects with the name of a child and another owner; more are not remembered.
 MAXIMUM_FOREIGN = 16
 
@@ -49,6 +51,7 @@ class Entry:
     generation: int = 0
     children: dict[ObjectRef, Child] = field(default_factory=dict)
     pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
+    endpoints: dict[str, Endpoints] = field(default_factory=dict)
     foreign: dict[ObjectRef, Version] = field(default_factory=dict)
 
 
@@ -77,6 +80,7 @@ class Store:
             return {}
         known = {ref: (child.uid, child.version) for ref, child in entry.children.items()}
         known |= entry.foreign
+        known |= {(_SLICE, name): (e.uid, e.version) for name, e in entry.endpoints.items()}
         known |= {("Pod", pod.name): (pod.uid, version) for pod, version in entry.pods.values()}
         if entry.raw:
             known[names.KIND, key[1]] = (entry.uid, entry.version)
@@ -127,6 +131,7 @@ class Store:
             deployments,
             tuple(pod for pod in pods if pod.deployment in deployments),
             load_balancers,
+            _routed_pods(entry),
             tuple(sorted(revisions, key=lambda revision: revision.number)),
         )
 
@@ -139,7 +144,7 @@ class Store:
             return False
         if entry.uid and entry.uid != metadata["uid"]:
             self._disown(key, entry)
-        kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
+        kept = ("name", "namespace", "uid", "generation", "deletionTimestamp", "finalizers")
         reduced = {
             "metadata": {
                 **{name: metadata[name] for name in kept if name in metadata},
@@ -167,7 +172,7 @@ class Store:
         entry.foreign = dict([*entry.foreign.items(), *former.items()][-MAXIMUM_FOREIGN:])
         for name in entry.pods:
             self.missed.add(key, ("Pod", name))
-        entry.children, entry.pods = {}, {}
+        entry.children, entry.pods, entry.endpoints = {}, {}, {}
 
     def keeps(self, key: Key, kind: str, metadata: Json) -> bool:
         """Whether an object with this metadata would be stored under `key`."""
@@ -178,6 +183,8 @@ class Store:
             return False
         if kind == "Pod":
             return names.is_child_name(key[1], deployment_of(metadata))
+        if kind == _SLICE:
+            return names.is_child_name(key[1], service_of(metadata))
         return names.is_child_name(key[1], metadata["name"]) and is_controlled_by(
             metadata, entry.uid
         )
@@ -193,6 +200,8 @@ class Store:
             return False
         if kind == "Pod":
             return self._put_pod(key, entry, body)
+        if kind == _SLICE:
+            return self._put_endpoints(key, entry, body)
         return self._put_child(key, entry, kind, body)
 
     def drop(self, key: Key, ref: ObjectRef, uid: str) -> bool:
@@ -208,6 +217,10 @@ class Store:
             known = pod is not None and pod.uid == uid
             if known:
                 del entry.pods[name]
+        elif kind == _SLICE:
+            known = name in entry.endpoints and entry.endpoints[name].uid == uid
+            if known:
+                del entry.endpoints[name]
         elif ref in entry.children and entry.children[ref].uid == uid:
             known = True
             del entry.children[ref]
@@ -247,6 +260,24 @@ class Store:
         entry.foreign[ref] = version
         return was_ours or known_uid != version[0]
 
+    def _put_endpoints(self, key: Key, entry: Entry, body: Json) -> bool:
+        metadata = body["metadata"]
+        name, new = metadata["name"], read_endpoints(body)
+        if not names.is_child_name(key[1], service_of(metadata)):
+            return self.drop(key, (_SLICE, name), new.uid)
+        known = entry.endpoints.get(name)
+        if known is not None and known.uid == new.uid and 0 < new.version <= known.version:
+            return False
+        entry.endpoints[name] = new
+        return known is None or (known.service_uid, known.pods) != (new.service_uid, new.pods)
+
+    def find_pod(self, namespace: str, name: str, uid: str) -> Key | None:
+        """The service that a pod was stored for, whatever its labels say by now."""
+        for key, entry in self._entries.items():
+            if key[0] == namespace and name in entry.pods and entry.pods[name][0].uid == uid:
+                return key
+        return None
+
     def _put_pod(self, key: Key, entry: Entry, body: Json) -> bool:
         metadata = body["metadata"]
         deployment = deployment_of(metadata)
@@ -264,7 +295,7 @@ class Store:
 
     def _remove_if_empty(self, key: Key) -> None:
         entry = self._entries[key]
-        if not (entry.raw or entry.children or entry.pods or entry.foreign):
+        if not (entry.raw or entry.children or entry.pods or entry.endpoints or entry.foreign):
             del self._entries[key]
 
 
@@ -273,3 +304,14 @@ def _read_annotations(metadata: Json) -> Json:
     annotations = kserve.annotations_of(metadata)
     annotations |= {key: given[key] for key in names.ROLLOUT_ANNOTATIONS if key in given}
     return {"annotations": annotations} if annotations else {}
+
+
+def _routed_pods(entry: Entry) -> dict[str, frozenset[str]]:
+    """By name of each Service of ours, the pods that it sends requests to."""
+    uids = {c.uid: name for (kind, name), c in entry.children.items() if kind == "Service"}
+    routed: dict[str, frozenset[str]] = {}
+    for endpoints in entry.endpoints.values():
+        if endpoints.service_uid in uids:
+            name = uids[endpoints.service_uid]
+            routed[name] = routed.get(name, frozenset()) | endpoints.pods
+    return routed

@@ -21,11 +21,11 @@ def build_deployment(service: InferenceService, plan: Plan) -> Manifest:
         "selector": {"matchLabels": names.selector(service.name)},
         "template": plan.revision(plan.stable).template,
         "strategy": build_strategy(service),
+        # A paused Deployment never rolls out and never misses its deadline.
+        "paused": plan.paused,
         "progressDeadlineSeconds": service.rollout.deadline_s,
         "revisionHistoryLimit": 3,
     }
-    if plan.paused:
-        spec["paused"] = True
     if not service.scaling.autoscaled:
         spec["replicas"] = service.scaling.min_replicas
     return {"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec}
@@ -43,7 +43,7 @@ def build_canary_deployment(service: InferenceService, plan: Plan) -> Manifest |
         "selector": {"matchLabels": names.selector(service.name, names.CANARY)},
         "template": template,
     }
-    spec.pop("paused", None)
+    spec["paused"] = False
     spec.pop("replicas", None)
     if not plan.canary_autoscaled:
         spec["replicas"] = plan.canary_replicas

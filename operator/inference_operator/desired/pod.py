@@ -51,9 +51,11 @@ def build_pod_template(service: InferenceService, config: Config, image: str) ->
         spec["topologySpreadConstraints"] = [
             {"labelSelector": own, **item} for item in spec["topologySpreadConstraints"]
         ]
-    metadata: Manifest = {"labels": {**pod.labels, **names.labels(service.name)}}
-    if pod.annotations:
-        metadata["annotations"] = dict(pod.annotations)
+    labels = {**service.labels, **pod.labels, **names.labels(service.name)}
+    metadata: Manifest = {"labels": labels}
+    annotations = {**service.annotations, **pod.annotations}
+    if annotations:
+        metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": spec}
 
 

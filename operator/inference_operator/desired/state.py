@@ -85,11 +85,14 @@ def build_children(service: InferenceService, plan: Plan) -> Desired:
 
 def _with_owner(manifest: Manifest, service: InferenceService) -> Manifest:
     """The manifest with its names, labels and owner; deletion then needs no operator."""
+    own = manifest.get("metadata", {})
+    annotations = {**service.annotations, **own.get("annotations", {})}
     metadata: Manifest = {
         "name": names.predictor(service.name),
         "namespace": service.namespace,
-        "labels": names.labels(service.name),
-        **manifest.get("metadata", {}),
+        "labels": {**service.labels, **names.labels(service.name)},
+        **own,
+        **({"annotations": annotations} if annotations else {}),
         "ownerReferences": [
             {
                 "apiVersion": names.API_VERSION,

@@ -38,6 +38,12 @@ class Observer:
             return
         metadata = body["metadata"]
         key = claimed_by(metadata)
+        if key is None and kind == "Pod":
+            # A pod whose label was removed is no longer its service's.
+            key = self.store.find_pod(
+                metadata["namespace"], metadata["name"], metadata.get("uid", "")
+            )
+            change = DELETED
         if key is None:
             return
         if change == DELETED:

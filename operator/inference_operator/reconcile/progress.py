@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from inference_operator import names
+from inference_operator.api.types import InferenceService
 from inference_operator.cache.observed import DeploymentState, Observed, PodState, Problem
+from inference_operator.config import Config
+from inference_operator.desired.revision import RecordedRevision, build_candidate
+from inference_operator.desired.state import Desired, build_children, scale_of
+from inference_operator.rollout.plan import plan
 from inference_operator.rollout.records import Revision
 from inference_operator.rollout.types import Failure, Scale, Seen, Side
 
@@ -14,6 +19,32 @@ CRASHES_UNTIL_DECISIVE = 3
 # The model's answers do not change by themselves.
 _DECISIVE = {"GoldenImageFailed"}
 _LATE = "ProgressDeadlineExceeded"
+
+
+def build_state(
+    service: InferenceService,
+    config: Config,
+    recorded: RecordedRevision,
+    observed: Observed,
+    now: int,
+) -> Desired:
+    """What should exist at this point of a service's rollout.
+
+    Args:
+        service: The parsed resource.
+        config: Settings of the operator.
+        recorded: The latest revision according to the status.
+        observed: Children and pods.
+        now: Seconds since 1970.
+
+    Raises:
+        SpecError: The spec names a revision that is not known.
+    """
+    known = note_digests(observed.revisions, observed.pods)
+    candidate = build_candidate(service, config, recorded, known)
+    scale = scale_of(service)
+    seen = read_seen(observed, service.name, candidate.digest, scale, now)
+    return build_children(service, plan(candidate, known, seen, service.rollout, scale, now))
 
 
 def read_seen(observed: Observed, service: str, newest: str, scale: Scale, now: int) -> Seen:

@@ -21,20 +21,21 @@ from inference_operator.api.spec import parse
 from inference_operator.api.types import InferenceService
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
-from inference_operator.desired.revision import RecordedRevision, build_candidate
-from inference_operator.desired.state import Desired, build_children, scale_of
-from inference_operator.errors import ApiError, StatusError, StuckError
+from inference_operator.desired.revision import RecordedRevision
+from inference_operator.desired.state import Desired
+from inference_operator.errors import ApiError, DeletionPendingError, StatusError, StuckError
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key
 from inference_operator.reconcile.children import Children
 from inference_operator.reconcile.events import record_repair, record_transition
-from inference_operator.reconcile.progress import note_digests, read_seen
-from inference_operator.rollout.plan import plan
+from inference_operator.reconcile.progress import build_state
 from inference_operator.status.assessment import StatusInputs
 from inference_operator.status.patch import merge_patch
 from inference_operator.status.summary import summarize
 
 FAILURES_UNTIL_REPORTED = 3
+# Of a deletion with propagationPolicy Foreground or Orphan.
+_KUBERNETES_FINALIZERS = {"foregroundDeletion", "orphan"}
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,10 @@ class Reconciler:
             ApiError: The API server did not do what it was asked.
         """
         body = self._store.body(key)
-        if body is None or "deletionTimestamp" in body["metadata"]:
+        if body is None:
             return Result()
+        if "deletionTimestamp" in body["metadata"]:
+            return await self._report_deletion(key, body)
         await self._read_missed(key)
         service: InferenceService | None = None
         desired: Desired | None = None
@@ -115,7 +118,32 @@ class Reconciler:
             if not _lasts(failed, failures):
                 raise
             error, desired = StuckError(str(failed)), None
-        inputs = StatusInputs(
+        await self._report(key, self._inputs(key, body, service, desired, error))
+        if error is not None and error.may_pass:
+            return Result(failed=True)
+        return Result(requeue_after_s=wait)
+
+    async def _report_deletion(self, key: Key, body: Json) -> Result:
+        """Report a deletion that waits for somebody's finalizer.
+
+        Nothing is repaired any more, so the status would otherwise stay as it was for as long as
+        that takes. Kubernetes' own finalizers are gone in seconds and are not worth a write.
+        """
+        waits_for = set(body["metadata"].get("finalizers") or ()) - _KUBERNETES_FINALIZERS
+        if waits_for:
+            error = DeletionPendingError(body["metadata"]["deletionTimestamp"], sorted(waits_for))
+            await self._report(key, self._inputs(key, body, error=error))
+        return Result()
+
+    def _inputs(
+        self,
+        key: Key,
+        body: Json,
+        service: InferenceService | None = None,
+        desired: Desired | None = None,
+        error: StatusError | None = None,
+    ) -> StatusInputs:
+        return StatusInputs(
             body=body,
             observed=self._store.observed(key),
             now=datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -124,10 +152,6 @@ class Reconciler:
             desired=desired,
             error=error,
         )
-        await self._report(key, inputs)
-        if error is not None and error.may_pass:
-            return Result(failed=True)
-        return Result(requeue_after_s=wait)
 
     def _build(self, key: Key, body: Json, service: InferenceService) -> Desired:
         """What should exist at this point of the rollout.
@@ -135,12 +159,9 @@ class Reconciler:
         Raises:
             SpecError: The spec names a revision that is not known.
         """
+        recorded = _recorded_revision(body)
         observed, now = self._store.observed(key), int(self._now())
-        known = note_digests(observed.revisions, observed.pods)
-        candidate = build_candidate(service, self._config, _recorded_revision(body), known)
-        scale = scale_of(service)
-        seen = read_seen(observed, service.name, candidate.digest, scale, now)
-        return build_children(service, plan(candidate, known, seen, service.rollout, scale, now))
+        return build_state(service, self._config, recorded, observed, now)
 
     async def _read_missed(self, key: Key) -> None:
         """Read what was announced before this InferenceService was.
@@ -176,8 +197,11 @@ class Reconciler:
 
 def _lasts(error: ApiError, failures: int) -> bool:
     """Whether an error of the API server has lasted long enough to be reported."""
-    answered = error.status >= 400 and error.status not in {409, 429}
-    return answered and failures >= FAILURES_UNTIL_REPORTED
+    patience = FAILURES_UNTIL_REPORTED
+    if error.status in {409, 429}:
+        # Deletions and rate limits usually pass within seconds.
+        patience *= 2
+    return error.status >= 400 and failures >= patience
 
 
 def _recorded_revision(body: Json) -> RecordedRevision:

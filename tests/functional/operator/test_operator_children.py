@@ -72,7 +72,9 @@ def test_what_is_changed_by_hand_is_put_back(kubectl: Kubectl, operator: Operato
         "service": selector,
         "horizontalpodautoscaler": {"spec": {"maxReplicas": 9}},
         "poddisruptionbudget": {"spec": {"maxUnavailable": 2}},
-        "deployment": {"spec": {"progressDeadlineSeconds": 7, "paused": True}},
+        "deployment": {
+            "spec": {"progressDeadlineSeconds": 7, "paused": True, "minReadySeconds": 3}
+        },
     }
     for kind, change in changes.items():
         kubectl.patch(kind, "shapes-predictor", change)
@@ -87,7 +89,8 @@ def test_what_is_changed_by_hand_is_put_back(kubectl: Kubectl, operator: Operato
         assert found["horizontalpodautoscaler"]["spec"]["maxReplicas"] == 3
         assert found["poddisruptionbudget"]["spec"]["maxUnavailable"] == 1
         assert found["deployment"]["spec"]["progressDeadlineSeconds"] == 600
-        assert found["deployment"]["spec"]["paused"] is True, "never ours, so left alone"
+        assert "paused" not in found["deployment"]["spec"], "it would never roll out"
+        assert found["deployment"]["spec"]["minReadySeconds"] == 3, "never ours, so left alone"
         return True
 
     eventually(repaired, "all changes put back")
