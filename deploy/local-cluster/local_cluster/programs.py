@@ -139,8 +139,11 @@ def kube_apiserver(site: Site, *, with_node: bool) -> Program:
     return Program("kube-apiserver", command, after=("etcd",), probe=site.api_probe)
 
 
-def kube_controller_manager(site: Site) -> Program:
+def kube_controller_manager(site: Site, *, with_node: bool) -> Program:
     """All built-in controllers, alone (no leader election).
+
+    Without a node there is no kubelet to report, so a Node that a test creates would be lost, and
+    its pods evicted, within a minute: the controller that does that is off.
 
     The HPA loop runs every 5 s instead of 15, so that a person watching a demonstration sees it
     act; what it decides is unchanged.
@@ -164,13 +167,19 @@ def kube_controller_manager(site: Site) -> Program:
         "kube-api-qps": "200",
         "kube-api-burst": "400",
     }
+    if not with_node:
+        flags["controllers"] = "*,-node-lifecycle-controller"
     command = site.command("kube-controller-manager", flags)
     return Program("kube-controller-manager", command, after=("kube-apiserver",))
 
 
 def control_plane(site: Site, *, with_node: bool) -> list[Program]:
     """The programs that answer the API and run its controllers."""
-    return [etcd(site), kube_apiserver(site, with_node=with_node), kube_controller_manager(site)]
+    return [
+        etcd(site),
+        kube_apiserver(site, with_node=with_node),
+        kube_controller_manager(site, with_node=with_node),
+    ]
 
 
 def kube_scheduler(site: Site) -> Program:

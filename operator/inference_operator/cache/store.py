@@ -14,6 +14,7 @@ from typing import Any
 
 from inference_operator import names
 from inference_operator.api import kserve
+from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.cache.child import Child, read_child
 from inference_operator.cache.endpoints import Endpoints, read_endpoints, service_of
 from inference_operator.cache.missed import Missed
@@ -49,6 +50,7 @@ class Entry:
     uid: str = ""
     version: int = 0
     generation: int = 0
+    metadata_hash: int = 0
     children: dict[ObjectRef, Child] = field(default_factory=dict)
     pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
     endpoints: dict[str, Endpoints] = field(default_factory=dict)
@@ -148,7 +150,7 @@ class Store:
         reduced = {
             "metadata": {
                 **{name: metadata[name] for name in kept if name in metadata},
-                **_read_annotations(metadata),
+                **_needed_metadata(metadata),
             },
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
@@ -156,6 +158,8 @@ class Store:
         entry.raw = pack(reduced)
         entry.uid, entry.version = metadata["uid"], version
         entry.generation = metadata.get("generation", 0)
+        # Labels and annotations count like the spec, and do not raise the generation.
+        entry.metadata_hash = hash(repr(_needed_metadata(metadata)))
         return True
 
     def drop_service(self, key: Key, uid: str) -> None:
@@ -172,6 +176,8 @@ class Store:
         entry.foreign = dict([*entry.foreign.items(), *former.items()][-MAXIMUM_FOREIGN:])
         for name in entry.pods:
             self.missed.add(key, ("Pod", name))
+        for name in entry.endpoints:
+            self.missed.add(key, (_SLICE, name))
         entry.children, entry.pods, entry.endpoints = {}, {}, {}
 
     def keeps(self, key: Key, kind: str, metadata: Json) -> bool:
@@ -299,11 +305,13 @@ class Store:
             del self._entries[key]
 
 
-def _read_annotations(metadata: Json) -> Json:
+def _needed_metadata(metadata: Json) -> Json:
+    """Labels and annotations that the children inherit or that configure the service."""
     given = metadata.get("annotations") or {}
-    annotations = kserve.annotations_of(metadata)
+    annotations = inherited_annotations(metadata) | kserve.annotations_of(metadata)
     annotations |= {key: given[key] for key in names.ROLLOUT_ANNOTATIONS if key in given}
-    return {"annotations": annotations} if annotations else {}
+    found = {"labels": inherited_labels(metadata), "annotations": annotations}
+    return {name: values for name, values in found.items() if values}
 
 
 def _routed_pods(entry: Entry) -> dict[str, frozenset[str]]:

@@ -60,10 +60,11 @@ class Observer:
             self._drop_service(key, metadata["uid"])
             return
         entry = self.store.entry(key)
-        known = (entry.uid, entry.generation) if entry else ("", 0)
+        before = (entry.uid, entry.generation, entry.metadata_hash) if entry else None
         if self.store.put_service(key, body):
-            new = (metadata["uid"], metadata.get("generation", 0))
-            self.queue.add(key, Priority.STATUS if new == known else Priority.SPEC)
+            entry = self.store.entry(key)
+            after = (entry.uid, entry.generation, entry.metadata_hash) if entry else None
+            self.queue.add(key, Priority.STATUS if after == before else Priority.SPEC)
 
     def forget(self, key: Key, ref: ObjectRef, uid: str) -> None:
         """Drop an object that a listing no longer contains."""

@@ -19,7 +19,7 @@ import yaml
 
 from support.endings import afterwards
 from support.kube import Kubectl
-from support.operator_process import KIND, Operator
+from support.operator_process import KIND, NODE, Operator
 from support.poll import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -47,6 +47,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
         kubectl.in_namespace(SYSTEM).apply(*[d for d in documents if d["kind"] != "Deployment"])
         kubectl.run("wait", "--for=condition=Established", f"crd/{KIND}", "--timeout=30s")
         eventually(lambda: kubectl.try_run("get", KIND).returncode == 0, "the new API")
+        kubectl.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
         yield kubectl
 
 

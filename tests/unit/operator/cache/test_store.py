@@ -307,3 +307,14 @@ def test_what_comes_before_its_service_is_noted_by_name() -> None:
     store.put(KEY, "Pod", pod())
     store.drop(KEY, ("Pod", "p"), "p")
     assert len(store.missed) == 0
+
+
+def test_labels_that_children_inherit_are_kept_and_those_of_tools_are_not() -> None:
+    store, body = Store(), service(1)
+    body["metadata"]["labels"] = {"team": "vision", "helm.sh/chart": "x"}
+    body["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    store.put_service(KEY, body)
+    kept = store.body(KEY)
+    assert kept is not None
+    assert kept["metadata"]["labels"] == {"team": "vision"}
+    assert "annotations" not in kept["metadata"]
