@@ -23,7 +23,12 @@ Format = Literal["", "tflite", "savedmodel", "keras"]
 Task = Literal["", "detection", "classification", "tensor"]
 Scaling = Literal["auto", "none", "unit", "signed", "caffe", "torch"]
 
+BoxFormat = Literal["auto", "yxyx", "xyxy", "cxcywh"]
+BoxUnits = Literal["auto", "fraction", "pixels"]
+_ROLE = "(boxes|classes|scores|count)=[^,=]+"
+DetectorOutputs = Annotated[str, Meta(pattern=f"^({_ROLE}(,{_ROLE})*)?$")]
 JpegDecoding = Literal["auto", "exact", "reduced"]
+Resizing = Literal["auto", "pillow"]
 
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0)]
@@ -72,8 +77,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     1), caffe (BGR minus the ImageNet mean), torch (ImageNet mean and deviation). auto: from the
     model's metadata or architecture. Quantized inputs do not need it."""
 
-    host: str = "0.0.0.0"  # noqa: S104 - a container must answer on its pod's address
-    """Address to listen on."""
+    box_format: BoxFormat = "auto"
+    """Order of the four numbers of a detector's boxes: yxyx (ymin, xmin, ymax, xmax), xyxy, or
+    cxcywh (centre and size). auto: from the model, or seen on drawn pictures."""
+
+    box_units: BoxUnits = "auto"
+    """Unit of a detector's boxes: fraction (of the picture) or pixels. auto: from their values."""
+
+    detector_outputs: DetectorOutputs = ""
+    """Which outputs of a detector are which, as boxes=NAME,classes=NAME,scores=NAME,count=NAME;
+    count can be left out. Empty: from the model's operators, names and values."""
+
+    host: str = ""
+    """Address to listen on, for example 127.0.0.1 or ::1. Empty: every address, IPv4 and IPv6."""
 
     port: Port = 5000
     """Port of the HTTP server. 0 lets the system choose a free one."""
@@ -151,6 +167,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     input; several times faster for photographs of 12 megapixels, scores differ by up to 0.03), or
     auto: exact for quantized inputs, reduced to four times the input for others."""
 
+    resizing: Resizing = "auto"
+    """Who resizes pictures: auto (code of our own where the processor has AVX2 or AVX512-VNNI, four
+    to ten times as fast, Pillow elsewhere) or pillow. The pixels are the same."""
     golden: tuple[GoldenPicture, ...] = ()
     """Pictures that the model must get right before the server is ready, as a JSON list of
     {"image": FILE, "label": LABEL, "min_score": 0 to 1, "name": NAME IN MESSAGES}; all but image

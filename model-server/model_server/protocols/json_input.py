@@ -10,6 +10,7 @@ import binascii
 import orjson
 
 from model_server.errors import InvalidRequest, PayloadTooLarge, shown
+from model_server.protocols.media import BYTE_ORDER_MARK
 
 # 1.3 times the numbers in a 1024x1024 RGB picture.
 _MAX_VALUES = 4_000_000
@@ -33,10 +34,13 @@ def parse_json(body: bytes) -> object:
         raise PayloadTooLarge(
             f"the JSON has more than {_MAX_VALUES} values; send large tensors in binary form"
         )
+    if not body:
+        raise InvalidRequest("the request has no body; send JSON")
     try:
-        return orjson.loads(body)
+        return orjson.loads(body.removeprefix(BYTE_ORDER_MARK))
     except (orjson.JSONDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from error
+        cause = "it is not UTF-8 text" if "UTF-8" in str(error) else str(error)
+        raise InvalidRequest(f"the body is not JSON: {cause}") from error
 
 
 def decode_base64(text: str, field: str) -> bytes:

@@ -3,6 +3,7 @@
 The bridge between settings and the data plane; it knows no HTTP.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -10,12 +11,15 @@ from pathlib import Path
 
 from model_server.errors import (
     InvalidModel,
+    InvalidSettings,
+    ModelNotServed,
+    ModelServerError,
     UnknownModel,
     shown,
 )
 from model_server.models.base import ImageInput, Model
 from model_server.models.companion import read_companion
-from model_server.models.labels import find_label_files, read_labels
+from model_server.models.label_files import find_label_files, read_labels
 from model_server.models.loading import load_model
 from model_server.models.source import ModelSource, digest
 from model_server.request.budgets import PictureBudget
@@ -25,17 +29,30 @@ from model_server.serving.sources import find_sources
 from model_server.settings import Settings
 from model_server.system.allocator import Trimmer
 from model_server.vision.batching import BatchLimits
+from model_server.vision.detector_outputs import BoxSettings
 from model_server.vision.images import ImageLimits, load_codecs
 from model_server.vision.inference import Options, VisionModel
+from model_server.vision.resizing import choose
+
+_log = logging.getLogger("model_server")
 
 
 class Registry:
     """Models by name; the first one is the one that requests without a name go to."""
 
-    def __init__(self, models: Mapping[str, VisionModel]) -> None:
+    def __init__(
+        self, models: Mapping[str, VisionModel], not_served: Mapping[str, str] | None = None
+    ) -> None:
+        """Takes loaded models.
+
+        Args:
+            models: By name.
+            not_served: Names of models that could not be loaded, and why.
+        """
         if not models:
             raise InvalidModel("model: there is no model to serve")
         self._models = dict(models)
+        self.not_served = dict(not_served or {})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,8 +68,11 @@ class Registry:
         """The model of that name.
 
         Raises:
+            ModelNotServed: if it could not be loaded, saying why.
             UnknownModel: naming those that there are.
         """
+        if name in self.not_served:
+            raise ModelNotServed(f"model {name} is not served: {self.not_served[name]}")
         if name not in self._models:
             raise UnknownModel(
                 f"there is no model {shown(name)}; this server has {', '.join(self._models)}"
@@ -68,17 +88,41 @@ def load_registry(settings: Settings) -> Registry:
     """Loads and warms up every model; checks the golden pictures.
 
     Raises:
-        StartupError: if a model cannot be served as asked.
+        StartupError: if no model can be served, or the only one cannot be served as asked.
     """
     load_codecs(settings.image_formats)
     pictures = PictureBudget(settings.max_decoded_bytes, Trimmer().request)
     sources = find_sources(settings)
-    registry = Registry(
-        {name: _load(name, source, settings, pictures) for name, source in sources.items()}
-    )
-    folder = next(iter(sources.values())).folder
+    # A model that is named alone has to load; of a folder's models each stands for itself.
+    alone = settings.models_dir is None
+    models: dict[str, VisionModel] = {}
+    not_served = dict(sources.problems)
+    for name, source in sources.models.items():
+        try:
+            models[name] = _load(name, source, settings, pictures)
+        except Exception as error:
+            if alone:
+                raise
+            not_served[name] = _cause(error)
+    for name, problem in not_served.items():
+        _log.error("model %s is not served: %s", name, problem)
+    if not models:
+        raise InvalidModel(
+            f"models-dir: no model of {settings.models_dir} can be served: "
+            + "; ".join(f"{name}: {problem}" for name, problem in not_served.items())
+        )
+    registry = Registry(models, not_served)
+    folder = sources.models[registry.names[0]].folder
     check_golden(registry.default, golden_pictures(settings, folder))
     return registry
+
+
+def _cause(error: Exception) -> str:
+    """Why a model could not be loaded; frameworks raise anything on a bad one."""
+    if isinstance(error, ModelServerError):
+        return error.message
+    _log.error("loading failed", exc_info=error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _load(
@@ -129,6 +173,8 @@ def vision_model(
         ),
         pictures=PictureBudget() if pictures is None else pictures,
         decoding=settings.jpeg_decoding,
+        resize=choose(settings.resizing),
+        boxes=_box_settings(settings),
         batching=BatchLimits(
             size=settings.max_batch_size,
             latency_seconds=settings.max_latency_ms / 1000,
@@ -139,6 +185,22 @@ def vision_model(
     )
     labels = [read_labels(path) for path in label_files(source, settings)]
     return VisionModel(name, model, labels, options)
+
+
+def _box_settings(settings: Settings) -> BoxSettings:
+    named = [part.split("=", 1) for part in settings.detector_outputs.split(",") if part]
+    outputs = {role.strip(): name.strip() for role, name in named}
+    missing = {"boxes", "classes", "scores"} - outputs.keys()
+    if outputs and missing:
+        raise InvalidSettings(
+            f"--detector-outputs: {', '.join(sorted(missing))} must be named as well, as in "
+            "boxes=NAME,classes=NAME,scores=NAME"
+        )
+    return BoxSettings(
+        box_format=None if settings.box_format == "auto" else settings.box_format,
+        units=None if settings.box_units == "auto" else settings.box_units,
+        outputs=outputs,
+    )
 
 
 def label_files(source: ModelSource, settings: Settings) -> list[Path]:

@@ -1,7 +1,7 @@
-"""What was seen of the cluster, cut down to what decisions need.
+"""The observed state of children and pods, reduced to what decisions need.
 
-A thousand services must fit in a few megabytes, so whole objects are never kept: each watch event
-is boiled down to one of these small values. Pure; the reading of raw pods is in `pods`.
+A thousand services must fit into a few megabytes, so every watch event is reduced to one of these
+small values. Pure; `pods` reads raw pods.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from inference_operator import names
+from inference_operator.errors import mentions_quota
 from inference_operator.objects import Json, find_condition
 from inference_operator.rollout.records import Revision
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a pod, or all of them, cannot serve.
-
-    `rank` orders problems of several pods: 0 is the most telling one.
-    """
+    """Why a pod or a Deployment cannot serve; of several problems the lowest `rank` is reported."""
 
     reason: str
     message: str
@@ -70,7 +68,7 @@ class DeploymentState:
 
     @property
     def complete(self) -> bool:
-        """Whether every pod is of the newest template and available."""
+        """Whether every pod has the latest template and is available."""
         return (
             self.observed_generation >= self.generation
             and self.replicas == self.updated == self.available == self.desired
@@ -93,7 +91,7 @@ class Observed:
 
 
 def read_deployment(body: Json) -> DeploymentState:
-    """Boil a Deployment down."""
+    """Reduce a Deployment to its state."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     return DeploymentState(
@@ -110,7 +108,7 @@ def read_deployment(body: Json) -> DeploymentState:
 
 
 def _deployment_problem(status: Json) -> Problem | None:
-    """Pods that could not even be created, or a rollout that stopped moving."""
+    """Pods that could not be created, or a rollout without progress."""
     failure = find_condition(status, "ReplicaFailure")
     if failure.get("status") == "True":
         message = str(failure.get("message", ""))
@@ -123,8 +121,8 @@ def _deployment_problem(status: Json) -> Problem | None:
 
 
 def _refusal(message: str) -> str:
-    """A short reason from the words of an admission plugin."""
-    if "exceeded quota" in message or "failed quota" in message:
+    """A reason from the message of an admission plugin; the condition has nothing else."""
+    if mentions_quota(message):
         return "QuotaExceeded"
     if "violates PodSecurity" in message:
         return "PodSecurityViolation"
@@ -142,6 +140,6 @@ def seconds_of(time: object) -> int:
 
 
 def read_load_balancer(body: Json) -> str:
-    """Host name or address that a cloud gave to a Service, empty while there is none."""
+    """Host name or address of the load balancer of a Service, empty while there is none."""
     ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
     return str(ingress[0].get("hostname") or ingress[0].get("ip") or "")

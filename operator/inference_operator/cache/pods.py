@@ -1,9 +1,9 @@
-"""One pod, classified: is it serving, on its way, or stuck, and then why.
+"""Classifies a pod: is it serving, starting, or stuck, and why?
 
-Every pod of a service is looked at, not one of them, and its containers are read in the order in
-which they run. What is said must not change while the cause does not: kubelet alternates between
-`ErrImagePull` and `ImagePullBackOff` and between `CrashLoopBackOff` and `Running`, so both sides of
-each give the same words, without counts or times. Pure.
+Containers are read in the order in which they run. The message must not change while the cause does
+not: the kubelet alternates between `ErrImagePull` and `ImagePullBackOff`, and between
+`CrashLoopBackOff` and `Running`, so both of each give the same message, without counts or times.
+Pure.
 """
 
 from __future__ import annotations
@@ -18,21 +18,26 @@ from inference_operator.cache.observed import PodState, Problem, seconds_of
 from inference_operator.objects import Json, find_condition
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
-_ON_THE_WAY = {"ContainerCreating", "PodInitializing", ""}
+_STARTING = {"ContainerCreating", "PodInitializing", ""}
 _LONGEST_MESSAGE = 400
 _LONGEST_PULL_DETAIL = 240
-# A container's own line of cause: `Reason: message`.
-_OWN_WORDS = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
+# What the model server writes as its termination message: `Reason: message`.
+_TERMINATION_MESSAGE = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
 
 # What the download leaves when it worked.
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
-# What preemption tried changes from attempt to attempt; the cause stands before it.
+# The outcome of preemption changes with every attempt; the cause precedes it.
 _PREEMPTION = re.compile(r"(,? no new claims to deallocate)?,? preemption:.*", re.DOTALL)
 
 
 def classify(pod: Json, deployment: str = "") -> PodState:
-    """Boil a pod down to what a user wants to know of it."""
+    """Reduce a pod to its state.
+
+    Args:
+        pod: The pod as the API server returns it.
+        deployment: Name of its Deployment.
+    """
     metadata, status = pod["metadata"], pod.get("status") or {}
     revision = (metadata.get("labels") or {}).get(names.LABEL_REVISION, "")
     state = PodState(
@@ -123,7 +128,7 @@ def _download(status: Json) -> dict[str, Any]:
 
 
 def _stage(status: Json) -> str:
-    """How far a pod that has no problem has come."""
+    """The stage of a pod without a problem."""
     if find_condition(status, "PodScheduled").get("status") != "True":
         return "Pending"
     if any("running" in (c.get("state") or {}) for c in status.get("initContainerStatuses") or ()):
@@ -132,7 +137,7 @@ def _stage(status: Json) -> str:
 
 
 def _problems(status: Json) -> Iterator[Problem]:
-    """Problems of a pod that is not ready, the most telling one first."""
+    """Problems of a pod that is not ready, the most telling first."""
     scheduled = find_condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         message = _PREEMPTION.sub("", str(scheduled.get("message", "")))
@@ -149,7 +154,7 @@ def _container_problems(container: Json, *, initializer: bool) -> Iterator[Probl
     reason = waiting.get("reason", "")
     if reason in _PULL:
         yield _pull_problem(container, waiting)
-    elif reason not in _ON_THE_WAY and reason != "CrashLoopBackOff":
+    elif reason not in _STARTING and reason != "CrashLoopBackOff":
         yield Problem(reason, waiting.get("message") or "the container cannot be created", rank=2)
     ended = state.get("terminated") or last.get("terminated")
     if ended and not (initializer and ended.get("exitCode") == 0):
@@ -158,7 +163,7 @@ def _container_problems(container: Json, *, initializer: bool) -> Iterator[Probl
 
 
 def _pull_problem(container: Json, waiting: Json) -> Problem:
-    """The same words for an attempt that failed and for the wait before the next."""
+    """The same message for a failed attempt and for the wait before the next one."""
     message = str(waiting.get("message") or "")
     detail = message.split("ErrImagePull: ", 1)[-1]
     if detail.startswith("Back-off"):
@@ -170,12 +175,12 @@ def _pull_problem(container: Json, waiting: Json) -> Problem:
 
 
 def _exit_problem(name: str, ended: Json, when_silent: str) -> Problem:
-    """Why a container ended, in its own words where it left any."""
+    """Why a container ended, in its own words if it wrote a termination message."""
     code = ended.get("exitCode")
     if ended.get("reason") == "OOMKilled":
         hint = "raise spec.predictor.model.resources.limits.memory"
         return Problem("OOMKilled", f"container {name} ran out of memory: {hint}", code)
-    words = _OWN_WORDS.fullmatch(str(ended.get("message") or "").strip())
+    words = _TERMINATION_MESSAGE.fullmatch(str(ended.get("message") or "").strip())
     if words:
         return Problem(words[1], words[2], code)
     detail = f": {ended['message'].strip()}" if ended.get("message") else ""

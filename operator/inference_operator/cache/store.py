@@ -8,6 +8,7 @@ owner is not a known InferenceService: labels can be forged, and must not fill t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ from inference_operator.cache.observed import Observed, PodState
 from inference_operator.cache.ownership import deployment_of, is_controlled_by
 from inference_operator.cache.packing import pack, unpack
 from inference_operator.cache.pods import classify
-from inference_operator.objects import Json, Key, ObjectRef, resource_version
+from inference_operator.objects import Json, Key, ObjectRef, find_condition, resource_version
 
 Version = tuple[str, int]
 """UID and resource version."""
@@ -41,6 +42,7 @@ class Entry:
         uid: Its UID.
         version: Its resource version.
         generation: Its generation.
+        ready: Status and reason of its condition Ready.
         children: Objects that it controls.
         pods: Pods of its Deployments and their resource versions, by name.
         foreign: Objects that have the name of a child and another owner.
@@ -51,6 +53,7 @@ class Entry:
     version: int = 0
     generation: int = 0
     metadata_hash: int = 0
+    ready: tuple[str, str] = ("", "")
     children: dict[ObjectRef, Child] = field(default_factory=dict)
     pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
     endpoints: dict[str, Endpoints] = field(default_factory=dict)
@@ -70,6 +73,10 @@ class Store:
     def services(self) -> Iterator[Key]:
         """Keys of all known InferenceServices."""
         return (key for key, entry in list(self._entries.items()) if entry.raw)
+
+    def readiness(self) -> Iterator[tuple[Key, str, str]]:
+        """Every known InferenceService with the status and reason of its condition Ready."""
+        return ((key, *entry.ready) for key, entry in list(self._entries.items()) if entry.raw)
 
     def all_keys(self) -> list[Key]:
         """Keys of everything known, including those of deleted InferenceServices."""
@@ -160,6 +167,8 @@ class Store:
         entry.generation = metadata.get("generation", 0)
         # Labels and annotations count like the spec, and do not raise the generation.
         entry.metadata_hash = hash(repr(_needed_metadata(metadata)))
+        ready = find_condition(reduced["status"], "Ready")
+        entry.ready = (sys.intern(ready.get("status", "")), sys.intern(ready.get("reason", "")))
         return True
 
     def drop_service(self, key: Key, uid: str) -> None:

@@ -1,4 +1,4 @@
-"""The HorizontalPodAutoscaler, which then is the only owner of the replicas."""
+"""The HorizontalPodAutoscaler, the only owner of the number of replicas if it exists."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build_canary_autoscaler(service: InferenceService) -> Manifest | None:
 
 
 def build_metric(scaling: Scaling) -> Manifest:
-    """One resource metric from scaleMetric, scaleTarget and scaleMetricType."""
+    """A resource metric from scaleMetric, scaleTarget and scaleMetricType."""
     target: Manifest = {"type": scaling.target_type}
     if scaling.target_type == "Utilization":
         target["averageUtilization"] = scaling.target

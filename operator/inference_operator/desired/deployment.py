@@ -1,6 +1,6 @@
-"""The Deployment: replaces pods so that no request is lost.
+"""The Deployment, which replaces pods without losing requests.
 
-It must not carry `replicas` when an autoscaler owns the number.
+It must not contain `replicas` if an autoscaler owns the number.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from inference_operator.api.types import InferenceService
 from inference_operator.objects import Manifest
 from inference_operator.rollout.types import Plan
 
-# Both bounds are always written: a bound that the API server filled in would be nobody's to remove
-# when the strategy changes to Recreate.
+# Both bounds are always set: one that the API server filled in would have no owner, and would
+# remain when the strategy changes to Recreate.
 _ROLLING: Manifest = {"maxSurge": "25%", "maxUnavailable": 0}
 
 
@@ -19,7 +19,7 @@ def build_deployment(service: InferenceService, plan: Plan) -> Manifest:
     """The Deployment of the stable side."""
     spec: Manifest = {
         "selector": {"matchLabels": names.selector(service.name)},
-        "template": plan.revision(plan.stable).template,
+        "template": _with_copies(plan.revision(plan.stable).template),
         "strategy": build_strategy(service),
         # A paused Deployment never rolls out and never misses its deadline.
         "paused": plan.paused,
@@ -41,7 +41,7 @@ def build_canary_deployment(service: InferenceService, plan: Plan) -> Manifest |
     spec: Manifest = {
         **manifest["spec"],
         "selector": {"matchLabels": names.selector(service.name, names.CANARY)},
-        "template": template,
+        "template": _with_copies(template),
     }
     spec["paused"] = False
     spec.pop("replicas", None)
@@ -54,8 +54,21 @@ def build_canary_deployment(service: InferenceService, plan: Plan) -> Manifest |
     return {**manifest, "metadata": metadata, "spec": spec}
 
 
+def _with_copies(template: Manifest) -> Manifest:
+    """The template with the field that the API server would copy from another.
+
+    It copies `serviceAccountName` to the older `serviceAccount` and, where only that is set, back.
+    Nobody would own the copy, so a ServiceAccount that is no longer asked for would come back from
+    it. Not part of the revision's digest: pods are the same with and without it.
+    """
+    account = template["spec"].get("serviceAccountName")
+    if not account:
+        return template
+    return {**template, "spec": {**template["spec"], "serviceAccount": account}}
+
+
 def build_strategy(service: InferenceService) -> Manifest:
-    """The user's strategy, or: a new pod is Ready before an old one goes."""
+    """The user's strategy; by default a new pod is Ready before an old one stops."""
     given = service.pod.strategy
     if given.get("type") == "Recreate":
         return {"type": "Recreate"}

@@ -1,4 +1,4 @@
-"""The Service in front of the pods: port 80 of a stable name."""
+"""The Service: port 80 under a stable name."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from inference_operator.api.types import InferenceService
 from inference_operator.cache.drift import digest, matches, project
 from inference_operator.cache.store import Store
 from inference_operator.desired.state import Desired
-from inference_operator.errors import ApiError
+from inference_operator.errors import ApiError, ApiFailure
 from inference_operator.kinds import CHILD_KINDS
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key, Manifest, ObjectRef, resource_version
@@ -194,7 +194,7 @@ class Children:
         if child is None or not repairing:
             return None
         repair = Repair(*ref, child.changed_by)
-        logger.info("%s/%s: %s %s was changed by %s and put right", *key, *ref, repair.by)
+        logger.info("%s/%s: %s %s was changed by %s and restored", *key, *ref, repair.by)
         self._count_repair(key, ref)
         return repair
 
@@ -214,7 +214,7 @@ class Children:
         try:
             return await self._client.apply(marked, names.FIELD_MANAGER, force=known)
         except ApiError as error:
-            if known or error.status != 409:
+            if known or error.failure is not ApiFailure.CONFLICT:
                 raise
         if not await self._is_left_behind(key, service, ref):
             raise conflict(ref, service, None)

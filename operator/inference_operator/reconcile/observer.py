@@ -69,7 +69,7 @@ class Observer:
     def forget(self, key: Key, ref: ObjectRef, uid: str) -> None:
         """Drop an object that a listing no longer contains."""
         kind, name = ref
-        logger.info("%s/%s: %s %s went away unnoticed", *key, kind, name)
+        logger.info("%s/%s: %s %s was deleted without an event", *key, kind, name)
         if kind == names.KIND:
             self._drop_service(key, uid)
         elif self.store.drop(key, ref, uid):

@@ -23,7 +23,13 @@ from inference_operator.cache.store import Store
 from inference_operator.config import Config
 from inference_operator.desired.revision import RecordedRevision
 from inference_operator.desired.state import Desired
-from inference_operator.errors import ApiError, DeletionPendingError, StatusError, StuckError
+from inference_operator.errors import (
+    ApiError,
+    ApiFailure,
+    DeletionPendingError,
+    StatusError,
+    StuckError,
+)
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key
 from inference_operator.reconcile.children import Children
@@ -96,7 +102,7 @@ class Reconciler:
             return Result()
         if "deletionTimestamp" in body["metadata"]:
             return await self._report_deletion(key, body)
-        await self._read_missed(key)
+        await self.read_missed(key)
         service: InferenceService | None = None
         desired: Desired | None = None
         error: StatusError | None = None
@@ -163,7 +169,7 @@ class Reconciler:
         observed, now = self._store.observed(key), int(self._now())
         return build_state(service, self._config, recorded, observed, now)
 
-    async def _read_missed(self, key: Key) -> None:
+    async def read_missed(self, key: Key) -> None:
         """Read what was announced before this InferenceService was.
 
         Raises:
@@ -197,11 +203,13 @@ class Reconciler:
 
 def _lasts(error: ApiError, failures: int) -> bool:
     """Whether an error of the API server has lasted long enough to be reported."""
+    # Without an answer there is nothing to say about the resource.
+    answered = error.status not in {0, 200}
     patience = FAILURES_UNTIL_REPORTED
-    if error.status in {409, 429}:
-        # Deletions and rate limits usually pass within seconds.
+    if error.status == 429 or error.failure is ApiFailure.CONFLICT:
+        # Rate limits and deletions usually pass within seconds.
         patience *= 2
-    return error.status >= 400 and failures >= patience
+    return answered and failures >= patience
 
 
 def _recorded_revision(body: Json) -> RecordedRevision:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inference_operator import names
 from inference_operator.api.types import InferenceService
-from inference_operator.errors import ApiError, ChildConflictError, ChildRejectedError
+from inference_operator.errors import ApiError, ApiFailure, ChildConflictError, ChildRejectedError
 from inference_operator.objects import Json, ObjectRef, controller_of
 
 
@@ -48,9 +48,7 @@ def conflict(ref: ObjectRef, service: InferenceService, existing: Json | None) -
     advice = f"delete it, or give the {names.KIND} another name"
     if owner.get("kind") == names.KIND:
         advice = f"see docs/migrate-from-kserve.md, or give the {names.KIND} another name"
-    return ChildConflictError(
-        f"a {kind} called {name} exists already and belongs to {whose}: {advice}"
-    )
+    return ChildConflictError(f"the {kind} {name} already exists and belongs to {whose}: {advice}")
 
 
 def _deletion(metadata: Json) -> str:
@@ -64,13 +62,14 @@ def explain(error: ApiError, ref: ObjectRef) -> Exception:
     """The error for a child that the API server refused."""
     kind, name = ref
     message = f"the {kind} {name} is refused: {error.message}"
-    if error.status in {400, 422}:
-        # A policy or webhook may answer with the same status as the API's own validation.
-        if "denied request" in error.message or "denied the request" in error.message:
+    match error.failure:
+        case ApiFailure.INVALID:
+            return ChildRejectedError("InvalidSpec", message, may_pass=False)
+        case ApiFailure.POLICY_REFUSED:
             return ChildRejectedError("PolicyRefused", message, may_pass=True)
-        return ChildRejectedError("InvalidSpec", message, may_pass=False)
-    if error.status == 403 and "being terminated" not in error.message:
-        quota = "exceeded quota" in error.message or "failed quota" in error.message
-        reason = "QuotaExceeded" if quota else "Forbidden"
-        return ChildRejectedError(reason, message, may_pass=True)
-    return error
+        case ApiFailure.QUOTA_EXCEEDED:
+            return ChildRejectedError("QuotaExceeded", message, may_pass=True)
+        case ApiFailure.FORBIDDEN:
+            return ChildRejectedError("Forbidden", message, may_pass=True)
+        case _:
+            return error

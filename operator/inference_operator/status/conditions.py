@@ -19,11 +19,11 @@ from inference_operator.rollout.types import Phase
 from inference_operator.status.assessment import Assessment, StatusInputs, Trial
 
 _STAGE_MESSAGES = {
-    "Stopped": "minReplicas is 0: raise it to serve again",
+    "Stopped": "minReplicas is 0: increase it to serve again",
     "Pending": "waiting for a pod to be scheduled",
     "Downloading": "the model is being downloaded",
-    "Starting": "the model server is starting and loads the model",
-    "Ready": "the pods are ready, and the Service does not lead to them yet",
+    "Starting": "the model server is starting and loading the model",
+    "Ready": "the pods are ready, but the Service does not lead to them yet",
 }
 # REASON column for a stage that has no word of its own there.
 _STAGE_REASONS = {"Ready": "NoEndpoints"}

@@ -96,6 +96,22 @@ def test_what_is_changed_by_hand_is_put_back(kubectl: Kubectl, operator: Operato
     eventually(repaired, "all changes put back")
 
 
+def test_a_service_account_that_is_no_longer_asked_for_is_gone(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    """The API server copies its name to an older field, and would copy it back from there."""
+    kubectl.apply(service(predictor={"serviceAccountName": "default"}))
+    assert present(kubectl, "deployment")["spec"]["template"]["spec"]["serviceAccountName"]
+    kubectl.apply(service(predictor={}))
+
+    def gone() -> bool:
+        pod = present(kubectl, "deployment")["spec"]["template"]["spec"]
+        assert "serviceAccountName" not in pod, pod["serviceAccountName"]
+        return "serviceAccount" not in pod
+
+    eventually(gone, "pods without it")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_deleted_child_comes_back(kind: str, kubectl: Kubectl, operator: Operator) -> None:
     kubectl.apply(service(predictor={"maxReplicas": 3}))

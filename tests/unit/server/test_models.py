@@ -115,8 +115,8 @@ def test_the_digest_changes_with_content_and_names(tmp_path: Path) -> None:
 def test_models_of_a_folder_are_served_under_their_folders_names(tmp_path: Path) -> None:
     for name in ("b", "a"):
         touch(tmp_path / name / "m.tflite")
-    assert list(find_sources(load_settings(models_dir=tmp_path))) == ["a", "b"]
-    assert list(find_sources(load_settings(models_dir=tmp_path, name="b"))) == ["b", "a"]
+    assert list(find_sources(load_settings(models_dir=tmp_path)).models) == ["a", "b"]
+    assert list(find_sources(load_settings(models_dir=tmp_path, name="b")).models) == ["b", "a"]
     with pytest.raises(InvalidSettings, match="together"):
         find_sources(load_settings(models_dir=tmp_path, model="x"))
 
@@ -133,7 +133,7 @@ def test_the_task_follows_from_the_outputs() -> None:
 
 def test_a_model_does_only_its_own_task(picture: bytes) -> None:
     model = VisionModel("colours", MeanColourClassifier())
-    with pytest.raises(WrongTask, match="colours does classification"):
+    with pytest.raises(WrongTask, match="colours is not a detector"):
         model.detect(picture, Selection(0.5, 10), RequestContext())
 
 

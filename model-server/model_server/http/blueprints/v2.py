@@ -41,12 +41,7 @@ def models() -> Response:
 @blueprint.post("/repository/index")
 def repository_index() -> Response:
     """All models with their state, as Triton's clients ask for them."""
-    return jsonify(
-        [
-            {"name": name, "version": v2.VERSION, "state": "READY", "reason": ""}
-            for name in state().registry.names
-        ]
-    )
+    return jsonify(v2.repository_index(state().registry))
 
 
 @blueprint.get("/models/<model:name>")
