@@ -229,9 +229,8 @@ def load_settings(**overrides: Any) -> Settings:
         try:
             values[field.name] = _converted(field.name, given, field.type)
         except ValueError as error:
-            problems.append(
-                f"{flag_of(field.name)} ({variable_of(field.name)}) = {given!r}: {error}"
-            )
+            # Without the value: a variable may come from a Secret, and this ends in Events.
+            problems.append(f"{flag_of(field.name)} ({variable_of(field.name)}): {error}")
     if problems:
         raise InvalidSettings("; ".join(problems))
     return Settings(**values)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
 from collections.abc import Callable
 from functools import partial
-from typing import IO, BinaryIO, Self, cast
+from typing import IO, Any, BinaryIO, Self, cast
 
 from model_server.download.errors import UnsafeArchive
 from model_server.download.member_names import show
@@ -19,6 +20,7 @@ from model_server.download.progress import amount
 from model_server.download.unpacking import CHUNK, Writer
 
 MAX_HEADER_BYTES = 1 << 20
+_MANY_DIGITS = re.compile(rb"[0-9]{101}")
 
 
 class _Header(tarfile.TarInfo):
@@ -76,6 +78,60 @@ class _Header(tarfile.TarInfo):
             raise UnsafeArchive(f"a member's header is larger than {amount(MAX_HEADER_BYTES)}")
         header.is_checked = True
         return header
+
+    def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """Reads an extended header once it is known that reading it takes no time.
+
+        The parser searches it with regular expressions that take quadratic time over digits and
+        over records that overlap (CVE-2024-6232).
+        """
+        blocks = -(-self.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        stream = cast("IO[bytes]", archive.fileobj)
+        content = stream.read(blocks)
+        check_pax(content[: self.size])
+        archive.fileobj = cast("Any", _Replayed(content, stream))
+        try:
+            return cast("tarfile.TarInfo", super()._proc_pax(archive))  # type: ignore[misc]
+        finally:
+            archive.fileobj = cast("Any", stream)
+
+
+class _Replayed:
+    """A stream of which something was read already, and is given once more."""
+
+    def __init__(self, content: bytes, stream: IO[bytes]) -> None:
+        self._content, self._stream = content, stream
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes."""
+        given, self._content = self._content[:size], self._content[size:]
+        return given if given or not size else self._stream.read(size)
+
+    def tell(self) -> int:
+        """Where the next byte is."""
+        return self._stream.tell() - len(self._content)
+
+    def seek(self, position: int) -> int:
+        """Only forward, as the stream."""
+        return self._stream.seek(position)
+
+
+def check_pax(content: bytes) -> None:
+    r"""Makes sure that an extended header is what POSIX says: records `LENGTH KEY=VALUE\n`.
+
+    Raises:
+        UnsafeArchive: it is not, or has more digits in a row than any name or number.
+    """
+    if _MANY_DIGITS.search(content):
+        raise UnsafeArchive("a member's header has more digits in a row than any name or number")
+    at = 0
+    while at < len(content) and content[at]:
+        digits, space, _ = content[at : at + 9].partition(b" ")
+        length = int(digits) if space and digits.isdigit() else 0
+        record = content[at : at + length]
+        if length <= len(digits) + 3 or not record.endswith(b"\n") or b"=" not in record:
+            raise UnsafeArchive("a member's extended header is malformed")
+        at += length
 
 
 class _Metered(io.RawIOBase):

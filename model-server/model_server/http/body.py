@@ -8,6 +8,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import IO
 
 from flask import request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -23,7 +24,7 @@ from model_server.errors import (
 )
 from model_server.http.current import state
 from model_server.http.lifecycle import is_connected, reserve_more
-from model_server.protocols.json_input import decode_base64, parse_json, parsed_bytes
+from model_server.protocols.json_input import check_json, decode_base64, parse_json, parsed_bytes
 from model_server.protocols.media import looks_like_form, looks_like_json, looks_like_picture
 
 _FORM = "application/x-www-form-urlencoded"
@@ -36,6 +37,7 @@ _HOW_TO_SEND = (
     f"send the picture as the body (curl --data-binary @FILE), as {_MULTIPART} "
     f"(curl -F {_FIELD}=@FILE), or as base64 in JSON"
 )
+_PART_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -86,45 +88,71 @@ def picture() -> bytes:
 def read_body() -> bytes:
     """The request's body, whole; it can be read once.
 
+    Its bytes are counted as they come: what is only announced takes nobody's place.
+
     Raises:
-        BodyTooSlow: if the request's time was up before all of it came.
+        BodyTooSlow: if it came too slowly.
         InvalidRequest: if the connection ended before all of it came.
+        Overloaded: if it does not fit beside those of others.
         RequestEntityTooLarge: if it is longer than the server accepts.
     """
     announced = request.content_length
     if announced is None or not request.environ.get("wsgi.input_terminated"):
-        try:
-            data = request.get_data()
-        except ClientDisconnected:
-            raise _cut_short("a part of the body") from None
+        stream = request.stream  # which ends with an error at the longest body
     else:
         if announced > state().settings.max_body_bytes:
             raise RequestEntityTooLarge
         # Flask asks for 64 KiB at a time, and gunicorn copies all that it holds each time: 2.1
         # instead of 1.5 ms for a megabyte.
-        data = request.environ["wsgi.input"].read(announced)
+        stream = request.environ["wsgi.input"]
+    data = _received(stream, announced)
     if announced is not None and len(data) < announced:
         raise _cut_short(f"{len(data)} of {announced} bytes of the body")
     return data
 
 
+def _received(stream: IO[bytes], size: int | None) -> bytes:
+    """All that comes, at most `size`; each part is counted before the next is awaited."""
+    whole = io.BytesIO()
+    try:
+        while size is None or whole.tell() < size:
+            part = stream.read(
+                _PART_BYTES if size is None else min(_PART_BYTES, size - whole.tell())
+            )
+            if not part:
+                break
+            reserve_more(len(part))
+            whole.write(part)
+    except ClientDisconnected:
+        raise _cut_short("a part of the body") from None
+    return whole.getvalue()
+
+
 def _cut_short(what_came: str) -> RequestError:
     if is_connected(request):
-        # The client has not ended it, so the worker has: see `worker.Worker.murder_pending`.
+        # The client has not ended it, so the worker has: see `process.worker`.
         seconds = state().settings.timeout_seconds
-        return BodyTooSlow(f"only {what_came} came within the {seconds:g} s that a request has")
+        return BodyTooSlow(
+            f"only {what_came} came; it must come within the {seconds:g} s that a request has, and "
+            "faster while others wait"
+        )
     return InvalidRequest(f"the connection ended after {what_came}")
 
 
-def read_json() -> bytes:
+def read_json(json_length: int | None = None) -> bytes:
     """The request's body, whole, of which objects are going to be made.
+
+    Args:
+        json_length: Bytes of JSON, if binary tensors follow it.
 
     Raises:
         BodyTooSlow, InvalidRequest, RequestEntityTooLarge: as `read_body`.
+        PayloadTooLarge: if there is more in it than a request can need.
         Overloaded: if the objects would be too large beside those of other requests.
     """
     body = read_body()
-    reserve_more(parsed_bytes(body))
+    check_json(body, json_length)
+    reserve_more(parsed_bytes(body, json_length))
     return body
 
 

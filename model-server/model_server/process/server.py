@@ -25,10 +25,10 @@ from model_server.request.collector import start_spans
 from model_server.request.tracing import Spans
 from model_server.serving.capacity import http_threads
 from model_server.serving.sources import find_sources
-from model_server.settings import Settings
+from model_server.settings import ENV_PREFIX, Settings
 from model_server.system.addresses import family_of, host_and_port, listen_address
 from model_server.system.allocator import limit_arenas
-from model_server.termination import report_end
+from model_server.termination import report_end, without_values
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -200,7 +200,8 @@ def _forget_worker(_server: object, worker: Any) -> None:
 
 def report_failure(error: StartupError) -> None:
     """Tells people on stderr and Kubernetes in the termination message why nothing is served."""
-    report_end("model-server", f"{error.reason}: {error.message}")
+    message = without_values(error.message, os.environ, ENV_PREFIX)
+    report_end("model-server", f"{error.reason}: {message}")
 
 
 def check_address(host: str, port: int, flag: str = "--port") -> None:
