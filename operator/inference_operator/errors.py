@@ -7,6 +7,7 @@
     |-- StuckError       the API server keeps failing to do what it is asked
     |-- ApiError         the API server answered with an error
     |   `-- ApiUnavailableError   it could not be reached, or asked to come again later
+    |-- WatchEndedError  InferenceServices cannot be watched any more
     `-- ConfigError      a setting of the operator itself is wrong
 
 Messages name the field or the object, say what is wrong and what to do. Nothing here logs.
@@ -24,6 +25,10 @@ class OperatorError(Exception):
 
 class ConfigError(OperatorError):
     """A setting of the operator is missing or wrong; the message names the variable."""
+
+
+class WatchEndedError(OperatorError):
+    """The operator cannot watch its resource any more, and ends; the message says what to do."""
 
 
 class StatusError(OperatorError):

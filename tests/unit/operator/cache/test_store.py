@@ -10,7 +10,7 @@ from inference_operator.cache.child import Child, ReplicasOwner
 from inference_operator.cache.missed import MAXIMUM_KEYS, MAXIMUM_PER_KEY
 from inference_operator.cache.store import MAXIMUM_FOREIGN, Store
 from support import operator_objects as objects
-from support.operator_objects import KEY, Body, owner, pod
+from support.operator_objects import KEY, UID, Body, owner, pod
 
 DEPLOYMENT = ("Deployment", "shapes-predictor")
 
@@ -307,3 +307,13 @@ def test_what_comes_before_its_service_is_noted_by_name() -> None:
     store.put(KEY, "Pod", pod())
     store.drop(KEY, ("Pod", "p"), "p")
     assert len(store.missed) == 0
+
+
+def test_a_service_that_was_thought_gone_finds_its_children_again() -> None:
+    """A listing of an API server that lags lacks what was there before and after it."""
+    store = known()
+    store.put(KEY, "Deployment", deployment(1))
+    store.drop_service(KEY, UID)
+    store.put_service(KEY, service(version=2))
+    assert not store.is_foreign(KEY, DEPLOYMENT), "it is read again first"
+    assert store.missed.take(KEY) == (DEPLOYMENT,)

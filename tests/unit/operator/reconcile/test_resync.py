@@ -177,3 +177,26 @@ def test_the_first_resync_comes_soon_and_a_failure_stops_none() -> None:
         assert len(set(later)) > 1, "replicas do not coincide"
 
     asyncio.run(scenario())
+
+
+def test_a_listing_that_lags_makes_nobody_forget_a_service() -> None:
+    """Of several API servers one may be behind; the object itself is asked for before."""
+
+    async def scenario() -> None:
+        client = MemoryApi(service(), child())
+        bench = Bench(client)
+        bench.know()
+        known = dict(client.objects)
+
+        def lag(call: str, kind: str, _: str) -> None:
+            client.objects = known if call == "get" else {}
+
+        client.refuse = lag
+        await bench.resync.resync()
+        assert bench.store.body(KEY) is not None
+        client.refuse = lambda *_: None
+        client.objects = {}
+        await bench.resync.resync()
+        assert bench.store.body(KEY) is None, "and one that is gone is forgotten"
+
+    asyncio.run(scenario())
