@@ -153,8 +153,8 @@ class Resync:
             if is_newer and store.keeps(key, kind, metadata):
                 newer.append((key, ref))
         for (key, ref), uid in known.items():
-            # All else hangs on an InferenceService, so an API server that lags is not believed.
-            if kind != names.KIND or not await self._exists(key, ref, uid):
+            # An API server may lag, and no watch goes on from this listing: it is not believed.
+            if not await self._exists(key, ref, uid):
                 self._observer.forget(key, ref, uid)
         for key, ref in newer:
             await self._read(key, ref)
