@@ -39,6 +39,15 @@ ModelName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-
 _IMAGE_FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"}
 
 
+class GoldenPicture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A picture and what must be found in it; an empty `label` accepts every answer."""
+
+    image: str
+    label: str = ""
+    min_score: Fraction = 0.0
+    name: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What one server process tree is told. Immutable; only `load_settings` checks values."""
 
@@ -161,9 +170,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     resizing: Resizing = "auto"
     """Who resizes pictures: auto (code of our own where the processor has AVX2 or AVX512-VNNI, four
     to ten times as fast, Pillow elsewhere) or pillow. The pixels are the same."""
+    golden: tuple[GoldenPicture, ...] = ()
+    """Pictures that the model must get right before the server is ready, as a JSON list of
+    {"image": FILE, "label": LABEL, "min_score": 0 to 1, "name": NAME IN MESSAGES}; all but image
+    may be left out. A relative FILE is one of the model's folder."""
 
     golden_image: Path | None = None
-    """Picture that the model must get right before the server is ready."""
+    """One more such picture."""
 
     golden_expect: str = ""
     """What the golden image must give, as LABEL or LABEL>=SCORE, for example person>=0.5."""
@@ -254,6 +267,8 @@ def _converted(name: str, given: Any, kind: Any) -> Any:
         return Path(given)
     if name == "image_formats":
         return _formats(given)
+    if name == "golden":
+        return _golden(given)
     if get_origin(kind) is Literal and given not in (options := get_args(kind)):
         raise ValueError(f"it must be one of {', '.join(filter(None, options))}")
     try:
@@ -276,3 +291,15 @@ def _formats(given: Any) -> tuple[str, ...]:
     if not found or not _IMAGE_FORMATS.issuperset(found):
         raise ValueError(f"formats must be some of {', '.join(sorted(_IMAGE_FORMATS))}")
     return found
+
+
+def _golden(given: Any) -> tuple[GoldenPicture, ...]:
+    kind = tuple[GoldenPicture, ...]
+    try:
+        if isinstance(given, str):
+            return msgspec.json.decode(given, type=kind)
+        return msgspec.convert(given, kind)
+    except msgspec.MsgspecError as error:
+        raise ValueError(
+            f'it must be a JSON list like [{{"image": "a.jpg", "label": "cat"}}]: {error}'
+        ) from error
