@@ -91,10 +91,6 @@ def test_slices_of_other_services_are_not_kept() -> None:
 
 
 def test_a_pod_that_lost_its_label_is_dropped() -> None:
-    asyncio.run(_observe_a_pod_that_loses_its_label())
-
-
-async def _observe_a_pod_that_loses_its_label() -> None:
     store = store_with("u")
     queue = WorkQueue[tuple[str, str]]()
     observer = Observer(store, queue, 0.0)
