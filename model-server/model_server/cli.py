@@ -1,7 +1,7 @@
-"""The `model-server` command: reads flags, chooses a subcommand, decides nothing else.
+"""The `model-server` command line.
 
-Flags are made from the settings' fields, so that each has one description. Subcommands are
-imported when chosen: `--help` and `download` must not pay for the server.
+Flags are generated from the fields of `Settings`, so each has a single description. Subcommands are
+imported only when chosen, so that `--help` and `download` start fast.
 """
 
 import argparse
@@ -12,11 +12,11 @@ from typing import Any
 from model_server.errors import InvalidSettings, StartupError
 
 _COMMANDS = {
-    "serve": "serve models over HTTP (the default)",
-    "download": "fetch a model to a folder; run by the init container",
-    "optimize": "convert a SavedModel or Keras model to tflite, unless its answers would change",
+    "serve": "serve models over HTTP and gRPC (the default)",
+    "download": "download a model to a folder (used by the init container)",
+    "optimize": "convert a SavedModel or Keras model to tflite and compare the results",
 }
-_DESCRIPTION = "Serves TensorFlow and LiteRT vision models over HTTP."
+_DESCRIPTION = "Serve TensorFlow and LiteRT vision models over HTTP and gRPC."
 _EPILOG = """\
 examples:
   model-server
@@ -25,16 +25,16 @@ examples:
   curl --data-binary @photo.jpg http://localhost:5000/object_detection
   curl -F image=@dog.png http://localhost:5000/predict
 
-Every flag has an environment variable: --max-body-bytes is MODEL_SERVER_MAX_BODY_BYTES.
-A flag wins over its variable.
+Each flag can also be set by an environment variable: --max-body-bytes by
+MODEL_SERVER_MAX_BODY_BYTES. Flags take precedence.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Runs a command.
 
     Args:
-        argv: Arguments without the program's name; None takes the process's own.
+        argv: Arguments without the program name. Default: those of this process.
 
     Returns:
         The exit status.
@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return optimize(arguments)
     if command != "serve":
         known = ", ".join(_COMMANDS)
-        print(f"model-server: there is no command {command!r}; there is {known}", file=sys.stderr)
+        print(
+            f"model-server: unknown command {command!r}; the commands are {known}", file=sys.stderr
+        )
         return 2
     return _serve(arguments)
 
@@ -80,7 +82,7 @@ def _serve(arguments: Sequence[str]) -> int:
 
 
 def _parser(*, described: bool) -> argparse.ArgumentParser:
-    """The flags; their descriptions take longer to read than a server has to start."""
+    """The flags. Descriptions are read from source, which is slow: only for `--help`."""
     from model_server.settings import defaults, descriptions, flag_of  # noqa: PLC0415
 
     texts = descriptions() if described else {}

@@ -1,7 +1,6 @@
-"""Takes the picture or the JSON out of a request, however the client sent it.
+"""Reads the picture or JSON from a request body: raw bytes, multipart upload or JSON.
 
-Raw bytes, a multipart upload, or JSON. The content decides, not the Content-Type: `curl -d` sends
-JSON as a URL-encoded form. Whether the bytes are a picture is for `vision.images` to say.
+The content decides, not the Content-Type: `curl -d` labels JSON as a URL-encoded form.
 """
 
 import io
@@ -28,8 +27,7 @@ from model_server.protocols.media import looks_like_form, looks_like_json, looks
 
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
-# Types that say nothing; the first two are curl's own. Under these, as under image/*, any bytes
-# go to the codecs.
+# Defaults of clients. With these and with image/*, any bytes are passed to the decoder.
 _UNTYPED = {"", _FORM, "application/octet-stream", "binary/octet-stream"}
 _FIELD = "image"
 _HOW_TO_SEND = (
@@ -40,20 +38,20 @@ _HOW_TO_SEND = (
 
 @dataclass(frozen=True)
 class Input:
-    """What a request carries: JSON to be parsed, or the bytes of a picture."""
+    """Content of a request: JSON, or the bytes of a picture."""
 
     data: bytes
     is_json: bool
 
 
 def picture_or_json() -> Input:
-    """The request's input, read whole.
+    """Reads the content of the request.
 
     Raises:
         MissingImage: if there is none.
-        UnsupportedMediaType: if it is neither.
-        InvalidRequest: if the upload or the base64 in it is malformed.
-        Overloaded: if what is made of it would be too large beside other requests.
+        UnsupportedMediaType: if it is neither JSON nor a picture.
+        InvalidRequest: if the upload is malformed.
+        Overloaded: if the memory budget is exhausted.
     """
     body, kind = read_body(), request.mimetype
     picture = looks_like_picture(body)
@@ -74,7 +72,7 @@ def picture_or_json() -> Input:
 
 
 def picture() -> bytes:
-    """The bytes of the request's picture; from JSON they are in the field `image`.
+    """Bytes of the request's picture; in JSON, the field `image`.
 
     Raises:
         RequestError: as `picture_or_json`.
@@ -84,12 +82,12 @@ def picture() -> bytes:
 
 
 def read_body() -> bytes:
-    """The request's body, whole; it can be read once.
+    """Reads the whole body; possible once.
 
     Raises:
-        BodyTooSlow: if the request's time was up before all of it came.
-        InvalidRequest: if the connection ended before all of it came.
-        RequestEntityTooLarge: if it is longer than the server accepts.
+        BodyTooSlow: if it did not arrive within the time limit.
+        InvalidRequest: if the connection ended early.
+        RequestEntityTooLarge: if it exceeds the limit.
     """
     announced = request.content_length
     if announced is None or not request.environ.get("wsgi.input_terminated"):
@@ -100,8 +98,8 @@ def read_body() -> bytes:
     else:
         if announced > state().settings.max_body_bytes:
             raise RequestEntityTooLarge
-        # Flask asks for 64 KiB at a time, and gunicorn copies all that it holds each time: 2.1
-        # instead of 1.5 ms for a megabyte.
+        # Flask reads 64 KiB at a time, and gunicorn copies its buffer each time: 2.1 instead of
+        # 1.5 ms for a megabyte.
         data = request.environ["wsgi.input"].read(announced)
     if announced is not None and len(data) < announced:
         raise _cut_short(f"{len(data)} of {announced} bytes of the body")
@@ -110,18 +108,18 @@ def read_body() -> bytes:
 
 def _cut_short(what_came: str) -> RequestError:
     if is_connected(request):
-        # The client has not ended it, so the worker has: see `worker.Worker.murder_pending`.
+        # Not closed by the client, so by the worker: see `Worker.murder_pending`.
         seconds = state().settings.timeout_seconds
-        return BodyTooSlow(f"only {what_came} came within the {seconds:g} s that a request has")
+        return BodyTooSlow(f"only {what_came} arrived within the time limit of {seconds:g} s")
     return InvalidRequest(f"the connection ended after {what_came}")
 
 
 def read_json() -> bytes:
-    """The request's body, whole, of which objects are going to be made.
+    """Reads a JSON body and reserves memory for parsing it.
 
     Raises:
         BodyTooSlow, InvalidRequest, RequestEntityTooLarge: as `read_body`.
-        Overloaded: if the objects would be too large beside those of other requests.
+        Overloaded: if the memory budget is exhausted.
     """
     body = read_body()
     reserve_more(parsed_bytes(body))
@@ -136,7 +134,7 @@ def _uploaded(body: bytes) -> bytes:
             f"Content-Type {_MULTIPART} has no boundary; let the client set this header itself, "
             f"as curl -F {_FIELD}=@FILE does"
         )
-    reserve_more(2 * len(body))  # the file in the form, and its bytes
+    reserve_more(2 * len(body))  # the parsed file and its bytes
     _, form, files = request.make_form_data_parser().parse(
         io.BytesIO(body), request.mimetype, len(body), request.mimetype_params
     )

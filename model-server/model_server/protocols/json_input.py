@@ -1,7 +1,6 @@
-"""Reads JSON and base64 that strangers sent, within limits.
+"""Parses untrusted JSON and base64 within limits.
 
-Knows no HTTP and no protocol. A body is checked before objects are made of it: one byte of JSON
-can become sixty of Python objects.
+One byte of JSON can become sixty bytes of Python objects, so bodies are checked before parsing.
 """
 
 import base64
@@ -12,14 +11,14 @@ import orjson
 from model_server.errors import InvalidRequest, PayloadTooLarge, shown
 from model_server.protocols.media import BYTE_ORDER_MARK
 
-# 1.3 times the numbers in a 1024x1024 RGB picture.
+# 1.3 times the values of a 1024x1024 RGB picture.
 _MAX_VALUES = 4_000_000
-# A list's reference to a number, and the number.
+# A list entry and a number.
 _BYTES_PER_VALUE = 8 + 24
 
 
 def parsed_bytes(body: bytes) -> int:
-    """About how much memory the objects take that are made of JSON, and of base64 in it."""
+    """Estimates the memory of the objects parsed from JSON, including decoded base64."""
     return 2 * len(body) + _BYTES_PER_VALUE * body.count(b",")
 
 
@@ -27,7 +26,7 @@ def parse_json(body: bytes) -> object:
     """Parses a JSON body.
 
     Raises:
-        InvalidRequest: if it is not JSON, or nested too deeply.
+        InvalidRequest: if it is not JSON or nested too deeply.
         PayloadTooLarge: if it has more values than `_MAX_VALUES`.
     """
     if len(body) > 2 * _MAX_VALUES and body.count(b",") > _MAX_VALUES:
@@ -47,11 +46,11 @@ def decode_base64(text: str, field: str) -> bytes:
     """Decodes standard or URL-safe base64, also as a data URL (`data:image/png;base64,...`).
 
     Raises:
-        InvalidRequest: naming the field.
+        InvalidRequest: with the name of the field.
     """
     content = text.partition(",")[2] if text.startswith("data:") else text
     content = "".join(content.split()).replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(content + "=" * (-len(content) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"{shown(field)} is not base64: {error}") from error
+        raise InvalidRequest(f"{shown(field)} is not valid base64: {error}") from error

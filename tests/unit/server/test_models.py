@@ -115,7 +115,7 @@ def test_models_of_a_folder_are_served_under_their_folders_names(tmp_path: Path)
         touch(tmp_path / name / "m.tflite")
     assert list(find_sources(load_settings(models_dir=tmp_path)).models) == ["a", "b"]
     assert list(find_sources(load_settings(models_dir=tmp_path, name="b")).models) == ["b", "a"]
-    with pytest.raises(InvalidSettings, match="together"):
+    with pytest.raises(InvalidSettings, match="cannot be combined"):
         find_sources(load_settings(models_dir=tmp_path, model="x"))
 
 
