@@ -112,6 +112,10 @@ test: lint ## Everything: lint, then unit, contract, functional and e2e tests
 	@$(CLUSTER) images --variant tensorflow
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+.PHONY: zoo
+zoo: setup ## Models in every form people bring, against plain scripts (ZOO=toys for one shelf)
+	@cd tests && ../$(BIN)/python -m zoo $(ZOO)
+
 # ---- what knocks servers over: minutes each; a bounded part is in `make test`
 
 .PHONY: fuzz soak

@@ -17,6 +17,8 @@ Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 PixelScaling = Literal["none", "unit", "signed", "caffe", "torch"]
 ResizeMethod = Literal["nearest", "bilinear", "bicubic"]
+# Where it is known from how a picture is prepared: `type` is an input of bytes or encoded pictures.
+RangeSource = Literal["graph", "family", "metadata", "setting", "type", "assumed"]
 # Of the training pictures of ImageNet: the figures that `caffe` and `torch` models were trained
 # with (keras.applications.imagenet_utils). In RGB order, for pixels 0 to 255 and 0 to 1.
 CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
@@ -53,6 +55,29 @@ class TensorSpec:
             return values
         return (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
+    @property
+    def channel_axis(self) -> int | None:
+        """Which dimension of a picture input is its channels: 3, or 1 for [N, 3, H, W].
+
+        None if it is no picture of numbers.
+        """
+        if len(self.shape) != 4 or self.dtype == object:
+            return None
+        if self.shape[3] in {1, 3}:
+            return 3
+        if self.shape[1] == 3:
+            return 1
+        return 3 if self.shape[3] == -1 else None
+
+    @property
+    def real_range(self) -> tuple[float, float] | None:
+        """Lowest and highest real value of a quantized tensor; None for others."""
+        if not self.quantized:
+            return None
+        limits = np.iinfo(self.dtype)
+        low = (int(limits.min) - self.zero_point) * self.scale
+        return low, (int(limits.max) - self.zero_point) * self.scale
+
 
 @dataclass(frozen=True)
 class ImageInput:
@@ -63,12 +88,16 @@ class ImageInput:
         mean: Per-channel mean that replaces `scaling`, from the model's own metadata.
         std: Per-channel deviation that goes with `mean`.
         resize: How the picture is brought to the input's size.
+        source: Where `scaling` is known from; `assumed` if nothing tells.
+        reason: What that is, for people.
     """
 
     scaling: PixelScaling = "none"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     resize: ResizeMethod = "bicubic"
+    source: RangeSource = field(default="assumed", compare=False)
+    reason: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -83,6 +112,9 @@ class ModelInfo:
         first_class: What its detector classes count from (0 or 1).
         labels: From its own metadata, or None.
         description: A line for people, empty when unknown.
+        activations: The last operator of outputs, by name: softmax, log_softmax or sigmoid; absent
+            if it is another.
+        warnings: What its answers may suffer from, for whoever starts the server.
     """
 
     format: str
@@ -92,6 +124,8 @@ class ModelInfo:
     first_class: int = 0
     labels: Labels | None = None
     description: str = ""
+    activations: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 class Model(ABC):

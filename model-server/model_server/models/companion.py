@@ -66,5 +66,7 @@ def read_companion(folder: Path) -> Companion | None:
             f"model: {path} is not as `model-server optimize` writes it ({error}); make the model "
             "again, or remove the file to have pictures prepared as for any tflite model"
         ) from error
-    image = ImageInput(scaling=scaling, resize=resize)
+    image = ImageInput(
+        scaling=scaling, resize=resize, source="metadata", reason=f"{COMPANION} beside the model"
+    )
     return Companion(image, int(first_class), document)

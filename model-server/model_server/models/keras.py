@@ -1,7 +1,6 @@
 """Keras models (.keras and HDF5), checked first, then run as one compiled graph.
 
-Architectures of keras.applications bring their own preprocessing; the model's configuration tells
-which one it is, so that nobody has to say so.
+The range of its pixels is worked out from its graph and its layers' names (`pixel_range`).
 """
 
 from collections import deque
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from model_server.errors import InvalidModel
-from model_server.models.base import ImageInput, ModelInfo, PixelScaling
+from model_server.models.base import ModelInfo
 from model_server.models.graph_protos import program_of_graph
 from model_server.models.keras_safety import check_keras_file
 from model_server.models.operators import refusal, refused_operators
+from model_server.models.pixel_range.examine import examine_function
 from model_server.models.tensorflow_runtime import (
     Signature,
     TensorFlowModel,
@@ -21,27 +21,6 @@ from model_server.models.tensorflow_runtime import (
     spec_of,
 )
 from model_server.system.cpus import Parallelism
-
-# The preprocess_input of each family in keras.applications, by the start of the model's name.
-# The longest match counts: resnet50v2 before resnet50.
-_SCALING: dict[str, PixelScaling] = {
-    "convnext": "none",
-    "densenet": "torch",
-    "efficientnet": "none",
-    "inception": "signed",
-    "mobilenet": "signed",
-    "mobilenetv3": "none",
-    "nasnet": "signed",
-    "regnet": "none",
-    "resnet": "caffe",
-    "resnet50v2": "signed",
-    "resnet101v2": "signed",
-    "resnet152v2": "signed",
-    "vgg": "caffe",
-    "xception": "signed",
-}
-# Layers that bring pixels to the range the model wants by themselves.
-_OWN_PREPROCESSING = {"Rescaling", "Normalization"}
 
 
 class KerasModel(TensorFlowModel):
@@ -65,18 +44,27 @@ class KerasModel(TensorFlowModel):
             line = str(error).strip().partition("\n")[0]
             raise InvalidModel(f"model: {path.name} cannot be loaded: {line}") from error
         self.trackable = model
-        self.signature, inputs, outputs = _compile(self.tensorflow, model)
+        concrete, signature = _compile(self.tensorflow, model)
+        self.signature = signature
+        inputs = tuple(spec_of(spec.name, spec) for spec in concrete.structured_input_signature[0])
+        found = examine_function(
+            concrete, inputs[0] if len(inputs) == 1 else None, "nearest", _layers(config)
+        )
         self.info = ModelInfo(
             format="keras",
-            inputs=tuple(spec_of(name, spec) for name, spec in inputs.items()),
-            outputs=tuple(spec_of(name, spec) for name, spec in outputs.items()),
-            image=ImageInput(scaling=scaling_of(config), resize="nearest"),
+            inputs=inputs,
+            outputs=tuple(
+                spec_of(name, spec) for name, spec in concrete.structured_outputs.items()
+            ),
+            image=found.image,
+            activations=found.activations,
+            warnings=found.warnings,
             description=str(model.name),
         )
 
 
-def _compile(tf: Any, model: Any) -> tuple[Signature, dict[str, Any], dict[str, Any]]:
-    """The model as one graph from named tensors to named tensors, with their specs."""
+def _compile(tf: Any, model: Any) -> tuple[Any, Signature]:
+    """The model as one graph from named tensors to named tensors, and how to call it."""
     tensors = model.inputs if isinstance(model.inputs, list) else [model.inputs]
     specs = [
         tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name=_plain(tensor.name, index))
@@ -99,8 +87,7 @@ def _compile(tf: Any, model: Any) -> tuple[Signature, dict[str, Any], dict[str, 
     def signature(**inputs: Any) -> Any:
         return concrete(*(inputs[spec.name] for spec in specs))
 
-    outputs = dict(concrete.structured_outputs.items())
-    return signature, {spec.name: spec for spec in specs}, outputs
+    return concrete, signature
 
 
 def _plain(name: str, index: int) -> str:
@@ -108,29 +95,8 @@ def _plain(name: str, index: int) -> str:
     return f"input_{index}" if not name or name.startswith("keras_tensor") else name
 
 
-def scaling_of(config: dict[str, Any]) -> PixelScaling:
-    """What a model's pixels must be scaled to, from its configuration.
-
-    `none` if it rescales by itself; its family's for an architecture of keras.applications, also
-    when that is a layer of the model (transfer learning); otherwise `unit`, 0 to 1.
-    """
-    layers = list(_layers(config))
-    if any(class_name in _OWN_PREPROCESSING for class_name, _ in layers):
-        return "none"
-    for _, name in layers:
-        family = _family(name)
-        if family:
-            return _SCALING[family]
-    return "unit"
-
-
-def _family(name: str) -> str:
-    lowered = name.lower().replace("-", "").replace("_", "")
-    return max((key for key in _SCALING if lowered.startswith(key)), key=len, default="")
-
-
-def _layers(config: object) -> Iterator[tuple[str, str]]:
-    """Class and name of the model and all its layers, outermost first."""
+def _layers(config: object) -> Iterator[str]:
+    """Names of the model and all its layers, outermost first."""
     pending = deque([config])
     while pending:
         item = pending.popleft()
@@ -140,6 +106,6 @@ def _layers(config: object) -> Iterator[tuple[str, str]]:
             continue
         inner = item.get("config")
         if isinstance(item.get("class_name"), str) and isinstance(inner, dict):
-            yield item["class_name"], str(inner.get("name", ""))
+            yield str(inner.get("name", ""))
             pending.append(inner.get("layers", []))
             pending.append(inner.get("layer", []))

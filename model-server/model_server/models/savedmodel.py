@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from model_server.errors import InvalidModel
-from model_server.models.base import ImageInput, ModelInfo
+from model_server.models.base import ModelInfo
 from model_server.models.graph_protos import program_of
 from model_server.models.operators import refusal, refused_operators
+from model_server.models.pixel_range.examine import examine_function
 from model_server.models.tensorflow_runtime import (
     Signature,
     TensorFlowModel,
@@ -47,13 +48,16 @@ class SavedModel(TensorFlowModel):
         self.signature = _signature(loaded, path)
         inputs = self.signature.structured_input_signature[1]  # type: ignore[attr-defined]
         outputs = self.signature.structured_outputs  # type: ignore[attr-defined]
+        specs = tuple(spec_of(name, spec) for name, spec in sorted(inputs.items()))
+        found = examine_function(self.signature, specs[0] if len(specs) == 1 else None, "bilinear")
         self.info = ModelInfo(
             format="savedmodel",
-            inputs=tuple(spec_of(name, spec) for name, spec in sorted(inputs.items())),
+            inputs=specs,
             outputs=tuple(spec_of(name, spec) for name, spec in sorted(outputs.items())),
-            # The convention of TensorFlow Hub's image models: 0 to 1, tf.image.resize's bilinear.
-            image=ImageInput(scaling="unit", resize="bilinear"),
+            image=found.image,
             first_class=1,
+            activations=found.activations,
+            warnings=found.warnings,
         )
 
 

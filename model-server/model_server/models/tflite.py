@@ -18,12 +18,12 @@ import numpy as np
 from model_server.errors import InferenceFailed, InvalidModel
 from model_server.models.base import (
     Array,
-    ImageInput,
     Model,
     ModelInfo,
     Tensors,
     TensorSpec,
 )
+from model_server.models.pixel_range.examine import examine_tflite
 from model_server.models.tflite_metadata import read_metadata
 from model_server.system.cpus import Parallelism
 
@@ -55,12 +55,19 @@ class TfliteModel(Model):
         self._running = 0
         self._lock = threading.Lock()
         metadata = read_metadata(path)
+        inputs = tuple(spec for spec, _ in self._inputs)
+        outputs = tuple(spec for spec, _ in self._outputs)
+        image, last = examine_tflite(path, inputs, metadata)
         self.info = ModelInfo(
             format="tflite",
-            inputs=tuple(spec for spec, _ in self._inputs),
-            outputs=tuple(spec for spec, _ in self._outputs),
-            # Float models of TensorFlow Lite's own tutorials take -1 to 1.
-            image=ImageInput(scaling="signed", mean=metadata.mean, std=metadata.std),
+            inputs=inputs,
+            outputs=outputs,
+            image=image,
+            activations={
+                spec.name: activation
+                for spec, activation in zip(outputs, last, strict=False)
+                if activation
+            },
             labels=metadata.labels,
             description=metadata.description,
         )

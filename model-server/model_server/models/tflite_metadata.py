@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_server.models.flatbuffer import Table
 from model_server.models.labels import Labels, parse_labels
 
 _NAME = b"TFLITE_METADATA"
 _MAX_LABEL_BYTES = 8 * 1024 * 1024
-_MAX_ITEMS = 4096
 # Numbers of fields and enum values in the two schemas.
 _MODEL_BUFFERS, _MODEL_METADATA = 4, 6
 _METADATA_NAME, _METADATA_BUFFER = 0, 1
@@ -45,63 +45,6 @@ class TfliteMetadata:
     description: str = ""
 
 
-class _Table:
-    """One FlatBuffers table; every access checks its bounds (`struct.error` otherwise)."""
-
-    def __init__(self, data: bytes, position: int) -> None:
-        self._data = data
-        self._position = position
-        self._vtable = position - _unpack("<i", data, position)
-
-    @classmethod
-    def root(cls, data: bytes) -> "_Table":
-        return cls(data, _unpack("<I", data, 0))
-
-    def _field(self, number: int) -> int:
-        """Absolute position of a field's value, 0 when absent."""
-        size = _unpack("<H", self._data, self._vtable)
-        slot = 4 + 2 * number
-        offset = _unpack("<H", self._data, self._vtable + slot) if slot < size else 0
-        return self._position + offset if offset else 0
-
-    def number(self, field: int, form: str) -> int:
-        at = self._field(field)
-        return _unpack(form, self._data, at) if at else 0
-
-    def table(self, field: int) -> "_Table | None":
-        at = self._field(field)
-        return _Table(self._data, at + _unpack("<I", self._data, at)) if at else None
-
-    def _vector(self, field: int) -> tuple[int, int]:
-        """Position of the first element, and how many there are."""
-        at = self._field(field)
-        if not at:
-            return 0, 0
-        start = at + _unpack("<I", self._data, at)
-        return start + 4, _unpack("<I", self._data, start)
-
-    def tables(self, field: int) -> Iterator["_Table"]:
-        start, count = self._vector(field)
-        for index in range(min(count, _MAX_ITEMS)):
-            at = start + 4 * index
-            yield _Table(self._data, at + _unpack("<I", self._data, at))
-
-    def floats(self, field: int) -> tuple[float, ...]:
-        start, count = self._vector(field)
-        return struct.unpack_from(f"<{min(count, _MAX_ITEMS)}f", self._data, start)
-
-    def raw(self, field: int) -> bytes:
-        start, count = self._vector(field)
-        return bytes(self._data[start : start + count])
-
-
-def _unpack(form: str, data: bytes, at: int) -> int:
-    if at < 0:  # struct would count from the end
-        raise struct.error("offset before the start")
-    value: int = struct.unpack_from(form, data, at)[0]
-    return value
-
-
 def read_metadata(path: Path) -> TfliteMetadata:
     """The metadata of a .tflite file; all fields empty when it has none that can be read."""
     try:
@@ -116,7 +59,7 @@ def read_metadata(path: Path) -> TfliteMetadata:
 
 
 def _metadata_buffer(content: bytes) -> bytes:
-    model = _Table.root(content)
+    model = Table.root(content)
     for entry in model.tables(_MODEL_METADATA):
         if entry.raw(_METADATA_NAME) == _NAME:
             wanted = entry.number(_METADATA_BUFFER, "<I")
@@ -127,7 +70,7 @@ def _metadata_buffer(content: bytes) -> bytes:
 
 
 def _parse(buffer: bytes, path: Path) -> TfliteMetadata:
-    root = _Table.root(buffer)
+    root = Table.root(buffer)
     subgraph = next(root.tables(_ROOT_SUBGRAPHS), None)
     mean, std = _normalization(subgraph) if subgraph else ((), ())
     return TfliteMetadata(
@@ -138,7 +81,7 @@ def _parse(buffer: bytes, path: Path) -> TfliteMetadata:
     )
 
 
-def _normalization(subgraph: _Table) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalization(subgraph: Table) -> tuple[tuple[float, ...], tuple[float, ...]]:
     for tensor in subgraph.tables(_SUBGRAPH_INPUTS):
         for unit in tensor.tables(_TENSOR_PROCESS_UNITS):
             options = unit.table(_UNIT_OPTIONS)
@@ -149,7 +92,7 @@ def _normalization(subgraph: _Table) -> tuple[tuple[float, ...], tuple[float, ..
     return (), ()
 
 
-def _labels(root: _Table, subgraph: _Table | None, path: Path) -> Labels | None:
+def _labels(root: Table, subgraph: Table | None, path: Path) -> Labels | None:
     names = list(_label_files(root, subgraph))
     if not names:
         return None
@@ -160,8 +103,8 @@ def _labels(root: _Table, subgraph: _Table | None, path: Path) -> Labels | None:
     return None
 
 
-def _label_files(root: _Table, subgraph: _Table | None) -> Iterator[str]:
-    holders: list[Iterator[_Table]] = []
+def _label_files(root: Table, subgraph: Table | None) -> Iterator[str]:
+    holders: list[Iterator[Table]] = []
     if subgraph:
         holders += [output.tables(_TENSOR_FILES) for output in subgraph.tables(_SUBGRAPH_OUTPUTS)]
         holders.append(subgraph.tables(_SUBGRAPH_FILES))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from model_server.grpc.server import GrpcServer
+    from model_server.vision.inference import VisionModel
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
@@ -97,9 +98,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             raise SystemExit(_BOOT_ERROR) from None
         for name in registry.names:
             model = registry.get(name)
-            _log.info(
-                "serving model %s", name, extra={"format": model.info.format, "task": model.task}
-            )
+            _log.info("serving model %s", name, extra=_served(model))
+            for warning in model.warnings:
+                _log.warning("model %s: %s", name, warning)
             if self._settings.max_batch_size > 1 and not model.batches:
                 _log.warning(
                     "model %s has a fixed batch size of 1: --max-batch-size has no effect", name
@@ -139,6 +140,14 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             self._grpc.finish_stop(self._settings.drain_seconds)
         if self._spans is not None:
             self._spans.stop(min(_LAST_SPANS_SECONDS, self._stop_by - time.monotonic()))
+
+
+def _served(model: "VisionModel") -> dict[str, Any]:
+    """What the log says of a model that is served."""
+    facts: dict[str, Any] = {"format": model.info.format, "task": model.task}
+    if model.takes_pictures:
+        facts |= {"preprocessing": model.image.scaling, "preprocessing_source": model.image.source}
+    return facts
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:

@@ -212,12 +212,30 @@ class V2TensorMetadata(Wire):
     shape: list[int]
 
 
+class Preprocessing(Wire):
+    """What pixels become before the model gets them, and how that is known."""
+
+    range: Literal["none", "unit", "signed", "caffe", "torch", "mean_std"]
+    meaning: str
+    source: Literal["graph", "family", "metadata", "setting", "type", "assumed"] = Field(
+        description="`assumed`: nothing in the model tells; its answers are wrong if it was "
+        "trained with another range."
+    )
+    reason: str
+    resize: Literal["nearest", "bilinear", "bicubic"]
+    how_to_set: str
+
+
 class ModelFacts(Wire):
     """Facts about a served model. `digest`: `sha256:` and the SHA-256 of its files, or empty."""
 
     format: Literal["tflite", "savedmodel", "keras"]
     task: Literal["detection", "classification", "tensor"]
     digest: str = Field(pattern="^(sha256:[0-9a-f]{64})?$")
+    preprocessing: Preprocessing | None = Field(description="null: it takes no pictures.")
+    warnings: list[str] = Field(
+        description="What its answers may suffer from, such as a range of pixels that is assumed."
+    )
 
 
 class V1Model(ModelFacts):

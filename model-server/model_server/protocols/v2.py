@@ -17,9 +17,9 @@ from model_server.models.labels import detector_name
 from model_server.protocols.tensors import objects
 from model_server.request.context import RequestContext
 from model_server.serving.registry import Registry
-from model_server.vision.classification import probabilities, top_classes
 from model_server.vision.detection import DetectionOutputs
 from model_server.vision.inference import VisionModel
+from model_server.vision.preparation import preparation_facts
 from model_server.vision.preprocessing import picture_input
 
 VERSION = "1"
@@ -148,6 +148,8 @@ def facts(model: VisionModel) -> dict[str, Any]:
         "format": model.info.format,
         "task": model.task,
         "digest": f"sha256:{model.digest}" if model.digest else "",
+        "preprocessing": preparation_facts(model.image) if model.takes_pictures else None,
+        "warnings": list(model.warnings),
     }
 
 
@@ -246,13 +248,10 @@ def _best(model: VisionModel, wanted: RequestedOutput, array: Array) -> Array:
         raise InvalidRequest(
             f"output {shown(wanted.name)}: parameters.classification needs a classifier"
         )
-    spec = next(spec for spec in model.outputs if spec.name == wanted.name)
     best = [
         f"{item.probability:f}:{item.class_id}:{item.label}".encode()
         for row in array
-        for item in top_classes(
-            probabilities(spec.dequantize(row)[np.newaxis]), model.class_names, wanted.top_k
-        )
+        for item in model.best_classes(row[np.newaxis], wanted.top_k)
     ]
     # Not -1: with no rows, the number of columns cannot be inferred.
     return objects(best).reshape(len(array), min(wanted.top_k, len(model.class_names)))

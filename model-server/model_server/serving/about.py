@@ -7,6 +7,7 @@ from model_server.models.base import TensorSpec
 from model_server.models.datatypes import datatype_of
 from model_server.models.source import ModelSource
 from model_server.vision.inference import VisionModel
+from model_server.vision.preparation import preparation_facts
 
 CARDS = ("MODEL_CARD.md", "README.md")
 _MAX_CARD_BYTES = 256 * 1024
@@ -25,6 +26,8 @@ def describe(model: VisionModel, source: ModelSource) -> dict[str, Any]:
         "classes": len(names),
         "labels": names[:_MAX_LABELS],
         "description": model.info.description,
+        "preprocessing": preparation_facts(model.image) if model.takes_pictures else None,
+        "warnings": list(model.warnings),
         "digest": model.digest,
         "card": read_card(source.folder),
     }

@@ -156,7 +156,12 @@ def vision_model(
     scaling = settings.preprocessing
     image = None
     if scaling != "auto":
-        image = ImageInput(scaling=scaling, resize=model.info.image.resize)
+        image = ImageInput(
+            scaling=scaling,
+            resize=model.info.image.resize,
+            source="setting",
+            reason=f"--preprocessing {scaling}",
+        )
     options = Options(
         task=settings.task,
         image=image,

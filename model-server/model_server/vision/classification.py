@@ -3,12 +3,16 @@
 Pure array work; knows no format, picture or protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from model_server.models.base import Array, TensorSpec
+
+# The highest that a probability gets by rounding.
+_ONE = 1.001
 
 
 @dataclass(frozen=True)
@@ -20,16 +24,39 @@ class Classification:
     probability: float
 
 
-def classification_output(specs: Sequence[TensorSpec], sample: Array | None = None) -> str | None:
+ScoreKind = Literal["probabilities", "log_probabilities", "logits"]
+
+
+@dataclass(frozen=True)
+class ScoreOutput:
+    """A classifier's output.
+
+    Attributes:
+        name: Its name.
+        kind: What its values are.
+        binary: Whether it is one value, of the second of two classes.
+    """
+
+    name: str
+    kind: ScoreKind
+    binary: bool = False
+
+
+def classification_output(specs: Sequence[TensorSpec], *, binary: bool = False) -> str | None:
     """The name of a classifier's output: the only one, one score per class for each picture.
+
+    Args:
+        specs: The model's outputs.
+        binary: Whether one value is enough: the model has two classes.
 
     Returns:
         The output's name, or None if the model is not a classifier.
     """
-    if len(specs) != 1:
+    if len(specs) != 1 or not specs[0].shape or specs[0].dtype.kind not in "fiu":
         return None
-    shape = specs[0].shape if sample is None else sample.shape
-    flat = [size for size in shape[1:] if size != 1]
+    flat = [size for size in specs[0].shape[1:] if size != 1]
+    if binary:
+        return None if flat else specs[0].name
     return specs[0].name if len(flat) == 1 and flat[0] > 1 else None
 
 
@@ -43,18 +70,51 @@ def are_probabilities(scores: Array, *, quantized: bool) -> bool:
     return bool(values.min() >= 0.0 and values.max() <= 1.001 and abs(values.sum() - 1) < tolerance)
 
 
-def probabilities(scores: Array) -> Array:
+def score_kind(activation: str, samples: Iterable[Array]) -> ScoreKind:
+    """What a classifier's values are, decided once for all pictures.
+
+    Args:
+        activation: The model's last operator; empty if the graph does not tell.
+        samples: Its output for several pictures, as real values; asked only if needed. Exporters
+            take a softmax apart, so values that are all probabilities are taken for such.
+    """
+    if activation == "log_softmax":
+        return "log_probabilities"
+    if activation in {"softmax", "sigmoid"}:
+        return "probabilities"
+    inside = all(values.min() >= 0.0 and values.max() <= _ONE for values in samples)
+    return "probabilities" if inside else "logits"
+
+
+def probabilities(scores: Array, output: ScoreOutput) -> Array:
     """Scores of one picture as probabilities, float32 [classes].
 
     Args:
-        scores: [1, classes], or with more dimensions of size 1; real values.
+        scores: [1, classes], or with more dimensions of size 1; real values. [1] or [1, 1] for a
+            binary classifier.
+        output: What the values are.
 
-    Scores that all lie between 0 and 1 (softmax, sigmoid, quantized or not) stay as they are; any
-    others are logits, and get a softmax. A value that is not a number counts as improbable.
+    Logits get a softmax, or a sigmoid if there is one value for two classes. A value that is not a
+    number counts as improbable. Values that cannot be probabilities are logits after all.
     """
     values = np.nan_to_num(np.asarray(scores[0], dtype=np.float32).ravel(), nan=-np.inf)
-    if values.min() >= 0.0 and values.max() <= 1.001:
-        return values
+    kind = output.kind
+    if kind == "log_probabilities":
+        values, kind = np.exp(np.minimum(values, 0.0)), "probabilities"
+    if kind == "probabilities" and not (values.min() >= 0.0 and values.max() <= _ONE):
+        kind = "logits"
+    if output.binary:
+        second = values if kind == "probabilities" else _sigmoid(values)
+        return np.concatenate([1.0 - second, second]).astype(np.float32)
+    return values if kind == "probabilities" else _softmax(values)
+
+
+def _sigmoid(values: Array) -> Array:
+    bounded: Array = np.clip(values, -80.0, 80.0)
+    return np.asarray(1.0 / (1.0 + np.exp(-bounded)))
+
+
+def _softmax(values: Array) -> Array:
     highest = values.max()
     if not np.isfinite(highest):
         return np.zeros_like(values)

@@ -26,9 +26,11 @@ from model_server.request.context import RequestContext
 from model_server.vision.batching import Batcher, BatchLimits
 from model_server.vision.classification import (
     Classification,
+    ScoreOutput,
     are_probabilities,
     classification_output,
     probabilities,
+    score_kind,
     top_classes,
 )
 from model_server.vision.detection import (
@@ -40,12 +42,12 @@ from model_server.vision.detection import (
 )
 from model_server.vision.drawing import draw_detections
 from model_server.vision.images import ImageLimits, Picture, decode
+from model_server.vision.preparation import assumption
 from model_server.vision.preprocessing import JpegDecoding, least_side, picture_input, prepare
+from model_server.vision.sample_pictures import sample_pictures
 from model_server.vision.signature import check_inputs, check_types, observed, zeros
 
 TaskName = Literal["detection", "classification", "tensor"]
-# Size of the warm-up picture where the model takes any size.
-_WARM_UP_SIDE = 320
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class VisionModel:
         sample = self._warm_up()
         self.outputs = observed(model.info.outputs, sample)
         self._detection: DetectionOutputs | None = None
-        self._classification: str | None = None
+        self._classification: ScoreOutput | None = None
         self._class_names: tuple[str, ...] = ()
         self.task: TaskName = self._choose_task(options.task, sample)
 
@@ -151,9 +153,15 @@ class VisionModel:
     def _sample_inputs(self) -> dict[str, Array]:
         if self._input is None:
             return {spec.name: zeros(spec) for spec in self.info.inputs}
-        side = _WARM_UP_SIDE
-        noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-        return {self._input.name: prepare(Image.fromarray(noise), self._input, self._image)}
+        return {self._input.name: prepare(sample_pictures()[0], self._input, self._image)}
+
+    def _samples(self, first: Tensors) -> Iterator[Tensors]:
+        """Outputs for several pictures; the first is there already."""
+        yield first
+        if self._input is not None:
+            for picture in sample_pictures()[1:]:
+                batch = {self._input.name: prepare(picture, self._input, self._image)}
+                yield self._dequantize(self._model.run(batch))
 
     def _choose_task(self, wanted: str, sample: Tensors) -> TaskName:
         if self._input is not None and wanted in {"", "detection"}:
@@ -161,9 +169,11 @@ class VisionModel:
             if self._detection:
                 return "detection"
         if self._input is not None and wanted in {"", "classification"}:
-            self._classification = self._classifier_output(wanted, sample)
+            self._classification = self._score_output(wanted, sample)
             if self._classification:
-                classes = int(np.prod(sample[self._classification].shape[1:]))
+                classes = 2
+                if not self._classification.binary:
+                    classes = int(np.prod(sample[self._classification.name].shape[1:]))
                 self._class_names = classifier_names(self._label_maps, classes)
                 return "classification"
         if wanted in {"detection", "classification"}:
@@ -174,16 +184,28 @@ class VisionModel:
             )
         return "tensor"
 
-    def _classifier_output(self, wanted: str, sample: Tensors) -> str | None:
-        """The output with a score for each class; None if nothing tells that these are scores.
-
-        A vector of numbers may as well be an embedding. Labels, probabilities or the setting tell.
-        """
+    def _score_output(self, wanted: str, sample: Tensors) -> ScoreOutput | None:
+        """A classifier's output. One value is one if there are two labels, or if it is said so."""
         name = classification_output(self.outputs)
-        if name is None or wanted or self._label_maps:
-            return name
+        binary = name is None
+        if name is None:
+            two_labels = any(len(labels) == 2 for labels in self._label_maps)
+            if two_labels or wanted == "classification":
+                name = classification_output(self.outputs, binary=True)
+        if name is None:
+            return None
+        activation = self.info.activations.get(name, "")
+        if not (wanted or self._label_maps or self._are_scores(name, activation, sample)):
+            return None
+        samples = (outputs[name] for outputs in self._samples(sample))
+        return ScoreOutput(name, score_kind(activation, samples), binary)
+
+    def _are_scores(self, name: str, activation: str, sample: Tensors) -> bool:
+        """Whether an unlabeled vector holds scores of classes; it may as well be an embedding."""
+        if activation:
+            return True
         quantized = next(spec.quantized for spec in self.outputs if spec.name == name)
-        return name if are_probabilities(sample[name], quantized=quantized) else None
+        return are_probabilities(sample[name], quantized=quantized)
 
     def _dequantize(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
@@ -202,6 +224,17 @@ class VisionModel:
     def image(self) -> ImageInput:
         """How a picture is prepared for the model."""
         return self._image
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether its input is a picture; otherwise `image` says nothing."""
+        return self._input is not None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What its answers may suffer from; each says what to do about it."""
+        assumed = assumption(self._image) if self.takes_pictures else ""
+        return (assumed, *self.info.warnings) if assumed else self.info.warnings
 
     @property
     def labels(self) -> Labels | None:
@@ -265,8 +298,24 @@ class VisionModel:
             )
         _, outputs = self._run(data, context)
         with context.stage("postprocess"):
-            values = probabilities(self._dequantize(outputs)[self._classification])
-            return top_classes(values, self._class_names, top_k)
+            return self.best_classes(outputs[self._classification.name], top_k)
+
+    def best_classes(self, scores: Array, top_k: int) -> list[Classification]:
+        """The `top_k` most probable classes of a classifier's output for one picture.
+
+        Args:
+            scores: The output as the model gives it, [1, classes]; quantized or not.
+            top_k: Classes at most.
+
+        Raises:
+            WrongTask: if the model is no classifier.
+        """
+        output = self._classification
+        if output is None:
+            raise WrongTask(f"model {self.name} does {self.task}, not classification")
+        spec = next(spec for spec in self.info.outputs if spec.name == output.name)
+        values = probabilities(spec.dequantize(scores), output)
+        return top_classes(values, self._class_names, top_k)
 
     def infer_picture(self, data: bytes, context: RequestContext) -> dict[str, Array]:
         """Raw outputs for an encoded picture: quantized values stay as they are."""

@@ -28,23 +28,29 @@ JpegDecoding = Literal["auto", "exact", "reduced"]
 # 0.007, at 2 by 0.012, and a quantized one's by 0.02 at either.
 _WIDE_MARGIN = 4
 _NARROW_MARGIN = 2
+# The highest real value of a quantized input that can be a pixel's.
+_HOLDS_PIXELS = 128.0
 
 
 def picture_input(info: ModelInfo) -> TensorSpec | None:
-    """The input that takes a picture: the only one, [N, H, W, C] or encoded pictures [N]."""
+    """The input that takes a picture: the only one.
+
+    It is [N, H, W, C], [N, 3, H, W], or encoded pictures [N].
+    """
     if len(info.inputs) != 1:
         return None
     spec = info.inputs[0]
     if spec.dtype == object:
         return spec if len(spec.shape) <= 1 else None
-    return spec if len(spec.shape) == 4 and spec.shape[3] in {1, 3, -1} else None
+    return spec if spec.channel_axis is not None else None
 
 
 def picture_size(spec: TensorSpec) -> tuple[int, int] | None:
     """Width and height of a picture input; None if it takes any size."""
-    if len(spec.shape) != 4 or spec.shape[1] < 1 or spec.shape[2] < 1:
+    if spec.channel_axis is None:
         return None
-    return spec.shape[2], spec.shape[1]
+    height, width = spec.shape[1:3] if spec.channel_axis == 3 else spec.shape[2:4]
+    return (width, height) if height > 0 and width > 0 else None
 
 
 def least_side(spec: TensorSpec, how: ImageInput, decoding: JpegDecoding) -> int | None:
@@ -77,11 +83,19 @@ def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
         how: Range and resize method.
 
     Returns:
-        [1, H, W, C] of the input's type, or [1] of encoded PNG for an input of strings.
+        [1, H, W, C] or [1, C, H, W] of the input's type, or [1] of encoded PNG for an input of
+        strings.
+
+    Raises:
+        InvalidModel: if no picture fits the input, or its range is one for other channels.
     """
     if spec.dtype == object:
         return np.array([encode(image, "PNG")], dtype=object)
-    height, width, channels = spec.shape[1:]
+    axis = spec.channel_axis
+    if axis is None:
+        raise InvalidModel(f"the input {spec.name} has shape {list(spec.shape)}: no picture fits")
+    height, width = spec.shape[1:3] if axis == 3 else spec.shape[2:4]
+    channels = spec.shape[axis]
     sized = resize(
         image,
         width if width > 0 else image.width,
@@ -91,25 +105,66 @@ def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
     pixels = np.asarray(sized.convert("L") if channels == 1 else sized)
     if channels == 1:
         pixels = pixels[:, :, np.newaxis]
-    return _to_type(pixels, spec, how)[np.newaxis]
+    tensor = _to_type(pixels, spec, how)
+    return (tensor if axis == 3 else np.ascontiguousarray(tensor.transpose(2, 0, 1)))[np.newaxis]
 
 
 def _to_type(pixels: Array, spec: TensorSpec, how: ImageInput) -> Array:
     if np.issubdtype(spec.dtype, np.floating):
         return _scale(pixels.astype(np.float32), how).astype(spec.dtype, copy=False)
+    if not np.issubdtype(spec.dtype, np.integer):
+        raise InvalidModel(f"the input {spec.name} has type {spec.dtype}, which no picture fits")
+    if spec.quantized and not _as_bytes(spec, how):
+        return _quantize(pixels, spec, how)
     if spec.dtype == np.int8:
-        # A quantized input's whole range stands for pixels 0 to 255, whatever its real values.
         return (pixels.astype(np.int16) - 128).astype(np.int8)
-    if np.issubdtype(spec.dtype, np.integer):
-        return pixels.astype(spec.dtype, copy=False)
-    raise InvalidModel(f"the input {spec.name} has type {spec.dtype}, which no picture fits")
+    return pixels.astype(spec.dtype, copy=False)
+
+
+def _as_bytes(spec: TensorSpec, how: ImageInput) -> bool:
+    """Whether a quantized input takes pixels as they are.
+
+    An input whose whole range stands for what black to white becomes takes them within one step,
+    which is how such models are fed everywhere.
+    """
+    if spec.dtype.itemsize != 1:
+        return False
+    if how.scaling == "none" and not how.mean and (spec.real_range or (0, 0))[1] < _HOLDS_PIXELS:
+        return True  # 0 to 255 would be all white
+    ends = np.array([[[0, 0, 0]], [[255, 255, 255]]], np.uint8)[..., : spec.shape[-1]]
+    if how.scaling == "caffe":
+        return False  # the channels change places
+    lowest = int(np.iinfo(spec.dtype).min)
+    return bool((np.abs(_steps(ends, spec, how) - (ends.astype(np.int16) + lowest)) <= 1.1).all())
+
+
+def _quantize(pixels: Array, spec: TensorSpec, how: ImageInput) -> Array:
+    """Real values as the input's elements: value / scale + zero_point, rounded and clipped."""
+    limits = np.iinfo(spec.dtype)
+    rounded = np.rint(_steps(pixels, spec, how))
+    clipped: Array = np.clip(rounded, limits.min, limits.max).astype(spec.dtype)
+    return clipped
+
+
+def _steps(pixels: Array, spec: TensorSpec, how: ImageInput) -> Array:
+    return _scale(pixels.astype(np.float32), how) / np.float32(spec.scale) + spec.zero_point
 
 
 def _scale(pixels: NDArray[np.float32], how: ImageInput) -> NDArray[np.float32]:
+    channels = pixels.shape[-1]
     if how.mean:
         mean, std = np.array(how.mean, np.float32), np.array(how.std, np.float32)
+        if {len(mean), len(std)} - {1, channels}:
+            raise InvalidModel(
+                f"the model's metadata has {len(mean)} means and {len(std)} deviations for a "
+                f"picture of {channels} channels"
+            )
         scaled: NDArray[np.float32] = (pixels - mean) / std
         return scaled
+    if how.scaling in {"caffe", "torch"} and channels != 3:
+        raise InvalidModel(
+            f"preprocessing {how.scaling} is for 3 channels, and the model's input has {channels}"
+        )
     match how.scaling:
         case "unit":
             return pixels / np.float32(255.0)

@@ -1,6 +1,7 @@
 """Finding models, choosing tasks, preparing tensors, and checking the golden image."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ from model_server.errors import (
     UnknownModel,
     WrongTask,
 )
-from model_server.models.base import ImageInput, TensorSpec
-from model_server.models.keras import scaling_of
+from model_server.models.base import ImageInput, Tensors, TensorSpec
 from model_server.models.keras_safety import check_keras_file, find_problems
 from model_server.models.labels import Labels
 from model_server.models.source import digest, find_model
@@ -28,6 +28,7 @@ from model_server.serving.registry import Registry, check_golden
 from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
 from model_server.vision.detection import Selection
+from model_server.vision.images import encode
 from model_server.vision.inference import Options, VisionModel
 from model_server.vision.preprocessing import JpegDecoding, least_side, prepare
 from model_server.vision.signature import check_inputs
@@ -230,10 +231,10 @@ SPECS = (TensorSpec("x", (1, -1, 3), np.dtype(np.float32)),)
     ("inputs", "said"),
     [
         ({}, "'x' is missing"),
-        ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "'y' is unknown"),
+        ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "unknown input 'y'"),
         ({"x": np.zeros((1, 2, 3), np.uint8)}, "has type UINT8"),
         ({"x": np.zeros((2, 2, 3), np.float32)}, r"has shape \[2, 2, 3\]"),
-        ({"x": np.zeros((1, 3), np.float32)}, r"takes \[1, -1, 3\]"),
+        ({"x": np.zeros((1, 3), np.float32)}, r"expects \[1, -1, 3\]"),
     ],
 )
 def test_wrong_tensors_are_explained(inputs: Any, said: str) -> None:
@@ -248,21 +249,6 @@ def test_a_file_without_metadata_is_no_problem(tmp_path: Path) -> None:
 
 def layer(class_name: str, **config: object) -> dict[str, object]:
     return {"class_name": class_name, "module": "keras.layers", "config": config}
-
-
-@pytest.mark.parametrize(
-    ("config", "scaling"),
-    [
-        (layer("Functional", name="resnet50", layers=[]), "caffe"),
-        (layer("Functional", name="resnet50v2", layers=[]), "signed"),
-        (layer("Functional", name="densenet121", layers=[]), "torch"),
-        (layer("Functional", name="MobilenetV3small", layers=[layer("Rescaling")]), "none"),
-        (layer("Sequential", name="mine", layers=[layer("Functional", name="vgg16")]), "caffe"),
-        (layer("Sequential", name="mine", layers=[layer("Conv2D", name="conv")]), "unit"),
-    ],
-)
-def test_architectures_bring_their_own_preprocessing(config: Any, scaling: str) -> None:
-    assert scaling_of(config) == scaling
 
 
 def function(module: str, name: object) -> dict[str, object]:
@@ -361,3 +347,46 @@ def test_a_damaged_hdf5_file_is_refused_as_such(cut: float, tmp_path: Path) -> N
     path.write_bytes(whole[: int(len(whole) * cut)])
     with pytest.raises(InvalidModel):
         check_keras_file(path)
+
+
+class OneValue(MeanColourClassifier):
+    """How much of blue there is against red: Dense(1), for pictures of 0 to 1."""
+
+    def __init__(self, activation: str) -> None:
+        super().__init__()
+        self.info = replace(
+            self.info,
+            outputs=(TensorSpec("y", (-1, 1), np.dtype(np.float32)),),
+            labels=None,
+            activations={"y": activation} if activation else {},
+        )
+
+    def run(self, inputs: Tensors) -> dict[str, Any]:
+        mean = inputs["image"].mean(axis=(1, 2))
+        logit = 8.0 * (mean[:, 2:] - mean[:, :1])
+        if self.info.activations:
+            logit = 1 / (1 + np.exp(-logit))
+        return {"y": logit.astype(np.float32)}
+
+
+@pytest.mark.parametrize("activation", ["", "sigmoid"])
+def test_one_value_and_two_labels_are_a_binary_classifier(activation: str) -> None:
+    two = [Labels({0: "red", 1: "blue"})]
+    model = VisionModel("m", OneValue(activation), two)
+    assert model.task == "classification"
+    best = model.classify(png("blue"), 5, RequestContext())
+    assert [(item.label, round(item.probability, 3)) for item in best] == [
+        ("blue", 1.0),
+        ("red", 0.0),
+    ]
+    assert model.classify(png("red"), 1, RequestContext())[0].label == "red"
+
+
+def test_one_value_without_two_labels_is_a_number_unless_somebody_says_otherwise() -> None:
+    assert VisionModel("m", OneValue("sigmoid")).task == "tensor"
+    asked = VisionModel("m", OneValue("sigmoid"), options=Options(task="classification"))
+    assert asked.class_names == ("class_0", "class_1")
+
+
+def png(colour: str) -> bytes:
+    return encode(Image.new("RGB", (8, 8), colour), "PNG")

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from model_server.errors import RequestError
 from model_server.http.app import create_app
+from model_server.models.base import ImageInput
 from model_server.protocols.schemas import V1Model, V2Model
 from model_server.protocols.v2_json import parse_request
 from model_server.serving.registry import load_registry
 from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
 from model_server.vision.inference import VisionModel
+from model_server.vision.preparation import assumption, preparation_facts
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 from .conftest import Client
@@ -74,7 +76,13 @@ def test_server_and_models_describe_themselves(client: Client) -> None:
                 {"name": "count", "datatype": "FP32", "shape": [1]},
                 {"name": "labels", "datatype": "BYTES", "shape": [-1, -1]},
             ],
-            "parameters": {"format": "tflite", "task": "detection", "digest": ""},
+            "parameters": {
+                "format": "tflite",
+                "task": "detection",
+                "digest": "",
+                "preprocessing": preparation_facts(ImageInput(resize="nearest")),
+                "warnings": [assumption(ImageInput())],
+            },
         }
         assert server.get(f"{url}/ready").get_json() == {"name": "lights", "ready": True}
 

@@ -206,6 +206,12 @@ function usePen() {
 
 // ---- about
 
+// What pixels become, and how that is known.
+function preparation(found) {
+  if (!found) return "";
+  return `${found.meaning} (${found.source}: ${found.reason})`;
+}
+
 function renderAbout() {
   const current = model();
   if (!current) return;
@@ -214,9 +220,11 @@ function renderAbout() {
     ["Task", current.task],
     ["Format", current.format],
     ["Input", current.inputs.join("; ")],
+    ["Pixels", preparation(current.preprocessing)],
     ["Classes", current.classes ? `${current.classes}: ${current.labels.join(", ")}${current.classes > current.labels.length ? ", ..." : ""}` : ""],
     ["SHA-256", current.digest],
     ["About", current.description],
+    ["Warning", current.warnings.join(" ")],
   ]);
   renderMarkdown(at("card"), current.card);
   const url = new URL(`v1/models/${encodeURIComponent(current.name)}:predict`, document.baseURI);

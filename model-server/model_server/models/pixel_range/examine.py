@@ -1,0 +1,142 @@
+"""Gathers what a model of each format shows of its picture input, and decides from it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from model_server.models.base import ImageInput, PixelScaling, ResizeMethod, TensorSpec
+from model_server.models.pixel_range.affine import Traced
+from model_server.models.pixel_range.decision import Evidence, decide
+from model_server.models.pixel_range.families import find_family
+from model_server.models.pixel_range.tflite_graph import read_graph
+from model_server.models.tflite_metadata import TfliteMetadata
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a TensorFlow function shows.
+
+    Attributes:
+        image: How a picture is prepared for it.
+        activations: The last operator of each output; see `ModelInfo`.
+        warnings: See `ModelInfo`.
+    """
+
+    image: ImageInput
+    activations: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def examine_function(
+    concrete: Any, spec: TensorSpec | None, resize: ResizeMethod, layers: Iterable[str] = ()
+) -> Findings:
+    """Reads a TensorFlow function.
+
+    Args:
+        concrete: TensorFlow's ConcreteFunction.
+        spec: Its only input; None if it has several.
+        resize: The method of the format's own tools.
+        layers: Names of layers that are known from elsewhere.
+    """
+    from model_server.models.pixel_range.tensorflow_graph import (  # noqa: PLC0415 - TensorFlow
+        FunctionGraph,
+    )
+
+    evidence = Evidence(resize=resize, assumed="unit", takes=_takes(spec))
+    activations: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
+    try:
+        graph = FunctionGraph(concrete)
+        activations = graph.activations()
+        warnings = (_RANDOM,) if graph.draws_random_numbers() else ()
+        picture = _picture(spec)
+        if spec is not None and picture is not None and not evidence.takes:
+            placeholder = _placeholder(concrete, spec.name)
+            evidence = replace(evidence, arrivals=graph.follow(placeholder, picture))
+            evidence = _with_family(evidence, [*graph.names(), *layers])
+    except Exception as error:  # noqa: BLE001 - a graph that cannot be read tells nothing
+        note = f"its graph could not be followed ({type(error).__name__})"
+        evidence = replace(evidence, notes=(note,))
+    return Findings(decide(evidence), activations, warnings)
+
+
+_RANDOM = (
+    "the model draws random numbers, so the same picture may get another answer each time: layers "
+    "such as RandomFlip were exported as in training; export it without them"
+)
+
+
+def examine_tflite(
+    path: Path, inputs: tuple[TensorSpec, ...], metadata: TfliteMetadata
+) -> tuple[ImageInput, tuple[str, ...]]:
+    """How a picture is prepared for a tflite model, and the activations of its outputs in order.
+
+    Args:
+        path: The file.
+        inputs: Of the model.
+        metadata: What the file says of itself.
+    """
+    spec = inputs[0] if len(inputs) == 1 else None
+    graph = read_graph(path, _picture(spec))
+    evidence = Evidence(
+        arrivals=graph.arrivals,
+        quantized=graph.quantized,
+        layer=graph.layer,
+        metadata=_from_metadata(metadata, spec),
+        # Float models of TensorFlow Lite's own tutorials take -1 to 1.
+        assumed="signed",
+        takes="" if spec is not None and spec.quantized else _takes(spec),
+    )
+    if spec is not None and spec.quantized:
+        evidence = _of_quantized(evidence, spec)
+    return decide(_with_family(evidence, graph.names)), graph.last
+
+
+def _with_family(evidence: Evidence, names: Iterable[str]) -> Evidence:
+    family = find_family(names)
+    if family is None:
+        return evidence
+    return replace(evidence, family=family.name, family_scaling=family.scaling)
+
+
+def _picture(spec: TensorSpec | None) -> Traced | None:
+    axis = None if spec is None else spec.channel_axis
+    if spec is None or axis is None:
+        return None
+    channels = spec.shape[axis]
+    return Traced.picture(channels if channels > 0 else 3, axis)
+
+
+def _takes(spec: TensorSpec | None) -> str:
+    """Why the input needs no range; empty if it does."""
+    if spec is None or spec.dtype.kind == "f":
+        return ""
+    return "its input takes encoded pictures" if spec.dtype == object else "its input takes bytes"
+
+
+def _placeholder(concrete: Any, name: str) -> str:
+    """The placeholder of a function's only argument; the others are captured values."""
+    named = [tensor.op.name for tensor in concrete.inputs if tensor.op.name == name]
+    return str(named[0] if named else concrete.inputs[0].op.name)
+
+
+def _from_metadata(metadata: TfliteMetadata, spec: TensorSpec | None) -> ImageInput | None:
+    if not metadata.mean:
+        return None
+    known = (0.0,), (1.0,)
+    if spec is not None and spec.quantized and (metadata.mean[:1], metadata.std[:1]) == known:
+        # That is how bytes which are not to be changed are described for a quantized input.
+        return ImageInput(scaling="none")
+    return ImageInput(mean=metadata.mean, std=metadata.std)
+
+
+def _of_quantized(evidence: Evidence, spec: TensorSpec) -> Evidence:
+    low, high = spec.real_range or (0.0, 0.0)
+    if spec.dtype.itemsize == 1:
+        return replace(evidence, quantized=(low, high))
+    # Sixteen bits are symmetric: -1 to 1 is what 0 to 1 looks like as well.
+    assumed: PixelScaling = "unit" if high < 1.5 else "torch" if high < 20 else "none"
+    if high > 200:
+        return replace(evidence, quantized=(0.0, high))
+    return replace(evidence, quantized=None, assumed=assumed)

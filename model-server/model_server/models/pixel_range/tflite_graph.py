@@ -1,0 +1,237 @@
+"""The operators of a .tflite file as steps that a picture can be followed through.
+
+Reads the FlatBuffer itself, by field number: LiteRT does not show its operators' options. Layout:
+`schema.fbs` of TensorFlow Lite. A damaged or foreign file gives no steps, which tells nothing.
+"""
+
+import mmap
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_server.models.base import Array
+from model_server.models.flatbuffer import Table
+from model_server.models.pixel_range.affine import Traced
+from model_server.models.pixel_range.first_layer import FirstLayer
+from model_server.models.pixel_range.graph import trace
+from model_server.models.pixel_range.steps import Step, Value
+
+_MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
+_CODE_OLD, _CODE_CUSTOM, _CODE_BUILTIN = 0, 1, 3
+_TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = 0, 1, 2, 3
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_QUANTIZATION = range(5)
+_QUANTIZATION_SCALE, _QUANTIZATION_ZERO = 2, 3
+_OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPERATOR_OPTIONS = 0, 1, 2, 4
+_DTYPES = {
+    0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 7: np.int16,
+    9: np.int8, 10: np.float64,
+}  # fmt: skip
+# BuiltinOperator.
+_KINDS = {
+    **dict.fromkeys((6, 53, 114, 23, 97, 34, 60, 100, 1, 17), "same"),
+    0: "add", 41: "subtract", 18: "multiply", 42: "divide", 55: "clip", 57: "clip",
+    64: "select", 123: "select", 40: "reduce",
+    75: "statistic", 76: "statistic", 92: "square", 99: "squared_difference",
+    39: "transpose", 105: "reverse", 36: "gather", 45: "strided_slice", 65: "slice", 49: "split",
+    88: "unpack", 2: "concat", 83: "pack", 22: "reshape", 70: "expand", 43: "squeeze", 77: "shape",
+}  # fmt: skip
+_DEQUANTIZE, _DEPTHWISE = 6, 4
+_LAYERS = {3, _DEPTHWISE, 9}  # CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED
+_SOFTMAX, _LOGISTIC, _LOG_SOFTMAX = 25, 14, 50
+_PASSED_BACKWARDS = {6, 114, 22, 43, 53}  # DEQUANTIZE, QUANTIZE, RESHAPE, SQUEEZE, CAST
+_MOST_BYTES = 16_000_000
+
+
+@dataclass(frozen=True)
+class TfliteGraph:
+    """What a file shows.
+
+    Attributes:
+        arrivals: What the picture has become where the graph first learns from it.
+        quantized: Lowest and highest real value of the first quantization of a float picture.
+        names: Of all tensors.
+        last: What makes each output, in order: softmax, sigmoid, log_softmax or empty.
+        layer: The first one with weights; the converter hides scaling in it.
+    """
+
+    arrivals: tuple[Traced, ...] = ()
+    quantized: tuple[float, float] | None = None
+    names: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
+    layer: FirstLayer | None = None
+
+
+@dataclass(frozen=True)
+class _Operator:
+    code: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Table | None
+
+
+def read_graph(path: Path, picture: Traced | None) -> TfliteGraph:
+    """Reads a .tflite file; all empty when it cannot be read so.
+
+    Args:
+        path: The file.
+        picture: Its only input as it comes; None if that is no picture.
+    """
+    try:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            return _read(Table.root(content), picture)  # type: ignore[arg-type]  # reads like bytes
+    except (OSError, ValueError, IndexError, struct.error):
+        return TfliteGraph()
+
+
+def _read(model: Table, picture: Traced | None) -> TfliteGraph:
+    subgraph = next(model.tables(_MODEL_SUBGRAPHS), None)
+    if subgraph is None:
+        return TfliteGraph()
+    tensors = list(subgraph.tables(_TENSORS))
+    operators = list(_operators(model, subgraph))
+    names = tuple(tensor.raw(_TENSOR_NAME).decode("utf-8", "replace") for tensor in tensors)
+    last = tuple(_last(operators, index) for index in subgraph.integers(_OUTPUTS))
+    inputs = subgraph.integers(_INPUTS)
+    if picture is None or len(inputs) != 1:
+        return TfliteGraph(names=names, last=last)
+    buffers = list(model.tables(_MODEL_BUFFERS))
+    # Weights of half precision are constants that an operator makes whole.
+    sources = {operator.outputs[:1]: operator.inputs[:1] for operator in operators
+               if operator.code == _DEQUANTIZE}  # fmt: skip
+
+    def constant(index: int) -> Array | None:
+        (index,) = sources.get((index,), (index,))
+        return _constant(tensors[index], buffers) if 0 <= index < len(tensors) else None
+
+    steps = [_step(operator) for operator in operators]
+    result = trace(steps, {inputs[0]: picture}, constant)
+    return TfliteGraph(
+        arrivals=tuple(result.arrivals),
+        quantized=_first_quantization(operators, tensors, inputs[0]),
+        names=names,
+        last=last,
+        layer=_first_layer(operators, result.values, constant),
+    )
+
+
+def _first_layer(
+    operators: list[_Operator], values: Mapping[int, Value], constant: Callable[[int], Array | None]
+) -> FirstLayer | None:
+    """The layer that learns from the picture first, if it is a single one with its own weights."""
+    for operator in operators:
+        if operator.code in _LAYERS and isinstance(values.get(operator.inputs[0]), Traced):
+            kernel = constant(operator.inputs[1])
+            bias = constant(operator.inputs[2]) if len(operator.inputs) > 2 else None
+            if kernel is None or operator.code == _DEPTHWISE:
+                return None
+            return FirstLayer.of(kernel.reshape(len(kernel), -1), bias)
+    return None
+
+
+def _operators(model: Table, subgraph: Table) -> Iterator[_Operator]:
+    codes = [_builtin(code) for code in model.tables(_MODEL_CODES)]
+    for operator in subgraph.tables(_OPERATORS):
+        code = operator.number(_OPERATOR_CODE, "<I")
+        yield _Operator(
+            codes[code],
+            operator.integers(_OPERATOR_INPUTS),
+            operator.integers(_OPERATOR_OUTPUTS),
+            operator.table(_OPERATOR_OPTIONS),
+        )
+
+
+def _builtin(code: Table) -> int:
+    """The operator's number; files from before 2020 have it in a field of one byte."""
+    return max(code.number(_CODE_OLD, "<b"), code.number(_CODE_BUILTIN, "<i"))
+
+
+def _constant(tensor: Table, buffers: list[Table]) -> Array | None:
+    """A tensor that is in the file, as real values; None for what a run makes."""
+    number, kind = tensor.number(_TENSOR_BUFFER, "<I"), tensor.number(_TENSOR_TYPE, "<b")
+    if not 0 < number < len(buffers) or kind not in _DTYPES:
+        return None
+    data = buffers[number].raw(0)
+    if not data or len(data) > _MOST_BYTES:
+        return None
+    shape = tensor.integers(_TENSOR_SHAPE)
+    values = np.frombuffer(data, np.dtype(_DTYPES[kind])).reshape(shape)
+    if values.dtype.kind == "f":
+        return values
+    quantization = tensor.table(_TENSOR_QUANTIZATION)
+    scales = quantization.floats(_QUANTIZATION_SCALE) if quantization else ()
+    if len(scales) > 1 and len(scales) == len(values):  # weights, one for each filter
+        return np.asarray(values * np.array(scales).reshape(-1, *(1,) * (values.ndim - 1)))
+    scale, zero = _quantization(tensor)
+    return values if scale is None else np.asarray((values.astype(np.float64) - zero) * scale)
+
+
+def _quantization(tensor: Table) -> tuple[float | None, int]:
+    """Scale and zero point; None where there are none, or one for each channel."""
+    quantization = tensor.table(_TENSOR_QUANTIZATION)
+    if quantization is None:
+        return None, 0
+    scales = quantization.floats(_QUANTIZATION_SCALE)
+    if len(scales) != 1:
+        return None, 0
+    zeros = quantization.longs(_QUANTIZATION_ZERO)
+    return scales[0], zeros[0] if zeros else 0
+
+
+def _first_quantization(
+    operators: list[_Operator], tensors: list[Table], picture: int
+) -> tuple[float, float] | None:
+    """The range that calibration has measured at a float input: of the QUANTIZE behind it."""
+    for operator in operators:
+        if operator.code == 114 and operator.inputs == (picture,) and operator.outputs:
+            tensor = tensors[operator.outputs[0]]
+            scale, zero = _quantization(tensor)
+            kind = tensor.number(_TENSOR_TYPE, "<b")
+            if scale and kind in {3, 9}:
+                limits = np.iinfo(np.uint8 if kind == 3 else np.int8)
+                return (limits.min - zero) * scale, (limits.max - zero) * scale
+    return None
+
+
+def _last(operators: list[_Operator], output: int) -> str:
+    makers = {index: operator for operator in operators for index in operator.outputs}
+    for _ in range(len(operators)):
+        operator = makers.get(output)
+        if operator is None:
+            return ""
+        if operator.code not in _PASSED_BACKWARDS or not operator.inputs:
+            known = {_SOFTMAX: "softmax", _LOGISTIC: "sigmoid", _LOG_SOFTMAX: "log_softmax"}
+            return known.get(operator.code, "")
+        output = operator.inputs[0]
+    return ""
+
+
+def _step(operator: _Operator) -> Step[int]:
+    kind = _KINDS.get(operator.code, "")
+    table, options = operator.options, dict[str, Any]()
+    match kind:
+        case "reduce":
+            options["keep"] = bool(table and table.number(0, "<B"))
+        case "pack":
+            options["axis"] = table.number(1, "<i") if table else 0
+        case "unpack":
+            options["axis"] = table.number(1, "<i") if table else 0
+        case "concat":
+            options["axis"] = table.number(0, "<i") if table else 0
+        case "gather":
+            options["axis"] = table.number(0, "<i") if table else 0
+        case "squeeze":
+            options["axes"] = list(table.integers(0)) if table else []
+        case "strided_slice":
+            for number, name in enumerate(("begin", "end", "ellipsis", "new", "shrink")):
+                options[name] = table.number(number, "<i") if table else 0
+        case "add" | "subtract" | "multiply" | "divide":
+            # RELU and the like, fused: what comes out of them is no pixel any more.
+            kind = "" if table and table.number(0, "<b") not in {0, 2, 3} else kind
+    return Step(kind, operator.inputs, operator.outputs, options)

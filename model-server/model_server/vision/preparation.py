@@ -1,0 +1,46 @@
+"""How a served model's pictures are prepared, in words and as facts for programs.
+
+Where a range is assumed, everybody who looks can see it, and what to do about it.
+"""
+
+from typing import Any
+
+from model_server.models.base import ImageInput, PixelScaling
+
+MEANINGS: dict[PixelScaling, str] = {
+    "none": "0 to 255, as they are",
+    "unit": "0 to 1",
+    "signed": "-1 to 1",
+    "caffe": "blue, green, red; 0 to 255 minus the mean of ImageNet",
+    "torch": "0 to 1 minus the mean of ImageNet, divided by its deviation",
+}
+HOW_TO_SET = "--preprocessing or MODEL_SERVER_PREPROCESSING: none, unit, signed, caffe or torch"
+
+
+def preparation_facts(how: ImageInput) -> dict[str, Any]:
+    """Range, its source and the rest as JSON values; see `schemas.Preprocessing`."""
+    return {
+        "range": "mean_std" if how.mean else how.scaling,
+        "meaning": _meaning(how),
+        "source": how.source,
+        "reason": how.reason,
+        "resize": how.resize,
+        "how_to_set": HOW_TO_SET,
+    }
+
+
+def _meaning(how: ImageInput) -> str:
+    if how.mean:
+        mean, std = (", ".join(f"{value:g}" for value in values) for values in (how.mean, how.std))
+        return f"0 to 255 minus {mean}, divided by {std}"
+    return MEANINGS[how.scaling]
+
+
+def assumption(how: ImageInput) -> str:
+    """What to tell whoever starts the server; empty if nothing was assumed."""
+    if how.source != "assumed":
+        return ""
+    return (
+        f"pixels are given as {how.scaling} ({_meaning(how)}), which is assumed: {how.reason}. If "
+        f"the model was trained with another range its answers are wrong: set {HOW_TO_SET}"
+    )
