@@ -5,6 +5,8 @@ imported only when chosen, so that `--help` and `download` start fast.
 """
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -63,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(arguments: Sequence[str]) -> int:
     from model_server.logs import configure_logging  # noqa: PLC0415
     from model_server.process import server  # noqa: PLC0415 - see above
-    from model_server.settings import load_settings  # noqa: PLC0415
+    from model_server.settings import load_settings, unknown_variables  # noqa: PLC0415
 
     flags = vars(_parser(described=bool({"-h", "--help"} & set(arguments))).parse_args(arguments))
     try:
@@ -74,6 +76,11 @@ def _serve(arguments: Sequence[str]) -> int:
         server.report_failure(error)
         return 2
     configure_logging(settings.log_level, settings.log_format)
+    for name, meant in unknown_variables(os.environ).items():
+        hint = f"; did you mean {meant}?" if meant else ""
+        logging.getLogger("model_server").warning(
+            "environment variable %s is not a setting%s", name, hint
+        )
     try:
         return server.serve(settings)
     except StartupError as error:

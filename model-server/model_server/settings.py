@@ -7,6 +7,9 @@ docstring under a field is its description in `--help` and in the documentation.
 import ast
 import inspect
 import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -30,6 +33,10 @@ Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 ModelName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)?$")]
 
+# Variables that Kubernetes derives from a Service named model-server.
+_SERVICE = re.compile(
+    rf"{ENV_PREFIX}(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)"
+)
 _IMAGE_FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"}
 
 
@@ -205,6 +212,20 @@ def load_settings(**overrides: Any) -> Settings:
     if problems:
         raise InvalidSettings("; ".join(problems))
     return Settings(**values)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that begin like ours and are no setting, each with the setting probably meant.
+
+    Without the variables that Kubernetes sets for a Service named model-server.
+    """
+    known = {variable_of(name) for name in setting_names()}
+    unknown = (
+        name
+        for name in environ
+        if name.startswith(ENV_PREFIX) and name not in known and not _SERVICE.fullmatch(name)
+    )
+    return {name: next(iter(get_close_matches(name, known, 1, 0.8)), "") for name in unknown}
 
 
 def flag_of(field: str) -> str:
