@@ -29,6 +29,7 @@ KINDS = {
     "Service": Kind("v1", "services"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
     "PodDisruptionBudget": Kind("policy/v1", "poddisruptionbudgets"),
+    "EndpointSlice": Kind("discovery.k8s.io/v1", "endpointslices"),
     "Pod": Kind("v1", "pods"),
     "Event": Kind("v1", "events"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
@@ -37,4 +38,4 @@ KINDS = {
 # Applied and deleted by the operator.
 CHILD_KINDS = ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget")
 # Watched by the operator itself; kopf watches InferenceServices.
-WATCHED_KINDS = (*CHILD_KINDS, "Pod")
+WATCHED_KINDS = (*CHILD_KINDS, "EndpointSlice", "Pod")

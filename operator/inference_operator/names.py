@@ -1,7 +1,6 @@
-"""Every name, label, port and annotation that the operator writes or looks for.
+"""All names, labels, ports and annotations that the operator writes or reads.
 
-Two modules that spell a label differently would lose an object silently, so nothing else in the
-package holds such a literal. No logic beyond joining names; no input or output.
+No other module spells them out: a label with two spellings would lose objects in silence. Pure.
 """
 
 from __future__ import annotations
@@ -64,13 +63,13 @@ def revision(name: str, digest: str) -> str:
 def selector(name: str) -> dict[str, str]:
     """Labels that select the pods of `name`.
 
-    A Deployment's selector can never change, so nothing that might ever vary belongs here.
+    A Deployment's selector is immutable, so only labels that never change belong here.
     """
     return {LABEL_SERVICE: name, LABEL_COMPONENT: PREDICTOR}
 
 
 def labels(name: str) -> dict[str, str]:
-    """Labels of every child of `name`, its pods included."""
+    """Labels of all children and pods of `name`."""
     return {
         LABEL_NAME: CONTAINER,
         LABEL_INSTANCE: name,

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import IO
 
 from flask import request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -22,7 +23,7 @@ from model_server.errors import (
 )
 from model_server.http.current import state
 from model_server.http.lifecycle import is_connected, reserve_more
-from model_server.protocols.json_input import decode_base64, parse_json, parsed_bytes
+from model_server.protocols.json_input import check_json, decode_base64, parse_json, parsed_bytes
 from model_server.protocols.media import looks_like_form, looks_like_json, looks_like_picture
 
 _FORM = "application/x-www-form-urlencoded"
@@ -34,6 +35,7 @@ _HOW_TO_SEND = (
     f"send the picture as the body (curl --data-binary @FILE), as {_MULTIPART} "
     f"(curl -F {_FIELD}=@FILE), or as base64 in JSON"
 )
+_PART_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def picture_or_json() -> Input:
     body, kind = read_body(), request.mimetype
     picture = looks_like_picture(body)
     if not picture and (kind == "application/json" or looks_like_json(body)):
+        check_json(body)
         reserve_more(parsed_bytes(body))
         return Input(body, is_json=True)
     if kind == _MULTIPART and not picture:
@@ -84,45 +87,71 @@ def picture() -> bytes:
 def read_body() -> bytes:
     """Reads the whole body; possible once.
 
+    Bytes are counted as they arrive: an announced length reserves nothing.
+
     Raises:
-        BodyTooSlow: if it did not arrive within the time limit.
+        BodyTooSlow: if it arrived too slowly.
         InvalidRequest: if the connection ended early.
+        Overloaded: if the memory budget is exhausted.
         RequestEntityTooLarge: if it exceeds the limit.
     """
     announced = request.content_length
     if announced is None or not request.environ.get("wsgi.input_terminated"):
-        try:
-            data = request.get_data()
-        except ClientDisconnected:
-            raise _cut_short("a part of the body") from None
+        stream = request.stream  # which ends with an error at the longest body
     else:
         if announced > state().settings.max_body_bytes:
             raise RequestEntityTooLarge
         # Flask reads 64 KiB at a time, and gunicorn copies its buffer each time: 2.1 instead of
         # 1.5 ms for a megabyte.
-        data = request.environ["wsgi.input"].read(announced)
+        stream = request.environ["wsgi.input"]
+    data = _received(stream, announced)
     if announced is not None and len(data) < announced:
         raise _cut_short(f"{len(data)} of {announced} bytes of the body")
     return data
 
 
+def _received(stream: IO[bytes], size: int | None) -> bytes:
+    """Reads at most `size` bytes; each part is counted before the next is awaited."""
+    whole = io.BytesIO()
+    try:
+        while size is None or whole.tell() < size:
+            part = stream.read(
+                _PART_BYTES if size is None else min(_PART_BYTES, size - whole.tell())
+            )
+            if not part:
+                break
+            reserve_more(len(part))
+            whole.write(part)
+    except ClientDisconnected:
+        raise _cut_short("a part of the body") from None
+    return whole.getvalue()
+
+
 def _cut_short(what_came: str) -> RequestError:
     if is_connected(request):
-        # Not closed by the client, so by the worker: see `Worker.murder_pending`.
+        # Not closed by the client, so by the worker: see `process.worker`.
         seconds = state().settings.timeout_seconds
-        return BodyTooSlow(f"only {what_came} arrived within the time limit of {seconds:g} s")
+        return BodyTooSlow(
+            f"only {what_came} arrived; the limit is {seconds:g} s, and less while other requests "
+            "wait"
+        )
     return InvalidRequest(f"the connection ended after {what_came}")
 
 
-def read_json() -> bytes:
+def read_json(json_length: int | None = None) -> bytes:
     """Reads a JSON body and reserves memory for parsing it.
+
+    Args:
+        json_length: Length of the JSON part if binary data follows.
 
     Raises:
         BodyTooSlow, InvalidRequest, RequestEntityTooLarge: as `read_body`.
+        PayloadTooLarge: if the JSON has too many values.
         Overloaded: if the memory budget is exhausted.
     """
     body = read_body()
-    reserve_more(parsed_bytes(body))
+    check_json(body, json_length)
+    reserve_more(parsed_bytes(body, json_length))
     return body
 
 

@@ -58,6 +58,8 @@ class KerasModel(TensorFlowModel):
             ),
             image=found.image,
             activations=found.activations,
+            roles=found.roles,
+            box_format=found.box_format,
             warnings=found.warnings,
             description=str(model.name),
         )

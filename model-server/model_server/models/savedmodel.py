@@ -57,6 +57,8 @@ class SavedModel(TensorFlowModel):
             image=found.image,
             first_class=1,
             activations=found.activations,
+            roles=found.roles,
+            box_format=found.box_format,
             warnings=found.warnings,
         )
 

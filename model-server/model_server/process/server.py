@@ -25,10 +25,10 @@ from model_server.request.collector import start_spans
 from model_server.request.tracing import Spans
 from model_server.serving.capacity import http_threads
 from model_server.serving.sources import find_sources
-from model_server.settings import Settings
+from model_server.settings import ENV_PREFIX, Settings
 from model_server.system.addresses import family_of, host_and_port, listen_address
 from model_server.system.allocator import limit_arenas
-from model_server.termination import report_end
+from model_server.termination import report_end, without_values
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -86,6 +86,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         # need.
         from model_server.http.app import create_app  # noqa: PLC0415
         from model_server.serving.registry import load_registry  # noqa: PLC0415
+        from model_server.vision.resizing import choose  # noqa: PLC0415
 
         try:
             registry = load_registry(self._settings)
@@ -105,6 +106,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
                 _log.warning(
                     "model %s has a fixed batch size of 1: --max-batch-size has no effect", name
                 )
+        resizer = choose(self._settings.resizing)
+        why = f": {resizer.reason}" if resizer.reason else ""
+        _log.info("resizing with %s%s", resizer.name, why, extra={"resizer": resizer.name})
         self._spans = start_spans(os.environ)
         app = create_app(self._settings, registry, self._spans)
         self._start_grpc(app)
@@ -200,7 +204,8 @@ def _forget_worker(_server: object, worker: Any) -> None:
 
 def report_failure(error: StartupError) -> None:
     """Writes why the server cannot start to stderr and to the termination message."""
-    report_end("model-server", f"{error.reason}: {error.message}")
+    message = without_values(error.message, os.environ, ENV_PREFIX)
+    report_end("model-server", f"{error.reason}: {message}")
 
 
 def check_address(host: str, port: int, flag: str = "--port") -> None:

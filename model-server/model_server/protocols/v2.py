@@ -120,7 +120,7 @@ def check_top_k(value: object, name: str) -> int:
 def metadata(model: VisionModel) -> dict[str, Any]:
     """Model metadata as JSON values."""
     outputs = [_tensor_metadata(spec) for spec in model.outputs]
-    if model.detection_outputs:
+    if model.detection_outputs and model.detection_outputs.classes:
         outputs.append({"name": LABELS_OUTPUT, "datatype": "BYTES", "shape": [-1, -1]})
     return {
         "name": model.name,
@@ -206,11 +206,11 @@ def _concatenate(results: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
 
 def _labels(model: VisionModel, outputs: Mapping[str, Array]) -> dict[str, Array]:
     roles: DetectionOutputs | None = model.detection_outputs
-    if roles is None:
+    if roles is None or not roles.classes:
         return {}
     classes = outputs[roles.classes]
     names = [
-        detector_name(model.labels, int(number), model.info.first_class).encode()
+        detector_name(model.labels, int(number), model.first_class).encode()
         if np.isfinite(number)
         else b""
         for number in classes.ravel()

@@ -27,6 +27,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        # Looking a child up by its labels takes as long as counting.
+        self._stages: dict[tuple[str, str], Histogram] = {}
         self.requests = Counter(
             "model_server_requests",
             "Requests answered, by endpoint, model and status.",
@@ -92,7 +94,10 @@ class Metrics:
     def observe_stages(self, model: str, stages: Mapping[str, float]) -> None:
         """Adds one request's stage times, in seconds."""
         for stage, seconds in stages.items():
-            self.stage_seconds.labels(stage, model).observe(seconds)
+            child = self._stages.get((stage, model))
+            if child is None:
+                child = self._stages[stage, model] = self.stage_seconds.labels(stage, model)
+            child.observe(seconds)
 
     def page(self) -> bytes:
         """All metrics in Prometheus text format, summed over the workers."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from model_server.errors import (
     GoldenImageFailed,
     InvalidModel,
+    InvalidSettings,
     ModelNotServed,
     ModelServerError,
     RequestError,
@@ -17,7 +18,7 @@ from model_server.errors import (
 )
 from model_server.models.base import ImageInput, Model
 from model_server.models.companion import read_companion
-from model_server.models.labels import find_label_files, read_labels
+from model_server.models.label_files import find_label_files, read_labels
 from model_server.models.loading import load_model
 from model_server.models.source import ModelSource, digest
 from model_server.request.budgets import PictureBudget
@@ -28,8 +29,10 @@ from model_server.settings import Settings
 from model_server.system.allocator import Trimmer
 from model_server.vision.batching import BatchLimits
 from model_server.vision.detection import Selection
+from model_server.vision.detector_outputs import BoxSettings
 from model_server.vision.images import ImageLimits, load_codecs
 from model_server.vision.inference import Options, VisionModel
+from model_server.vision.resizing import choose
 
 _log = logging.getLogger("model_server")
 
@@ -170,6 +173,8 @@ def vision_model(
         ),
         pictures=PictureBudget() if pictures is None else pictures,
         decoding=settings.jpeg_decoding,
+        resize=choose(settings.resizing),
+        boxes=_box_settings(settings),
         batching=BatchLimits(
             size=settings.max_batch_size,
             latency_seconds=settings.max_latency_ms / 1000,
@@ -180,6 +185,22 @@ def vision_model(
     )
     labels = [read_labels(path) for path in label_files(source, settings)]
     return VisionModel(name, model, labels, options)
+
+
+def _box_settings(settings: Settings) -> BoxSettings:
+    named = [part.split("=", 1) for part in settings.detector_outputs.split(",") if part]
+    outputs = {role.strip(): name.strip() for role, name in named}
+    missing = {"boxes", "classes", "scores"} - outputs.keys()
+    if outputs and missing:
+        raise InvalidSettings(
+            f"--detector-outputs: {', '.join(sorted(missing))} must be named as well, as in "
+            "boxes=NAME,classes=NAME,scores=NAME"
+        )
+    return BoxSettings(
+        box_format=None if settings.box_format == "auto" else settings.box_format,
+        units=None if settings.box_units == "auto" else settings.box_units,
+        outputs=outputs,
+    )
 
 
 def label_files(source: ModelSource, settings: Settings) -> list[Path]:

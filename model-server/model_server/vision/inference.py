@@ -19,7 +19,7 @@ from model_server.errors import (
     WarmUpFailed,
     WrongTask,
 )
-from model_server.models.base import Array, ImageInput, Model, Tensors
+from model_server.models.base import Array, ImageInput, Model, Tensors, TensorSpec
 from model_server.models.labels import Labels, classifier_names
 from model_server.request.budgets import PictureBudget
 from model_server.request.context import RequestContext
@@ -37,15 +37,23 @@ from model_server.vision.detection import (
     Detection,
     DetectionOutputs,
     Selection,
-    detection_outputs,
     select_detections,
 )
+from model_server.vision.detector_outputs import BoxSettings, FoundDetector, find_detector
 from model_server.vision.drawing import draw_detections
 from model_server.vision.images import ImageLimits, Picture, decode
 from model_server.vision.preparation import assumption
-from model_server.vision.preprocessing import JpegDecoding, least_side, picture_input, prepare
+from model_server.vision.preprocessing import (
+    JpegDecoding,
+    least_side,
+    picture_input,
+    picture_size,
+    prepare,
+)
+from model_server.vision.resizing import Resizer, choose
 from model_server.vision.sample_pictures import sample_pictures
 from model_server.vision.signature import check_inputs, check_types, observed, zeros
+from model_server.vision.yolo import yolo_form
 
 TaskName = Literal["detection", "classification", "tensor"]
 
@@ -82,8 +90,10 @@ class Options:
         limits: For pictures.
         pictures: Memory for decoded pictures, shared with other models.
         decoding: Whether large JPEG pictures are decoded at a reduced size.
+        boxes: How a detector's outputs are to be read.
         batching: Which requests are computed together; none are by default.
         digest: Gives the SHA-256 of the model's files in hex; empty where there are none.
+        resize: Who resizes pictures.
     """
 
     task: str = ""
@@ -91,8 +101,10 @@ class Options:
     limits: ImageLimits = field(default_factory=ImageLimits)
     pictures: PictureBudget = field(default_factory=PictureBudget)
     decoding: JpegDecoding = "auto"
+    boxes: BoxSettings = field(default_factory=BoxSettings)
     batching: BatchLimits = field(default_factory=BatchLimits)
     digest: Callable[[], str] = _no_digest
+    resize: Resizer = field(default_factory=choose)
 
 
 class VisionModel:
@@ -128,17 +140,20 @@ class VisionModel:
         self._pictures = options.pictures
         self._model = model
         self._digest = options.digest
+        self._resize = options.resize
         self._arriving = 0
         self._arriving_lock = threading.Lock()
         self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
-        self._image = options.image or model.info.image
         self._input = picture_input(model.info)
+        self._image = options.image or self._of_yolo(model.info.image)
         self._least_side = (
             least_side(self._input, self._image, options.decoding) if self._input else None
         )
         sample = self._warm_up()
         self.outputs = observed(model.info.outputs, sample)
         self._detection: DetectionOutputs | None = None
+        self._assumed: tuple[str, ...] = ()
+        self._boxes = options.boxes
         self._classification: ScoreOutput | None = None
         self._class_names: tuple[str, ...] = ()
         self.task: TaskName = self._choose_task(options.task, sample)
@@ -153,20 +168,24 @@ class VisionModel:
     def _sample_inputs(self) -> dict[str, Array]:
         if self._input is None:
             return {spec.name: zeros(spec) for spec in self.info.inputs}
-        return {self._input.name: prepare(sample_pictures()[0], self._input, self._image)}
+        return {self._input.name: self._prepare(sample_pictures()[0], self._input)}
 
     def _samples(self, first: Tensors) -> Iterator[Tensors]:
         """Outputs for several pictures; the first is there already."""
         yield first
         if self._input is not None:
             for picture in sample_pictures()[1:]:
-                batch = {self._input.name: prepare(picture, self._input, self._image)}
+                batch = {self._input.name: self._prepare(picture, self._input)}
                 yield self._dequantize(self._model.run(batch))
+
+    def _prepare(self, image: Image.Image, spec: TensorSpec) -> Array:
+        return prepare(image, spec, self._image, self._resize)
 
     def _choose_task(self, wanted: str, sample: Tensors) -> TaskName:
         if self._input is not None and wanted in {"", "detection"}:
-            self._detection = detection_outputs(self.info.outputs, sample)
-            if self._detection:
+            found = self._find_detector(sample)
+            if found is not None:
+                self._detection, self._assumed = found.outputs, found.assumed
                 return "detection"
         if self._input is not None and wanted in {"", "classification"}:
             self._classification = self._score_output(wanted, sample)
@@ -183,6 +202,27 @@ class VisionModel:
                 f"{wanted} model"
             )
         return "tensor"
+
+    def _of_yolo(self, image: ImageInput) -> ImageInput:
+        """Where nothing else tells the range: YOLO models take 0 to 1."""
+        outputs = self.info.outputs
+        known = self.info.box_format == "xyxy" or (
+            len(outputs) == 1 and bool(yolo_form(outputs[0].shape, self._frame()))
+        )
+        if image.source != "assumed" or not known:
+            return image
+        return replace(image, scaling="unit", source="family", reason="YOLO takes 0 to 1")
+
+    def _frame(self) -> tuple[int, int] | None:
+        """Height and width of the picture input; None if it takes any."""
+        size = picture_size(self._input) if self._input is not None else None
+        return None if size is None else (size[1], size[0])
+
+    def _find_detector(self, sample: Tensors) -> FoundDetector | None:
+        try:
+            return find_detector(self.info, self._samples(sample), self._frame(), self._boxes)
+        except InvalidModel as error:
+            raise InvalidModel(f"model {self.name}: {error.message}") from error
 
     def _score_output(self, wanted: str, sample: Tensors) -> ScoreOutput | None:
         """A classifier's output. One value is one if there are two labels, or if it is said so."""
@@ -234,7 +274,12 @@ class VisionModel:
     def warnings(self) -> tuple[str, ...]:
         """What its answers may suffer from; each says what to do about it."""
         assumed = assumption(self._image) if self.takes_pictures else ""
-        return (assumed, *self.info.warnings) if assumed else self.info.warnings
+        return (*filter(None, (assumed,)), *self._assumed, *self.info.warnings)
+
+    @property
+    def first_class(self) -> int:
+        """What a detector's classes count from (0 or 1)."""
+        return self._detection.first_class if self._detection else self.info.first_class
 
     @property
     def labels(self) -> Labels | None:
@@ -280,7 +325,7 @@ class VisionModel:
                 self._detection,
                 selection,
                 self.labels,
-                self.info.first_class,
+                (picture.height, picture.width),
             )
         return DetectionResult(picture, found)
 
@@ -341,7 +386,7 @@ class VisionModel:
                 least = None if full_size else self._least_side
                 picture = decode(data, self.limits, least, reserve)
             with context.stage("preprocess"):
-                batch = prepare(picture.image, self._input, self._image)
+                batch = self._prepare(picture.image, self._input)
             context.check()
             if full_size:  # it will be drawn on, and perhaps sent pixel by pixel
                 context.held.push(memory.pop_all())

@@ -99,12 +99,15 @@ def read_child(kind: str, body: Json) -> Child:
 
 
 def changed_by(metadata: Json) -> str:
-    """Manager of the latest change that was neither the operator's nor a status update."""
+    """Manager of the latest change that was neither the operator's nor a status update.
+
+    Scaling counts: `kubectl scale` and autoscalers write through the `scale` subresource.
+    """
     ours = {names.FIELD_MANAGER, names.HANDOVER_MANAGER}
     others = [
         (entry.get("time", ""), entry.get("manager", ""))
         for entry in metadata.get("managedFields") or ()
-        if entry.get("manager") not in ours and not entry.get("subresource")
+        if entry.get("manager") not in ours and entry.get("subresource") != "status"
     ]
     return str(max(others)[1]) if others else "somebody"
 

@@ -1,7 +1,7 @@
-"""What was seen of the cluster, cut down to what decisions need.
+"""The observed state of children and pods, reduced to what decisions need.
 
-A thousand services must fit in a few megabytes, so whole objects are never kept: each watch event
-is boiled down to one of these small values. Pure; the reading of raw pods is in `pods`.
+A thousand services must fit into a few megabytes, so every watch event is reduced to one of these
+small values. Pure; `pods` reads raw pods.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from inference_operator.errors import mentions_quota
 from inference_operator.objects import Json, find_condition
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a pod, or all of them, cannot serve.
-
-    `rank` orders problems of several pods: 0 is the most telling one.
-    """
+    """Why a pod or a Deployment cannot serve; of several problems the lowest `rank` is reported."""
 
     reason: str
     message: str
@@ -29,8 +27,8 @@ class Problem:
 class PodState:
     """One pod.
 
-    `stage` says in one word how far a pod without a problem has come; `deployment` is the name of
-    the Deployment that it belongs to.
+    `stage` is Pending, Downloading, Starting, Ready or Terminating; `deployment` is the name of its
+    Deployment.
     """
 
     name: str
@@ -44,7 +42,7 @@ class PodState:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """Counts and failures of a Deployment, as its controller reports them."""
+    """Counts and failures of a Deployment as its controller reports them; `desired` is its spec."""
 
     generation: int = 0
     observed_generation: int = 0
@@ -56,7 +54,7 @@ class DeploymentState:
 
     @property
     def complete(self) -> bool:
-        """Whether every pod is of the newest template and available."""
+        """Whether every pod has the latest template and is available."""
         return (
             self.observed_generation >= self.generation
             and self.replicas == self.updated == self.available == self.desired
@@ -67,16 +65,18 @@ class DeploymentState:
 class Observed:
     """Everything known about the children of one InferenceService.
 
-    `deployments` and `load_balancers` are by name of the Deployment and of the Service.
+    `deployments` are by name of the Deployment, `load_balancers` and `endpoints` by name of the
+    Service; `endpoints` are the names of the pods that it sends requests to.
     """
 
     deployments: Mapping[str, DeploymentState] = field(default_factory=dict)
     pods: tuple[PodState, ...] = ()
     load_balancers: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def read_deployment(body: Json) -> DeploymentState:
-    """Boil a Deployment down."""
+    """Reduce a Deployment to its state."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
     return DeploymentState(
         generation=body["metadata"].get("generation", 0),
@@ -90,7 +90,7 @@ def read_deployment(body: Json) -> DeploymentState:
 
 
 def _deployment_problem(status: Json) -> Problem | None:
-    """Pods that could not even be created, or a rollout that stopped moving."""
+    """Pods that could not be created, or a rollout without progress."""
     failure = find_condition(status, "ReplicaFailure")
     if failure.get("status") == "True":
         message = str(failure.get("message", ""))
@@ -103,8 +103,8 @@ def _deployment_problem(status: Json) -> Problem | None:
 
 
 def _refusal(message: str) -> str:
-    """A short reason from the words of an admission plugin."""
-    if "exceeded quota" in message or "failed quota" in message:
+    """A reason from the message of an admission plugin; the condition has nothing else."""
+    if mentions_quota(message):
         return "QuotaExceeded"
     if "violates PodSecurity" in message:
         return "PodSecurityViolation"
@@ -114,6 +114,6 @@ def _refusal(message: str) -> str:
 
 
 def read_load_balancer(body: Json) -> str:
-    """Host name or address that a cloud gave to a Service, empty while there is none."""
+    """Host name or address of the load balancer of a Service, empty while there is none."""
     ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
     return str(ingress[0].get("hostname") or ingress[0].get("ip") or "")

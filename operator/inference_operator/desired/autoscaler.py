@@ -1,4 +1,4 @@
-"""The HorizontalPodAutoscaler, which then is the only owner of the replicas."""
+"""The HorizontalPodAutoscaler, the only owner of the number of replicas if it exists."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from inference_operator.objects import Manifest
 
 
 def build_autoscaler(service: InferenceService) -> Manifest | None:
-    """An autoscaling/v2 autoscaler, or None when the number of replicas is fixed."""
+    """An autoscaling/v2 HorizontalPodAutoscaler, None if the number of replicas is fixed."""
     scaling = service.scaling
     if not scaling.autoscaled:
         return None
@@ -28,7 +28,7 @@ def build_autoscaler(service: InferenceService) -> Manifest | None:
 
 
 def build_metric(scaling: Scaling) -> Manifest:
-    """One resource metric from scaleMetric, scaleTarget and scaleMetricType."""
+    """A resource metric from scaleMetric, scaleTarget and scaleMetricType."""
     target: Manifest = {"type": scaling.target_type}
     if scaling.target_type == "Utilization":
         target["averageUtilization"] = scaling.target

@@ -22,7 +22,7 @@ _ANY_IMAGE = "inference-operator.dev/any"
 
 @dataclass(frozen=True)
 class RecordedRevision:
-    """What runs now, as the status remembers it: the latest revision and its image."""
+    """The latest revision and its image according to the status."""
 
     revision: str = ""
     image: str = ""
@@ -31,7 +31,7 @@ class RecordedRevision:
 def choose_revision(
     service: InferenceService, config: Config, recorded: RecordedRevision
 ) -> tuple[str, str]:
-    """Digest of the revision and the image it runs."""
+    """Digest and image of the revision of `service`."""
     default = (
         config.model_server_tensorflow_image
         if service.model.format.needs_tensorflow
@@ -40,7 +40,7 @@ def choose_revision(
     if config.follow_default_image:
         image = service.model.image or default
         return digest_of(build_pod_template(service, config, image)), image
-    # The default image is left out of the digest, so the digest says whether the service changed.
+    # Without the default image, the digest only changes when the service does.
     digest = digest_of(build_pod_template(service, config, service.model.image or _ANY_IMAGE))
     unchanged = recorded.revision == names.revision(service.name, digest)
     kept = recorded.image if unchanged else ""
@@ -48,6 +48,6 @@ def choose_revision(
 
 
 def digest_of(manifest: Manifest) -> str:
-    """Eight hexadecimal digits that change whenever the manifest does."""
+    """A digest of 8 hexadecimal digits."""
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]

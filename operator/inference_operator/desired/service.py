@@ -1,4 +1,4 @@
-"""The Service in front of the pods: port 80 of a stable name."""
+"""The Service: port 80 under a stable name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from inference_operator.objects import Manifest
 
 
 def build_service(service: InferenceService) -> Manifest:
-    """A Service of the type that was asked for, ClusterIP unless said otherwise."""
+    """A Service of the type in the spec, by default ClusterIP."""
     manifest: Manifest = {
         "apiVersion": "v1",
         "kind": "Service",

@@ -1,9 +1,8 @@
-"""Every object that an InferenceService wants, as plain dicts: one list, built from nothing else.
+"""All manifests of an InferenceService, as one list.
 
-What is in the list is created or repaired, what is not in it is deleted, so building and removing
-an object share their code. Builders are pure: no input or output, no clock, no logger, and they
-never change what they are given. A pod template must not depend on the operator's version, or an
-upgrade of the operator would restart every pod (golden tests hold this).
+What is in the list is created or repaired; a child that is not in it is deleted. So the same code
+adds and removes an object. Builders are pure: no IO, no clock, no logger, and they never modify
+their arguments.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from inference_operator.objects import Manifest
 
 @dataclass(frozen=True)
 class Desired:
-    """All that should exist, and the name of the revision it is."""
+    """The children that should exist, their revision and its image."""
 
     revision: str
     image: str
@@ -34,10 +33,10 @@ class Desired:
 def build_desired(
     service: InferenceService, config: Config, recorded: RecordedRevision | None = None
 ) -> Desired:
-    """Compute every child of `service`.
+    """Build all children of `service`.
 
-    `recorded` lets a service keep the default image it started with: a newer operator brings a
-    newer default, and only a change of the service itself moves it there.
+    With `recorded`, a service keeps the default image that it started with: a newer operator has a
+    newer default image, which the service gets when its own spec changes.
     """
     digest, image = choose_revision(service, config, recorded or RecordedRevision())
     template = build_pod_template(service, config, image)
@@ -53,12 +52,15 @@ def build_desired(
 
 
 def _with_owner(manifest: Manifest, service: InferenceService) -> Manifest:
-    """The manifest with its names, labels and owner; deletion then needs no operator."""
+    """The manifest with name, labels and owner, so that Kubernetes deletes it with its owner."""
+    own = manifest.get("metadata", {})
+    annotations = {**service.annotations, **own.get("annotations", {})}
     metadata: Manifest = {
         "name": names.predictor(service.name),
         "namespace": service.namespace,
-        "labels": names.labels(service.name),
-        **manifest.get("metadata", {}),
+        "labels": {**service.labels, **names.labels(service.name)},
+        **own,
+        **({"annotations": annotations} if annotations else {}),
         "ownerReferences": [
             {
                 "apiVersion": names.API_VERSION,

@@ -20,7 +20,7 @@ from inference_operator.api.types import InferenceService
 from inference_operator.cache.drift import digest, matches, project
 from inference_operator.cache.store import Store
 from inference_operator.desired.state import Desired
-from inference_operator.errors import ApiError
+from inference_operator.errors import ApiError, ApiFailure
 from inference_operator.kinds import CHILD_KINDS
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key, Manifest, ObjectRef, resource_version
@@ -44,6 +44,10 @@ class Repair:
     kind: str
     name: str
     by: str
+
+
+# The selector of a Deployment is required and differs between owners.
+_ALWAYS_CONFLICTS = {"Deployment"}
 
 
 @dataclass(frozen=True)
@@ -163,8 +167,8 @@ class Children:
     async def _apply(self, key: Key, service: InferenceService, manifest: Json) -> Repair | None:
         """Create, change or repair one child."""
         ref = _ref(manifest)
-        if self._store.is_foreign(key, ref):
-            raise conflict(ref, service, await self._client.get(ref[0], key[0], ref[1]))
+        if self._store.is_foreign(key, ref) and not await self._is_left_behind(key, service, ref):
+            raise conflict(ref, service, None)
         child = self._store.child(key, ref)
         repairing = child is not None and child.in_sync_with == digest(manifest)
         if ref[0] == "Deployment" and "replicas" not in manifest["spec"]:
@@ -179,7 +183,7 @@ class Children:
         if child is None or not repairing:
             return None
         repair = Repair(*ref, child.changed_by)
-        logger.info("%s/%s: %s %s was changed by %s and put right", *key, *ref, repair.by)
+        logger.info("%s/%s: %s %s was changed by %s and restored", *key, *ref, repair.by)
         self._count_repair(key, ref)
         return repair
 
@@ -192,18 +196,30 @@ class Children:
     async def _send(
         self, key: Key, service: InferenceService, manifest: Json, *, known: bool
     ) -> Manifest:
-        marked = _mark(manifest)
+        marked, ref = _mark(manifest), _ref(manifest)
+        if not known and ref[0] not in _ALWAYS_CONFLICTS:
+            # Applying to an object without contradicting fields would take it over silently.
+            known = await self._is_left_behind(key, service, ref)
         try:
             return await self._client.apply(marked, names.FIELD_MANAGER, force=known)
         except ApiError as error:
-            if known or error.status != 409:
+            if known or error.failure is not ApiFailure.CONFLICT:
                 raise
-        # Not known, but it exists and differs: ours without its label, or somebody else's.
-        ref = _ref(manifest)
-        existing = await self._client.get(ref[0], key[0], ref[1])
-        if not is_ours(existing, service):
-            raise conflict(ref, service, existing)
+        if not await self._is_left_behind(key, service, ref):
+            raise conflict(ref, service, None)
         return await self._client.apply(marked, names.FIELD_MANAGER, force=True)
+
+    async def _is_left_behind(self, key: Key, service: InferenceService, ref: ObjectRef) -> bool:
+        """Whether an unknown object with a child's name exists and is ours.
+
+        Raises:
+            ChildConflictError: It exists and is not ours.
+            ApiError: It belongs to a former InferenceService of this name.
+        """
+        existing = await self._client.get(ref[0], key[0], ref[1])
+        if existing is not None and not is_ours(existing, service):
+            raise conflict(ref, service, existing)
+        return existing is not None
 
     def _remember(self, key: Key, manifest: Json, answer: dict[str, Any]) -> None:
         """Store the API server's answer as the child that is in sync."""

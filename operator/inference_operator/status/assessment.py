@@ -57,6 +57,13 @@ class StatusInputs:
         return self.observed.deployments.get(names.predictor(self.body["metadata"]["name"]))
 
     @property
+    def serving_pods(self) -> tuple[PodState, ...]:
+        """Ready pods that the predictor's Service sends requests to."""
+        name = names.predictor(self.body["metadata"]["name"])
+        routed = self.observed.endpoints.get(name, frozenset())
+        return tuple(pod for pod in self.observed.pods if pod.ready and pod.name in routed)
+
+    @property
     def load_balancer(self) -> str:
         """Host name or address of the predictor's Service outside of the cluster, or empty."""
         return self.observed.load_balancers.get(names.predictor(self.body["metadata"]["name"]), "")
@@ -78,7 +85,7 @@ class Assessment:
     Attributes:
         latest: Name of the latest revision, empty when there is none.
         serving: Name of the earlier revision that serves while `latest` does not, or empty.
-        ready: All ready pods.
+        ready: All pods that are ready and that the Service leads to.
         ready_latest: How many of them belong to the latest revision.
         desired_replicas: Pods that there should be.
         complete: Whether every pod belongs to the latest revision and is available.
@@ -102,38 +109,54 @@ class Assessment:
         """Whether any pod answers requests."""
         return bool(self.ready)
 
+    @property
+    def settled(self) -> bool:
+        """Whether every pod that there should be serves, and all are of the latest revision."""
+        return self.complete and self.ready_latest == self.desired_replicas
+
+    @property
+    def pods(self) -> str:
+        """Serving pods of those that there should be, as `1 of 2`."""
+        ready = len(self.ready)
+        return f"{ready} of {max(self.desired_replicas, ready)}"
+
 
 def assess(inputs: StatusInputs) -> Assessment:
     """Assess all pods of the service."""
-    observed, previous = inputs.observed, inputs.previous_predictor
+    previous = inputs.previous_predictor
     latest = (
         inputs.desired.revision if inputs.desired else previous.get("latestCreatedRevision", "")
     )
     deployment = inputs.deployment
-    ready = tuple(pod for pod in observed.pods if pod.ready)
+    ready = inputs.serving_pods
     ready_latest = sum(inputs.revision_of(pod) == latest for pod in ready)
     earlier = sorted({inputs.revision_of(pod) for pod in ready} - {latest})
     rolled_out = previous.get("latestRolledoutRevision", "")
     serving = rolled_out if rolled_out in earlier else (earlier[0] if earlier else "")
-    desired_replicas = deployment.desired if deployment else 1
     stopped = inputs.service is not None and inputs.service.scaling.min_replicas == 0
-    not_ready = [
-        pod
-        for pod in observed.pods
-        if inputs.revision_of(pod) == latest and not pod.ready and pod.stage != "Terminating"
-    ]
-    too_few = ready_latest < desired_replicas
+    waiting = _waiting_pods(inputs, latest)
     return Assessment(
         latest=latest,
         serving="" if ready_latest else serving,
         ready=ready,
         ready_latest=ready_latest,
-        desired_replicas=desired_replicas,
+        desired_replicas=deployment.desired if deployment else 1,
         complete=bool(deployment and deployment.complete and not earlier),
-        problem=_problem(inputs, not_ready if too_few else []),
-        stage=_stage(not_ready, stopped=stopped),
+        problem=_problem(inputs, waiting),
+        stage=_stage(waiting, stopped=stopped),
         stopped=stopped,
     )
+
+
+def _waiting_pods(inputs: StatusInputs, latest: str) -> list[PodState]:
+    """Pods of the latest revision that do not serve.
+
+    A pod that ended is history: it says why there is no pod only while no other exists.
+    """
+    mine = [pod for pod in inputs.observed.pods if inputs.revision_of(pod) == latest]
+    present = [pod for pod in mine if pod.stage not in {"Terminating", "Finished"}]
+    serving = set(inputs.serving_pods)
+    return [pod for pod in present or mine if pod.stage != "Terminating" and pod not in serving]
 
 
 def _problem(inputs: StatusInputs, pods: list[PodState]) -> Problem | None:
@@ -155,6 +178,7 @@ def _stage(pods: list[PodState], *, stopped: bool) -> str:
     """The furthest stage that a pod of the latest revision has reached."""
     if stopped:
         return "Stopped"
-    order = ("Pending", "Downloading", "Starting")
+    # A ready pod is among these while the Service does not lead to it.
+    order = ("Pending", "Downloading", "Starting", "Ready")
     reached = [order.index(pod.stage) for pod in pods if pod.stage in order]
     return order[max(reached)] if reached else "Pending"

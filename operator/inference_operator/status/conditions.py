@@ -5,23 +5,33 @@ it answer requests? `LatestDeploymentReady` is about the latest revision. While 
 serves and the latest does not, `Ready` stays True, gives the cause in `reason` and `message`, and
 keeps the `observedGeneration` of the spec that is being served, so that `kubectl wait` waits for
 the latest one.
+
+`Reconciling` and `Stalled` follow kstatus, which Flux, Helm and `kubectl` tooling read: each is
+present only while it is True. Without them a rollout that fails behind a ready service looks done
+(https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md).
 """
 
 from __future__ import annotations
 
+from inference_operator.errors import StuckError
 from inference_operator.objects import Manifest, find_condition
 from inference_operator.status.assessment import Assessment, StatusInputs
 
 _STAGE_MESSAGES = {
-    "Stopped": "minReplicas is 0: raise it to serve again",
+    "Stopped": "minReplicas is 0: increase it to serve again",
     "Pending": "waiting for a pod to be scheduled",
     "Downloading": "the model is being downloaded",
-    "Starting": "the model server is starting and loads the model",
+    "Starting": "the model server is starting and loading the model",
+    "Ready": "the pods are ready, but the Service does not lead to them yet",
 }
+# REASON column for a stage that has no word of its own there.
+_STAGE_REASONS = {"Ready": "NoEndpoints"}
+# Kubernetes itself may solve these at any time, so they do not mean that nothing goes on.
+_MAY_PASS = {"Unschedulable", "NodeNotReady", "ReadinessProbeFailed", "ReadinessGatesNotReady"}
 
 
 def build_conditions(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
-    """`Ready`, `PredictorReady` and `LatestDeploymentReady`."""
+    """All conditions, the one that most readers look at first."""
     ready = _ready(assessment)
     if assessment.serves:
         served = bool(assessment.ready_latest) and (
@@ -30,7 +40,12 @@ def build_conditions(inputs: StatusInputs, assessment: Assessment) -> list[Manif
         if inputs.error is not None or not served:
             before = find_condition(inputs.previous, "Ready").get("observedGeneration")
             ready["observedGeneration"] = before or max(inputs.generation - 1, 0)
-    conditions = [ready, {**ready, "type": "PredictorReady"}, _latest(assessment)]
+    conditions = [
+        ready,
+        {**ready, "type": "PredictorReady"},
+        _latest(assessment),
+        *_progress(inputs, assessment),
+    ]
     return [_stamp(condition, inputs) for condition in conditions]
 
 
@@ -43,8 +58,7 @@ def _ready(assessment: Assessment) -> Manifest:
     condition: Manifest = {"type": "Ready", "status": "True" if assessment.serves else "False"}
     problem = assessment.problem
     if not assessment.serves:
-        condition["reason"] = problem.reason if problem else assessment.stage
-        condition["message"] = problem.message if problem else _STAGE_MESSAGES[assessment.stage]
+        condition |= _what_is_wrong(assessment)
     elif problem is not None:
         condition["reason"] = problem.reason
         condition["message"] = f"{_who_serves(assessment)}; {problem.message}"
@@ -52,14 +66,24 @@ def _ready(assessment: Assessment) -> Manifest:
         condition["reason"] = "RollingOut"
         detail = _STAGE_MESSAGES[assessment.stage]
         condition["message"] = f"{_who_serves(assessment)}; {assessment.latest}: {detail}"
+    else:
+        condition["message"] = _who_serves(assessment)
     return condition
+
+
+def _what_is_wrong(assessment: Assessment) -> Manifest:
+    """Reason and message while something is wrong or not there yet."""
+    problem = assessment.problem
+    if problem is not None:
+        return {"reason": problem.reason, "message": problem.message}
+    stage = assessment.stage
+    return {"reason": _STAGE_REASONS.get(stage, stage), "message": _STAGE_MESSAGES[stage]}
 
 
 def _who_serves(assessment: Assessment) -> str:
     if assessment.serving:
         return f"revision {assessment.serving} keeps serving"
-    ready = len(assessment.ready)
-    return f"{ready} of {max(assessment.desired_replicas, ready)} pods are ready"
+    return f"{assessment.pods} pods are ready"
 
 
 def _latest(assessment: Assessment) -> Manifest:
@@ -74,9 +98,22 @@ def _latest(assessment: Assessment) -> Manifest:
         condition["status"] = "True"
     else:
         condition["status"] = "False" if assessment.stopped else "Unknown"
-        condition["reason"] = assessment.stage
-        condition["message"] = _STAGE_MESSAGES[assessment.stage]
+        condition |= _what_is_wrong(assessment)
     return condition
+
+
+def _progress(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
+    """`Stalled` when only a change from outside helps, `Reconciling` while work goes on."""
+    problem = assessment.problem
+    if inputs.error is None and problem is None and (assessment.stopped or assessment.settled):
+        return []
+    stalled = problem is not None and problem.reason not in _MAY_PASS
+    if inputs.error is not None:
+        stalled = not isinstance(inputs.error, StuckError)
+    details = _what_is_wrong(assessment)
+    if problem is None and assessment.ready_latest:
+        details = {"reason": "RollingOut", "message": _who_serves(assessment)}
+    return [{"type": "Stalled" if stalled else "Reconciling", "status": "True", **details}]
 
 
 def _stamp(condition: Manifest, inputs: StatusInputs) -> Manifest:

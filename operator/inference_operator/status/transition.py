@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inference_operator.objects import Json, find_condition
 
 # Intermediate steps are shown in the status; as Events they would be noise.
-_QUIET = {"", "Pending", "Starting", "Downloading", "RollingOut"}
+_QUIET = {"", "Pending", "Starting", "Downloading", "NoEndpoints", "RollingOut"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ def transition(before: Json, after: Json) -> Notice | None:
     if _state(old) == _state(new):
         return None
     reason = new.get("reason", "")
-    if reason not in _QUIET:
+    lost = old.get("status") == "True" and new.get("status") == "False"
+    if lost or reason not in _QUIET:
         kind = "Normal" if reason == "Stopped" else "Warning"
         return Notice(kind, reason, str(new.get("message", "")))
     if new.get("status") == "True" and not reason:

@@ -68,7 +68,8 @@ def infer(name: str, version: str = "") -> Response:
     model = v2.find_model(current.registry, name, version)
     options.refuse_unknown(())
     most = current.settings.max_instances
-    wanted = v2_json.parse_request(read_json(), _json_length(), model, most)
+    length = _json_length()
+    wanted = v2_json.parse_request(read_json(length), length, model, most)
     with current.gate.admit(context):
         answer = v2.infer(model, wanted, most, context)
         with context.stage("encode"):

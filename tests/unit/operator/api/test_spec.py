@@ -28,6 +28,31 @@ def model(**fields: Any) -> dict[str, Any]:
     return body({"model": fields})
 
 
+@pytest.mark.parametrize(
+    ("key", "inherited"),
+    [
+        ("team", True),
+        ("example.com/team", True),
+        ("sidecar.istio.io/inject", True),
+        ("nothelm.sh/chart", True),
+        ("helm.sh/chart", False),
+        ("app.kubernetes.io/instance", False),
+        ("argocd.argoproj.io/instance", False),
+        ("kubectl.kubernetes.io/restartedAt", False),
+        ("rollout.inference-operator.dev/paused", False),
+        ("inference-operator.dev/revision", False),
+    ],
+)
+def test_labels_and_annotations_are_inherited_unless_a_tool_keeps_them(
+    key: str, inherited: bool
+) -> None:
+    resource = body()
+    resource["metadata"] |= {"labels": {key: "x"}, "annotations": {key: "y"}}
+    service = parse(resource)
+    assert (service.labels == {key: "x"}) is inherited
+    assert (service.annotations == {key: "y"}) is inherited
+
+
 def test_an_empty_spec_is_the_bundled_detector() -> None:
     service = parse(body())
     assert service.model.source.uri == "bundled://detector"
@@ -164,7 +189,6 @@ def annotated(**annotations: str) -> dict[str, Any]:
         ("serving.kserve.io/deploymentMode", "RawDeployment"),
         ("serving.kserve.io/autoscalerClass", "hpa"),
         ("serving.kserve.io/stop", "false"),
-        ("prometheus.io/scrape", "true"),
         ("kubectl.kubernetes.io/last-applied-configuration", "{}"),
     ],
 )

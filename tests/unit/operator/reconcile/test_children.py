@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from inference_operator import names
 from inference_operator.api.spec import parse
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
@@ -156,6 +157,31 @@ def test_a_name_that_is_taken_is_told_and_left_alone() -> None:
     assert bench.api.objects["Service", "vision", "shapes-predictor"] == theirs
 
 
+@pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget"])
+def test_what_is_not_known_is_never_taken_over(kind: str) -> None:
+    """A Service without selector, say, contradicts nothing: applying to it would succeed."""
+    theirs = child(kind, uid="theirs", owners=())
+    bench = Bench(theirs, **AUTOSCALED)
+    with pytest.raises(ChildConflictError, match="belongs to nobody"):
+        bench.sync()
+    assert bench.api.objects[kind, "vision", "shapes-predictor"] == theirs
+
+
+def test_an_orphan_of_ours_is_adopted() -> None:
+    bench = Bench()
+    bench.sync()
+    ours = bench.api.objects["Service", "vision", "shapes-predictor"]
+    ours["metadata"]["ownerReferences"] = []
+    ours["metadata"]["managedFields"] = [
+        {"manager": names.FIELD_MANAGER, "operation": "Apply", "fieldsV1": {}}
+    ]
+    again = Bench(ours)
+    again.observe(ours)
+    assert again.sync().written
+    adopted = again.api.objects["Service", "vision", "shapes-predictor"]
+    assert adopted["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
 def test_what_an_earlier_service_left_is_waited_for() -> None:
     bench = Bench()
     bench.observe(child("Service", uid="old", owners=(owner(uid="earlier"),)))
@@ -167,12 +193,9 @@ def test_what_an_earlier_service_left_is_waited_for() -> None:
     assert ("Service", "shapes-predictor") not in bench.api.named("apply")
 
 
-def test_our_own_with_a_lost_label_is_taken_back_with_force() -> None:
-    """It is not watched without its label, so that applying it conflicts with who changed it."""
+def test_our_own_with_a_lost_label_is_taken_back() -> None:
+    """It is not watched without its label, so it is looked up before it is created."""
     bench = Bench(child("Service", uid="ours", owners=(owner(uid=UID),)))
-    refused = iter([ApiError(409, "conflict with kubectl", "Conflict")])
-    bench.api.refuse = lambda call, kind, _: (
-        next(refused, None) if (call, kind) == ("apply", "Service") else None
-    )
     assert bench.sync().written
+    assert ("Service", "shapes-predictor") in bench.api.named("apply")
     assert bench.api.named("get") == [("Service", "shapes-predictor")]
