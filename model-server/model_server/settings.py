@@ -45,6 +45,15 @@ _SERVICE = re.compile(
 _IMAGE_FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"}
 
 
+class GoldenPicture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A picture and the expected result; an empty `label` accepts any result."""
+
+    image: str
+    label: str = ""
+    min_score: Fraction = 0.0
+    name: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one server. Immutable; `load_settings` validates the values."""
 
@@ -169,11 +178,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quantized inputs; for others, down to four times the input size."""
 
     resizing: Resizing = "auto"
-    """Who resizes pictures: auto (code of our own where the processor has AVX2 or AVX512-VNNI, four
-    to ten times as fast, Pillow elsewhere) or pillow. The pixels are the same."""
+    """Resizer: auto (our own code on processors with AVX2 or AVX512-VNNI, four to ten times as
+    fast; Pillow elsewhere) or pillow. The pixels are identical."""
+
+    golden: tuple[GoldenPicture, ...] = ()
+    """Pictures the model must recognize before the server becomes ready, as a JSON list of
+    {"image": FILE, "label": LABEL, "min_score": 0 to 1, "name": NAME IN MESSAGES}. Only image is
+    required. A relative FILE is in the model's folder."""
 
     golden_image: Path | None = None
-    """Picture the model must recognize before the server becomes ready."""
+    """A single golden picture, in addition to --golden."""
 
     golden_expect: str = ""
     """Expected result for the golden image: LABEL or LABEL>=SCORE, for example person>=0.5."""
@@ -278,6 +292,8 @@ def _converted(name: str, given: Any, kind: Any) -> Any:
         return Path(given)
     if name == "image_formats":
         return _formats(given)
+    if name == "golden":
+        return _golden(given)
     if get_origin(kind) is Literal and given not in (options := get_args(kind)):
         raise ValueError(f"must be one of {', '.join(filter(None, options))}")
     try:
@@ -300,3 +316,15 @@ def _formats(given: Any) -> tuple[str, ...]:
     if not found or not _IMAGE_FORMATS.issuperset(found):
         raise ValueError(f"must be a comma-separated list of {', '.join(sorted(_IMAGE_FORMATS))}")
     return found
+
+
+def _golden(given: Any) -> tuple[GoldenPicture, ...]:
+    kind = tuple[GoldenPicture, ...]
+    try:
+        if isinstance(given, str):
+            return msgspec.json.decode(given, type=kind)
+        return msgspec.convert(given, kind)
+    except msgspec.MsgspecError as error:
+        raise ValueError(
+            f'must be a JSON list like [{{"image": "a.jpg", "label": "cat"}}]: {error}'
+        ) from error

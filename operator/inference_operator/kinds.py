@@ -26,6 +26,7 @@ class Kind:
 KINDS = {
     names.KIND: Kind(names.API_VERSION, names.PLURAL),
     "Deployment": Kind("apps/v1", "deployments"),
+    "ControllerRevision": Kind("apps/v1", "controllerrevisions"),
     "Service": Kind("v1", "services"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
     "PodDisruptionBudget": Kind("policy/v1", "poddisruptionbudgets"),
@@ -36,6 +37,12 @@ KINDS = {
 }
 
 # Applied and deleted by the operator.
-CHILD_KINDS = ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget")
+CHILD_KINDS = (
+    "Deployment",
+    "Service",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "ControllerRevision",
+)
 # Watched by the operator itself; kopf watches InferenceServices.
 WATCHED_KINDS = (*CHILD_KINDS, "EndpointSlice", "Pod")

@@ -7,12 +7,10 @@ from functools import cache
 from pathlib import Path
 
 from model_server.errors import (
-    GoldenImageFailed,
     InvalidModel,
     InvalidSettings,
     ModelNotServed,
     ModelServerError,
-    RequestError,
     UnknownModel,
     shown,
 )
@@ -22,13 +20,12 @@ from model_server.models.label_files import find_label_files, read_labels
 from model_server.models.loading import load_model
 from model_server.models.source import ModelSource, digest
 from model_server.request.budgets import PictureBudget
-from model_server.request.context import RequestContext
 from model_server.serving.capacity import parallelism
+from model_server.serving.golden import check_golden, golden_pictures
 from model_server.serving.sources import find_sources
 from model_server.settings import Settings
 from model_server.system.allocator import Trimmer
 from model_server.vision.batching import BatchLimits
-from model_server.vision.detection import Selection
 from model_server.vision.detector_outputs import BoxSettings
 from model_server.vision.images import ImageLimits, load_codecs
 from model_server.vision.inference import Options, VisionModel
@@ -85,7 +82,7 @@ class Registry:
 
 
 def load_registry(settings: Settings) -> Registry:
-    """Loads and warms up every model; checks the golden image.
+    """Loads and warms up every model; checks the golden pictures.
 
     Raises:
         StartupError: if no model can be served.
@@ -112,8 +109,8 @@ def load_registry(settings: Settings) -> Registry:
             + "; ".join(f"{name}: {problem}" for name, problem in not_served.items())
         )
     registry = Registry(models, not_served)
-    if settings.golden_image is not None:
-        check_golden(registry.default, settings.golden_image, settings.golden_expect)
+    folder = sources.models[registry.names[0]].folder
+    check_golden(registry.default, golden_pictures(settings, folder))
     return registry
 
 
@@ -214,34 +211,3 @@ def label_files(source: ModelSource, settings: Settings) -> list[Path]:
     if not settings.labels.is_file():
         raise InvalidModel(f"labels: file {settings.labels} does not exist")
     return [settings.labels]
-
-
-def check_golden(model: VisionModel, image: Path, expect: str) -> None:
-    """Checks that a model gets a known picture right.
-
-    Args:
-        model: The model to check.
-        image: The picture.
-        expect: `LABEL` or `LABEL>=SCORE`; empty accepts any result.
-
-    Raises:
-        GoldenImageFailed: with the expected and the actual result.
-    """
-    label, _, least = expect.partition(">=")
-    try:
-        threshold = float(least) if least else 0.0
-        answers = _answers(model, image.read_bytes())
-    except (OSError, ValueError, RequestError) as error:
-        raise GoldenImageFailed(f"golden image {image}: {error}") from error
-    wanted = label.strip()
-    if wanted and not any(name == wanted and score >= threshold for name, score in answers):
-        came = ", ".join(f"{name} {score:.2f}" for name, score in answers[:5]) or "nothing"
-        raise GoldenImageFailed(f"golden image {image}: expected {expect}, got {came}")
-
-
-def _answers(model: VisionModel, data: bytes) -> list[tuple[str, float]]:
-    context = RequestContext(request_id="golden-image")
-    if model.task == "detection":
-        found = model.detect(data, Selection(0.05, 100), context)
-        return [(item.label, item.score) for item in found.detections]
-    return [(item.label, item.probability) for item in model.classify(data, 5, context)]

@@ -14,7 +14,13 @@ _REMOTE = re.compile(r"(https?|s3|gs|oci)://.", re.DOTALL)
 _CLAIM = re.compile(r"pvc://([a-z0-9](?:[-a-z0-9.]*[a-z0-9])?)(?:/(.*))?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 RESERVED_ENVIRONMENT = frozenset(
-    {"MODEL_SERVER_MODEL", "MODEL_SERVER_NAME", "MODEL_SERVER_FORMAT", "MODEL_SERVER_PORT"}
+    {
+        "MODEL_SERVER_MODEL",
+        "MODEL_SERVER_NAME",
+        "MODEL_SERVER_FORMAT",
+        "MODEL_SERVER_PORT",
+        "MODEL_SERVER_GOLDEN",
+    }
 )
 FORMATS = {
     "tflite": Format.TFLITE,

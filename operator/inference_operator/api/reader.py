@@ -79,6 +79,16 @@ class Reader:
             raise SpecError(self.path(key), f"must be {minimum} to {maximum}, not {value}")
         return value
 
+    def fraction(self, key: str) -> float | None:
+        """A number in 0..1, None when absent."""
+        self._read.add(key)
+        value = self._raw.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise SpecError(self.path(key), f"must be a number from 0 to 1, not {value!r}")
+        return float(value)
+
     def flag(self, key: str) -> bool | None:
         """True or false, None if absent."""
         value: bool | None = self._value(key, bool)

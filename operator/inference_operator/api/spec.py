@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 
 from inference_operator.api import kserve
+from inference_operator.api.golden import parse_golden
 from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.api.model import parse_model
 from inference_operator.api.pod import parse_pod
 from inference_operator.api.reader import Reader
+from inference_operator.api.rollout import parse_rollout
 from inference_operator.api.scaling import parse_limits, parse_scaling
 from inference_operator.api.types import Exposure, InferenceService
 from inference_operator.errors import SpecError
@@ -49,6 +51,8 @@ def parse(body: Json) -> InferenceService:
         scaling=parse_scaling(predictor),
         limits=parse_limits(predictor),
         pod=parse_pod(predictor),
+        golden=parse_golden(predictor),
+        rollout=parse_rollout(predictor, metadata.get("annotations") or {}),
         exposure=_parse_exposure(spec.child("service")),
         labels=inherited_labels(metadata),
         annotations=inherited_annotations(metadata),

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from inference_operator.objects import Json
+from inference_operator.rollout.settings import RolloutSettings
+
+DEFAULT_ROLLOUT = RolloutSettings()
 
 
 class Format(StrEnum):
@@ -114,6 +117,21 @@ class Pod:
 
 
 @dataclass(frozen=True)
+class Golden:
+    """A picture that every pod must answer rightly before it is ready.
+
+    Either `image`, a file of the model's folder, or `key` of the ConfigMap `config_map`. `label`
+    must be among the answers with at least `min_score` (0..1).
+    """
+
+    image: str = ""
+    config_map: str = ""
+    key: str = ""
+    label: str = ""
+    min_score: float = 0.0
+
+
+@dataclass(frozen=True)
 class Exposure:
     """The Service in front of the pods."""
 
@@ -134,5 +152,7 @@ class InferenceService:
     limits: Limits
     pod: Pod
     exposure: Exposure
+    golden: tuple[Golden, ...] = ()
+    rollout: RolloutSettings = DEFAULT_ROLLOUT
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from inference_operator import names
 from inference_operator.errors import mentions_quota
 from inference_operator.objects import Json, find_condition
+from inference_operator.rollout.records import Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,10 @@ class Problem:
 class PodState:
     """One pod.
 
-    `stage` is Pending, Downloading, Starting, Ready or Terminating; `deployment` is the name of its
-    Deployment.
+    `stage` says in one word how far a pod without a problem has come; `deployment` is the name of
+    the Deployment that it belongs to. `crashes` counts how often the model server has ended.
+    `downloaded_at` is when the download ended (seconds since 1970; 0 while it has not), and
+    `model_digest` that of what it brought, as `sha256:HEX`.
     """
 
     name: str
@@ -38,11 +43,18 @@ class PodState:
     stage: str = "Pending"
     problem: Problem | None = None
     deployment: str = ""
+    crashes: int = 0
+    downloaded_at: int = 0
+    model_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """Counts and failures of a Deployment as its controller reports them; `desired` is its spec."""
+    """Counts and failures of a Deployment, as its controller reports them.
+
+    `revision` is the digest in its pod template. `progressed_at` is when a pod last became ready
+    or was created (seconds since 1970; 0 when unknown).
+    """
 
     generation: int = 0
     observed_generation: int = 0
@@ -51,6 +63,8 @@ class DeploymentState:
     updated: int = 0
     available: int = 0
     problem: Problem | None = None
+    revision: str = ""
+    progressed_at: int = 0
 
     @property
     def complete(self) -> bool:
@@ -73,11 +87,13 @@ class Observed:
     pods: tuple[PodState, ...] = ()
     load_balancers: Mapping[str, str] = field(default_factory=dict)
     endpoints: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    revisions: tuple[Revision, ...] = ()
 
 
 def read_deployment(body: Json) -> DeploymentState:
     """Reduce a Deployment to its state."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     return DeploymentState(
         generation=body["metadata"].get("generation", 0),
         observed_generation=status.get("observedGeneration", 0),
@@ -86,6 +102,8 @@ def read_deployment(body: Json) -> DeploymentState:
         updated=status.get("updatedReplicas", 0),
         available=status.get("availableReplicas", 0),
         problem=_deployment_problem(status),
+        revision=str(labels.get(names.LABEL_REVISION, "")),
+        progressed_at=seconds_of(find_condition(status, "Progressing").get("lastUpdateTime")),
     )
 
 
@@ -111,6 +129,14 @@ def _refusal(message: str) -> str:
     if "serviceaccount" in message.lower() and "not found" in message:
         return "ServiceAccountNotFound"
     return "PodCreationFailed"
+
+
+def seconds_of(time: object) -> int:
+    """A Kubernetes timestamp as seconds since 1970; 0 when it is none."""
+    try:
+        return int(datetime.fromisoformat(str(time)).timestamp())
+    except ValueError:
+        return 0
 
 
 def read_load_balancer(body: Json) -> str:

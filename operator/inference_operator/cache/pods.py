@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from inference_operator import names
-from inference_operator.cache.observed import PodState, Problem
+from inference_operator.cache.observed import PodState, Problem, seconds_of
 from inference_operator.objects import Json, find_condition
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
@@ -22,6 +23,9 @@ _LONGEST_MESSAGE = 400
 _LONGEST_PULL_DETAIL = 240
 # What the model server writes as its termination message: `Reason: message`.
 _TERMINATION_MESSAGE = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
+
+# What the download leaves when it worked.
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 # The outcome of preemption changes with every attempt; the cause precedes it.
 _PREEMPTION = re.compile(r"(,? no new claims to deallocate)?,? preemption:.*", re.DOTALL)
@@ -36,7 +40,14 @@ def classify(pod: Json, deployment: str = "") -> PodState:
     """
     metadata, status = pod["metadata"], pod.get("status") or {}
     revision = (metadata.get("labels") or {}).get(names.LABEL_REVISION, "")
-    state = PodState(metadata["name"], revision, metadata.get("uid", ""), deployment=deployment)
+    state = PodState(
+        metadata["name"],
+        revision,
+        metadata.get("uid", ""),
+        deployment=deployment,
+        crashes=_crashes(status),
+        **_download(status),
+    )
     ready = find_condition(status, "Ready").get("status") == "True"
     if status.get("phase") in {"Succeeded", "Failed"}:
         return replace(state, stage="Finished", problem=_shortened(_end(status)))
@@ -91,6 +102,29 @@ def _lost_readiness(status: Json, node: str) -> Problem | None:
             message = f"container {name} has not passed its readiness probe since {since}"
             return Problem("ReadinessProbeFailed", message, rank=3)
     return None
+
+
+def _crashes(status: Json) -> int:
+    """How often the model server has ended, the present end included."""
+    for container in status.get("containerStatuses") or ():
+        if container.get("name") == names.CONTAINER:
+            ended = "running" not in (container.get("state") or {})
+            started = bool(container.get("lastState")) or bool(container.get("containerID"))
+            return int(container.get("restartCount", 0)) + (ended and started)
+    return 0
+
+
+def _download(status: Json) -> dict[str, Any]:
+    """When a download ended well, and the digest of what it brought."""
+    for container in status.get("initContainerStatuses") or ():
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if container.get("name") == names.INIT_CONTAINER and ended.get("exitCode") == 0:
+            found = _DIGEST.fullmatch(str(ended.get("message") or "").strip())
+            return {
+                "downloaded_at": seconds_of(ended.get("finishedAt")),
+                "model_digest": found[0] if found else "",
+            }
+    return {}
 
 
 def _stage(status: Json) -> str:

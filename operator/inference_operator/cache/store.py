@@ -135,11 +135,13 @@ class Store:
             if child.load_balancer
         }
         pods = sorted((pod for pod, _ in entry.pods.values()), key=lambda pod: pod.name)
+        revisions = (child.revision for child in entry.children.values() if child.revision)
         return Observed(
             deployments,
             tuple(pod for pod in pods if pod.deployment in deployments),
             load_balancers,
             _routed_pods(entry),
+            tuple(sorted(revisions, key=lambda revision: revision.number)),
         )
 
     def put_service(self, key: Key, body: Json) -> bool:
@@ -314,7 +316,9 @@ class Store:
 
 def _needed_metadata(metadata: Json) -> Json:
     """Labels and annotations that the children inherit or that configure the service."""
+    given = metadata.get("annotations") or {}
     annotations = inherited_annotations(metadata) | kserve.annotations_of(metadata)
+    annotations |= {key: given[key] for key in names.ROLLOUT_ANNOTATIONS if key in given}
     found = {"labels": inherited_labels(metadata), "annotations": annotations}
     return {name: values for name, values in found.items() if values}
 

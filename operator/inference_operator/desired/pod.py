@@ -6,10 +6,11 @@ the spec does not set are omitted, so that Kubernetes' defaults apply.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 from inference_operator import names
-from inference_operator.api.types import InferenceService, Model, SourceKind
+from inference_operator.api.types import Golden, InferenceService, Model, SourceKind
 from inference_operator.config import Config
 from inference_operator.objects import Manifest
 
@@ -40,7 +41,7 @@ def build_pod_template(service: InferenceService, config: Config, image: str) ->
         },
         "terminationGracePeriodSeconds": grace_period(service),
         "containers": [build_server(service, image)],
-        "volumes": build_volumes(service.model),
+        "volumes": build_volumes(service.model) + build_golden_volumes(service.golden),
         **pod.fields,
     }
     if service.model.source.kind is SourceKind.REMOTE:
@@ -89,6 +90,10 @@ def build_server(service: InferenceService, image: str) -> Manifest:
     if model.source.kind is not SourceKind.BUNDLED:
         container["volumeMounts"].append(
             {"name": names.MODEL_VOLUME, "mountPath": names.MODEL_PATH, "readOnly": True}
+        )
+    if any(picture.config_map for picture in service.golden):
+        container["volumeMounts"].append(
+            {"name": names.GOLDEN_VOLUME, "mountPath": names.GOLDEN_PATH, "readOnly": True}
         )
     return container
 
@@ -145,6 +150,7 @@ def build_environment(service: InferenceService) -> list[Manifest]:
         "MAX_BATCH_SIZE": limits.max_batch_size,
         "MAX_LATENCY_MS": limits.max_latency_ms,
         "DRAIN_SECONDS": drain_seconds(service),
+        "GOLDEN": build_golden_setting(service.golden) or None,
     }
     given = {entry["name"] for entry in model.env}
     own = [
@@ -153,6 +159,35 @@ def build_environment(service: InferenceService) -> list[Manifest]:
         if value is not None and f"MODEL_SERVER_{key}" not in given
     ]
     return own + [dict(entry) for entry in model.env]
+
+
+def build_golden_setting(golden: Sequence[Golden]) -> str:
+    """The golden pictures as the server reads them, empty when there are none."""
+    pictures = [
+        {
+            "image": f"{names.GOLDEN_PATH}/{index}/{one.key}" if one.key else one.image,
+            "label": one.label,
+            **({"min_score": one.min_score} if one.min_score else {}),
+            "name": f"{one.config_map}/{one.key}" if one.key else one.image,
+        }
+        for index, one in enumerate(golden)
+    ]
+    return json.dumps(pictures, separators=(",", ":")) if pictures else ""
+
+
+def build_golden_volumes(golden: Sequence[Golden]) -> list[Manifest]:
+    """The golden pictures that come from ConfigMaps, each below its place in the list."""
+    sources = [
+        {
+            "configMap": {
+                "name": one.config_map,
+                "items": [{"key": one.key, "path": f"{index}/{one.key}"}],
+            }
+        }
+        for index, one in enumerate(golden)
+        if one.config_map
+    ]
+    return [{"name": names.GOLDEN_VOLUME, "projected": {"sources": sources}}] if sources else []
 
 
 def build_resources(model: Model) -> Manifest:

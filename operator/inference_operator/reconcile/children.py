@@ -96,16 +96,27 @@ class Children:
         changed = self.out_of_sync(key, desired)
         pauses = [self._pause(key, manifest, now) for manifest in changed]
         due = [manifest for manifest, pause in zip(changed, pauses, strict=True) if pause <= 0]
+        repairs: list[Repair] = []
+        # The state of the rollout is recorded before anything is done that follows from it.
+        for recording in (True, False):
+            wave = [manifest for manifest in due if _is_record(manifest) is recording]
+            repairs += await self._apply_all(key, service, wave)
+        wait_s = min((pause for pause in pauses if pause > 0), default=0.0)
+        raised = await self._raise_to_minimum(key, desired)
+        return Outcome(pruned or bool(due) or raised, wait_s, tuple(repairs))
+
+    async def _apply_all(
+        self, key: Key, service: InferenceService, manifests: list[Json]
+    ) -> list[Repair]:
+        """Apply side by side; all are tried before the first error is raised."""
         results = await asyncio.gather(
-            *(self._apply(key, service, manifest) for manifest in due), return_exceptions=True
+            *(self._apply(key, service, manifest) for manifest in manifests),
+            return_exceptions=True,
         )
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors:
             raise errors[0]
-        repairs = tuple(result for result in results if isinstance(result, Repair))
-        wait_s = min((pause for pause in pauses if pause > 0), default=0.0)
-        raised = await self._raise_to_minimum(key, desired)
-        return Outcome(pruned or bool(due) or raised, wait_s, repairs)
+        return [result for result in results if isinstance(result, Repair)]
 
     def out_of_sync(self, key: Key, desired: Desired) -> list[Json]:
         """Manifests of the children that are missing or differ."""
@@ -240,6 +251,10 @@ class Children:
 
 def _ref(manifest: Json) -> ObjectRef:
     return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _is_record(manifest: Json) -> bool:
+    return bool(manifest["kind"] == "ControllerRevision")
 
 
 def _mark(manifest: Json) -> Manifest:

@@ -22,7 +22,7 @@ from inference_operator.api.types import InferenceService
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
 from inference_operator.desired.revision import RecordedRevision
-from inference_operator.desired.state import Desired, build_desired
+from inference_operator.desired.state import Desired
 from inference_operator.errors import (
     ApiError,
     ApiFailure,
@@ -34,6 +34,7 @@ from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key
 from inference_operator.reconcile.children import Children
 from inference_operator.reconcile.events import record_repair, record_transition
+from inference_operator.reconcile.progress import build_state
 from inference_operator.status.assessment import StatusInputs
 from inference_operator.status.patch import merge_patch
 from inference_operator.status.summary import summarize
@@ -83,7 +84,7 @@ class Reconciler:
             return
         with contextlib.suppress(StatusError):
             service = parse(body)
-            desired = build_desired(service, self._config, _recorded_revision(body))
+            desired = self._build(key, body, service)
             self._children.out_of_sync(key, desired)
 
     async def reconcile(self, key: Key, failures: int = 0) -> Result:
@@ -108,14 +109,15 @@ class Reconciler:
         wait: float | None = None
         try:
             service = parse(body)
-            desired = build_desired(service, self._config, _recorded_revision(body))
+            desired = self._build(key, body, service)
             outcome = await self._children.sync(key, service, desired)
             for repair in outcome.repairs:
                 await record_repair(self._client, body, repair)
             if outcome.written:
                 # The watches report what was written; the status is computed after that.
                 return Result(requeue_after_s=self._config.status_delay_seconds)
-            wait = outcome.wait_s or None
+            waits = (outcome.wait_s, desired.plan.wait)
+            wait = min((seconds for seconds in waits if seconds > 0), default=None)
         except StatusError as refused:
             error, desired = refused, None
         except ApiError as failed:
@@ -156,6 +158,16 @@ class Reconciler:
             desired=desired,
             error=error,
         )
+
+    def _build(self, key: Key, body: Json, service: InferenceService) -> Desired:
+        """What should exist at this point of the rollout.
+
+        Raises:
+            SpecError: The spec names a revision that is not known.
+        """
+        recorded = _recorded_revision(body)
+        observed, now = self._store.observed(key), int(self._now())
+        return build_state(service, self._config, recorded, observed, now)
 
     async def read_missed(self, key: Key) -> None:
         """Read what was announced before this InferenceService was.

@@ -15,6 +15,8 @@ from inference_operator.cache.observed import DeploymentState, Observed, PodStat
 from inference_operator.desired.state import Desired
 from inference_operator.errors import StatusError
 from inference_operator.objects import Json
+from inference_operator.rollout.records import Refusal, last_rolled_out
+from inference_operator.rollout.types import Phase, Plan
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,37 @@ class StatusInputs:
         """Generation of the spec."""
         return int(self.body["metadata"].get("generation", 0))
 
+    @property
+    def plan(self) -> Plan | None:
+        """The state of the rollout; None when it could not be determined."""
+        return self.desired.plan if self.desired else None
+
     def revision_of(self, pod: PodState) -> str:
         """Name of the revision that a pod belongs to."""
         return names.revision(self.body["metadata"]["name"], pod.revision)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A latest revision that is not rolled out, or was taken back.
+
+    Attributes:
+        phase: What the rollout is doing.
+        stable: Name of the revision that keeps the rest of the traffic.
+        weight: Share in percent that the latest revision should have.
+        paused: Whether it was halted.
+        refusal: Why it was taken back, None when it was not.
+        apart: Whether the canary has no share of the traffic.
+        done: Whether the canary is as the spec asks for, and stays so until that changes.
+    """
+
+    phase: Phase
+    stable: str
+    weight: int
+    paused: bool
+    refusal: Refusal | None
+    apart: bool = False
+    done: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +122,7 @@ class Assessment:
         problem: The problem to report.
         stage: How far the pods of the latest revision have come.
         stopped: Whether the service is meant to have no pods.
+        trial: How the rollout of the latest revision goes, while it is not complete.
     """
 
     latest: str
@@ -103,6 +134,7 @@ class Assessment:
     problem: Problem | None
     stage: str
     stopped: bool
+    trial: Trial | None = None
 
     @property
     def serves(self) -> bool:
@@ -112,6 +144,8 @@ class Assessment:
     @property
     def settled(self) -> bool:
         """Whether every pod that there should be serves, and all are of the latest revision."""
+        if self.trial is not None and self.trial.done:
+            return True
         return self.complete and self.ready_latest == self.desired_replicas
 
     @property
@@ -123,18 +157,24 @@ class Assessment:
 
 def assess(inputs: StatusInputs) -> Assessment:
     """Assess all pods of the service."""
-    previous = inputs.previous_predictor
+    observed, previous = inputs.observed, inputs.previous_predictor
     latest = (
         inputs.desired.revision if inputs.desired else previous.get("latestCreatedRevision", "")
     )
     deployment = inputs.deployment
-    ready = inputs.serving_pods
-    ready_latest = sum(inputs.revision_of(pod) == latest for pod in ready)
+    ready, trial = inputs.serving_pods, _trial(inputs)
+    answering = {pod.name for pod in ready}
+    if trial is not None and trial.apart:
+        answering |= {pod.name for pod in observed.pods if pod.ready}
+    latest_pods = [pod for pod in observed.pods if inputs.revision_of(pod) == latest]
+    ready_latest = sum(pod.name in answering for pod in latest_pods)
     earlier = sorted({inputs.revision_of(pod) for pod in ready} - {latest})
-    rolled_out = previous.get("latestRolledoutRevision", "")
+    rolled_out = trial.stable if trial else previous.get("latestRolledoutRevision", "")
     serving = rolled_out if rolled_out in earlier else (earlier[0] if earlier else "")
     stopped = inputs.service is not None and inputs.service.scaling.min_replicas == 0
-    waiting = _waiting_pods(inputs, latest)
+    # What is taken back does not explain why what should serve does not.
+    blamed = trial.stable if trial and trial.refusal and not ready else latest
+    waiting = _waiting_pods(inputs, blamed, answering)
     return Assessment(
         latest=latest,
         serving="" if ready_latest else serving,
@@ -142,27 +182,53 @@ def assess(inputs: StatusInputs) -> Assessment:
         ready_latest=ready_latest,
         desired_replicas=deployment.desired if deployment else 1,
         complete=bool(deployment and deployment.complete and not earlier),
+        trial=trial,
         problem=_problem(inputs, waiting),
         stage=_stage(waiting, stopped=stopped),
         stopped=stopped,
     )
 
 
-def _waiting_pods(inputs: StatusInputs, latest: str) -> list[PodState]:
-    """Pods of the latest revision that do not serve.
+def _trial(inputs: StatusInputs) -> Trial | None:
+    plan = inputs.plan
+    if plan is None or plan.phase is Phase.STABLE:
+        return None
+    last = last_rolled_out(plan.revisions)
+    if last is None:
+        return None
+    newest = plan.revision(plan.newest)
+    canary = plan.phase is Phase.CANARY
+    by_steps = inputs.service is not None and bool(inputs.service.rollout.steps)
+    return Trial(
+        plan.phase,
+        names.revision(inputs.body["metadata"]["name"], last.digest),
+        plan.weight,
+        newest.trial.paused,
+        plan.refusal,
+        apart=canary and not plan.shared,
+        done=canary and not by_steps and newest.trial.reached > 0,
+    )
+
+
+def _waiting_pods(inputs: StatusInputs, revision: str, answering: set[str]) -> list[PodState]:
+    """Pods of a revision that do not answer.
 
     A pod that ended is history: it says why there is no pod only while no other exists.
     """
-    mine = [pod for pod in inputs.observed.pods if inputs.revision_of(pod) == latest]
+    mine = [pod for pod in inputs.observed.pods if inputs.revision_of(pod) == revision]
     present = [pod for pod in mine if pod.stage not in {"Terminating", "Finished"}]
-    serving = set(inputs.serving_pods)
-    return [pod for pod in present or mine if pod.stage != "Terminating" and pod not in serving]
+    return [
+        pod for pod in present or mine if pod.stage != "Terminating" and pod.name not in answering
+    ]
 
 
 def _problem(inputs: StatusInputs, pods: list[PodState]) -> Problem | None:
     """The problem to report: an error of the resource, else the most telling one of its pods."""
     if inputs.error is not None:
         return Problem(inputs.error.reason, inputs.error.message)
+    refusal = inputs.plan.refusal if inputs.plan else None
+    if refusal is not None and (inputs.serving_pods or not any(pod.problem for pod in pods)):
+        return Problem(refusal.reason, refusal.message)
     problems = [(pod.problem.rank, pod.name, pod.problem) for pod in pods if pod.problem]
     deployment = inputs.deployment
     stuck = deployment.problem if deployment else None

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from inference_operator.errors import StuckError
 from inference_operator.objects import Manifest, find_condition
-from inference_operator.status.assessment import Assessment, StatusInputs
+from inference_operator.rollout.types import Phase
+from inference_operator.status.assessment import Assessment, StatusInputs, Trial
 
 _STAGE_MESSAGES = {
     "Stopped": "minReplicas is 0: increase it to serve again",
@@ -35,7 +36,9 @@ def build_conditions(inputs: StatusInputs, assessment: Assessment) -> list[Manif
     ready = _ready(assessment)
     if assessment.serves:
         served = bool(assessment.ready_latest) and (
-            assessment.complete or not _earlier_revision_ready(inputs, assessment)
+            assessment.settled
+            or assessment.complete
+            or not _earlier_revision_ready(inputs, assessment)
         )
         if inputs.error is not None or not served:
             before = find_condition(inputs.previous, "Ready").get("observedGeneration")
@@ -45,6 +48,7 @@ def build_conditions(inputs: StatusInputs, assessment: Assessment) -> list[Manif
         {**ready, "type": "PredictorReady"},
         _latest(assessment),
         *_progress(inputs, assessment),
+        *_model_changed(inputs),
     ]
     return [_stamp(condition, inputs) for condition in conditions]
 
@@ -62,6 +66,9 @@ def _ready(assessment: Assessment) -> Manifest:
     elif problem is not None:
         condition["reason"] = problem.reason
         condition["message"] = f"{_who_serves(assessment)}; {problem.message}"
+    elif assessment.trial is not None and _in_words(assessment.trial):
+        condition["reason"] = _in_words(assessment.trial)
+        condition["message"] = _split(assessment, assessment.trial)
     elif assessment.serving:
         condition["reason"] = "RollingOut"
         detail = _STAGE_MESSAGES[assessment.stage]
@@ -80,7 +87,26 @@ def _what_is_wrong(assessment: Assessment) -> Manifest:
     return {"reason": _STAGE_REASONS.get(stage, stage), "message": _STAGE_MESSAGES[stage]}
 
 
+def _in_words(trial: Trial) -> str:
+    """Reason for a rollout that a user halted or spread over time, empty for any other."""
+    if trial.paused:
+        return "Paused"
+    return "Canary" if trial.phase is Phase.CANARY else ""
+
+
+def _split(assessment: Assessment, trial: Trial) -> str:
+    share = f"{trial.weight} percent of the requests" if trial.phase is Phase.CANARY else "pods"
+    halted = "; the rollout is paused: remove rollout.paused to go on" if trial.paused else ""
+    return (
+        f"{assessment.pods} pods are ready; {assessment.latest} is to take {share}, "
+        f"{trial.stable} keeps the rest{halted}"
+    )
+
+
 def _who_serves(assessment: Assessment) -> str:
+    trial = assessment.trial
+    if trial is not None and trial.refusal is not None:
+        return f"revision {trial.stable} keeps serving, {assessment.latest} was rolled back"
     if assessment.serving:
         return f"revision {assessment.serving} keeps serving"
     return f"{assessment.pods} pods are ready"
@@ -89,8 +115,12 @@ def _who_serves(assessment: Assessment) -> str:
 def _latest(assessment: Assessment) -> Manifest:
     """Is the latest revision ready?"""
     condition: Manifest = {"type": "LatestDeploymentReady"}
-    problem = assessment.problem
-    if problem is not None:
+    problem, trial = assessment.problem, assessment.trial
+    if trial is not None and trial.refusal is not None:
+        refusal = trial.refusal
+        condition |= {"status": "False", "reason": "RolledBack"}
+        condition["message"] = f"{assessment.latest}: {refusal.reason}: {refusal.message}"
+    elif problem is not None:
         good = assessment.ready_latest > 0 and problem.rank > 0
         condition["status"] = "True" if good else "False"
         condition |= {"reason": problem.reason, "message": problem.message}
@@ -114,6 +144,30 @@ def _progress(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
     if problem is None and assessment.ready_latest:
         details = {"reason": "RollingOut", "message": _who_serves(assessment)}
     return [{"type": "Stalled" if stalled else "Reconciling", "status": "True", **details}]
+
+
+def _model_changed(inputs: StatusInputs) -> list[Manifest]:
+    """`ModelChanged` while pods of one revision loaded different bytes from one address."""
+    recorded = {
+        one.digest: one.model_digest for one in (inputs.plan.revisions if inputs.plan else ())
+    }
+    for pod in inputs.observed.pods:
+        first = recorded.get(pod.revision, "")
+        if first and pod.model_digest and pod.model_digest != first:
+            message = (
+                f"pod {pod.name} loaded {pod.model_digest}, revision {inputs.revision_of(pod)} "
+                f"first loaded {first}: set spec.predictor.model.sha256, or a storageUri whose "
+                "content never changes"
+            )
+            return [
+                {
+                    "type": "ModelChanged",
+                    "status": "True",
+                    "reason": "DigestChanged",
+                    "message": message,
+                }
+            ]
+    return []
 
 
 def _stamp(condition: Manifest, inputs: StatusInputs) -> Manifest:

@@ -24,7 +24,8 @@ from model_server.models.labels import Labels
 from model_server.models.source import digest, find_model
 from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
 from model_server.request.context import RequestContext
-from model_server.serving.registry import Registry, check_golden
+from model_server.serving.golden import check_golden, golden_pictures
+from model_server.serving.registry import Registry
 from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
 from model_server.vision.detection import Selection
@@ -158,11 +159,52 @@ def test_the_golden_image_must_be_right(
 ) -> None:
     model = VisionModel("m", BrightBoxDetector())
     image = touch(tmp_path / "golden.png", picture)
+    settings = load_settings(golden_image=str(image), golden_expect=expect)
     if accepted:
-        check_golden(model, image, expect)
+        check_golden(model, golden_pictures(settings, tmp_path))
         return
-    with pytest.raises(GoldenImageFailed):
-        check_golden(model, image, expect)
+    with pytest.raises(GoldenImageFailed, match=r"golden picture .*golden\.png: "):
+        check_golden(model, golden_pictures(settings, tmp_path))
+
+
+def golden(*pictures: dict[str, Any]) -> str:
+    return json.dumps(pictures)
+
+
+def test_every_golden_picture_is_checked_and_named(tmp_path: Path, picture: bytes) -> None:
+    model = VisionModel("m", BrightBoxDetector())
+    touch(tmp_path / "pictures" / "one.png", picture)
+    two = touch(tmp_path / "elsewhere" / "two.png", picture)
+    right = {"image": "pictures/one.png", "label": "red light", "min_score": 0.5}
+    wrong = {"image": str(two), "label": "person", "min_score": 0.5, "name": "golden/two.png"}
+    check_golden(model, golden_pictures(load_settings(golden=golden(right)), tmp_path))
+    settings = load_settings(golden=golden(right, wrong, {"image": "none.png", "label": "person"}))
+    with pytest.raises(GoldenImageFailed) as failed:
+        check_golden(model, golden_pictures(settings, tmp_path))
+    said = str(failed.value)
+    assert "golden picture golden/two.png: expected person>=0.5, the model says red light" in said
+    assert "golden picture none.png: No such file or directory" in said
+    assert "pictures/one.png" not in said
+
+
+def test_a_golden_picture_of_the_model_stays_in_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    touch(tmp_path / "secret.png")
+    touch(folder / "model.tflite")
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    for image in ("../secret.png", "link.png"):
+        with pytest.raises(GoldenImageFailed, match="is not in the model's folder"):
+            golden_pictures(load_settings(golden=golden({"image": image})), folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["cat.png", "{}", "[1]", '[{"label": "cat"}]', '[{"image": "a", "min_score": 2}]',
+     '[{"image": "a", "score": 1}]'],
+)  # fmt: skip
+def test_golden_pictures_that_cannot_be_read_are_refused_by_name(text: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"--golden \(MODEL_SERVER_GOLDEN\).*JSON list"):
+        load_settings(golden=text)
 
 
 RED = Image.new("RGB", (4, 2), (255, 128, 0))

@@ -21,6 +21,7 @@ def test_render_prints_what_would_be_applied(capsys: pytest.CaptureFixture[str])
         "Service",
         "HorizontalPodAutoscaler",
         "PodDisruptionBudget",
+        "ControllerRevision",
     ]
     assert all("ownerReferences" not in child["metadata"] for child in children)
 

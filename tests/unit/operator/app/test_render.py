@@ -31,9 +31,11 @@ def test_every_service_of_a_file_and_nothing_else(tmp_path: Path) -> None:
     other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n"
     file = write(tmp_path, "---\n".join([documents[0], other, documents[1], ""]))
     children = list(yaml.safe_load_all(render_file(file, Config())))
-    assert [child["metadata"]["name"] for child in children] == ["a-predictor"] * 4 + [
-        "b-predictor"
-    ] * 4
+    named = [
+        child["metadata"]["name"] for child in children if child["kind"] != "ControllerRevision"
+    ]
+    assert named == ["a-predictor"] * 4 + ["b-predictor"] * 4
+    assert len(children) == len(named) + 2, "and the record of each one's revision"
     assert {child["metadata"]["namespace"] for child in children} == {"vision"}
     assert all("ownerReferences" not in child["metadata"] for child in children)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -101,8 +102,12 @@ def test_a_pod_that_lost_its_label_is_dropped() -> None:
         "labels": {"inference-operator.dev/inferenceservice": "shapes", "pod-template-hash": "77"},
         "ownerReferences": [owner | {"uid": "r", "controller": True}],
     }
-    observer.observe("Pod", "ADDED", {"metadata": metadata})
-    assert ("Pod", "shapes-predictor-77-x") in store.versions(KEY)
-    observer.observe("Pod", "MODIFIED", {"metadata": metadata | {"labels": {}}})
-    assert ("Pod", "shapes-predictor-77-x") not in store.versions(KEY)
-    assert len(queue) == 1
+
+    async def observe() -> None:
+        observer.observe("Pod", "ADDED", {"metadata": metadata})
+        assert ("Pod", "shapes-predictor-77-x") in store.versions(KEY)
+        observer.observe("Pod", "MODIFIED", {"metadata": metadata | {"labels": {}}})
+        assert ("Pod", "shapes-predictor-77-x") not in store.versions(KEY)
+        assert len(queue) == 1
+
+    asyncio.run(observe())

@@ -51,8 +51,9 @@ def observe(store: Store, number: int) -> None:
     for manifest in desired.children:
         seen = fresh(manifest)
         seen["metadata"] |= {"uid": f"{uid}-{manifest['kind']}", "resourceVersion": "7"}
+        name = manifest["metadata"]["name"]
         assert store.put(key, manifest["kind"], seen)
-        kept = store.child(key, (manifest["kind"], child))
+        kept = store.child(key, (manifest["kind"], name))
         assert kept is not None
         kept.mark_in_sync(digest(manifest))
     assert store.put(key, "Pod", fresh(pod))

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from inference_operator.api.spec import parse
 from inference_operator.cache.observed import DeploymentState, Observed, PodState, Problem
 from inference_operator.config import Config
+from inference_operator.desired.revision import RecordedRevision
 from inference_operator.desired.state import build_desired
 from inference_operator.errors import ChildRejectedError, SpecError, StatusError, StuckError
+from inference_operator.reconcile.progress import build_state
 from inference_operator.status.assessment import StatusInputs
 from inference_operator.status.patch import merge_patch
 from inference_operator.status.summary import summarize
@@ -59,26 +61,41 @@ def look(
         problem=problem,
     )
     service = parse(resource) if error is None else None
+    if service is not None:
+        deployment = replace(deployment, revision=revision_of(resource))
+    observed = Observed(
+        {"shapes-predictor": deployment},
+        pods,
+        {},
+        {"shapes-predictor": endpoints},
+        resource.get("recorded", ()),
+    )
+    state = build_state(service, Config(), RecordedRevision(), observed, 1) if service else None
+    if state is not None:
+        # What the API server would keep.
+        resource["recorded"] = state.plan.revisions
     return summarize(
         StatusInputs(
             body=resource,
-            observed=Observed(
-                {"shapes-predictor": deployment}, pods, {}, {"shapes-predictor": endpoints}
-            ),
+            observed=observed,
             now=now,
             service=service,
-            desired=build_desired(service, Config()) if service else None,
+            desired=state,
             error=error,
         )
     )
 
 
 def up(revision: str, name: str = "a") -> PodState:
-    return PodState(f"pod-{name}", revision, ready=True, stage="Ready")
+    return PodState(
+        f"pod-{name}", revision, ready=True, stage="Ready", deployment="shapes-predictor"
+    )
 
 
 def down(revision: str, problem: Problem | None = None, stage: str = "Starting") -> PodState:
-    return PodState("pod-down", revision, stage=stage, problem=problem)
+    return PodState(
+        "pod-down", revision, stage=stage, problem=problem, deployment="shapes-predictor"
+    )
 
 
 def condition(status: Mapping[str, Any], kind: str = "Ready") -> dict[str, Any]:
