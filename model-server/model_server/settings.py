@@ -6,8 +6,10 @@ is its description everywhere: `--help`, the documentation and error messages.
 """
 
 import ast
+import difflib
 import inspect
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -203,6 +205,7 @@ def load_settings(**overrides: Any) -> Settings:
     """
     unknown = [name for name in overrides if name not in setting_names()]
     problems = [f"{variable_of(name)}: there is no such setting" for name in unknown]
+    problems += [_unknown_variable(name) for name in sorted(os.environ) if _is_unknown(name)]
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(Settings):
         given = overrides.get(field.name, os.environ.get(variable_of(field.name)))
@@ -217,6 +220,24 @@ def load_settings(**overrides: Any) -> Settings:
     if problems:
         raise InvalidSettings("; ".join(problems))
     return Settings(**values)
+
+
+# What Kubernetes adds to every pod when its namespace has a Service named model-server.
+_SERVICE_LINKS = re.compile(f"{ENV_PREFIX}(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_[0-9]+_.*)$")
+
+
+def _is_unknown(variable: str) -> bool:
+    """Whether a variable looks like a setting and is none: a typo must not pass in silence."""
+    if not variable.startswith(ENV_PREFIX) or _SERVICE_LINKS.fullmatch(variable):
+        return False
+    return variable.removeprefix(ENV_PREFIX).lower() not in setting_names()
+
+
+def _unknown_variable(variable: str) -> str:
+    name = variable.removeprefix(ENV_PREFIX).lower()
+    near = difflib.get_close_matches(name, setting_names(), 1)
+    advice = f"; did you mean {variable_of(near[0])}?" if near else "; --help lists them all"
+    return f"{variable}: there is no such setting{advice}"
 
 
 def flag_of(field: str) -> str:

@@ -15,8 +15,6 @@ from PIL import Image
 
 from model_server.errors import (
     InvalidModel,
-    ModelServerError,
-    WarmUpFailed,
     WrongTask,
 )
 from model_server.models.base import Array, ImageInput, Model, Tensors
@@ -47,10 +45,10 @@ from model_server.vision.preprocessing import (
     least_side,
     picture_input,
     picture_size,
-    prepare,
 )
 from model_server.vision.sample_pictures import sample_pictures
-from model_server.vision.signature import check_inputs, observed, zeros
+from model_server.vision.signature import check_inputs, observed
+from model_server.vision.warm_up import picture_batch, warm_up
 from model_server.vision.yolo import yolo_form
 
 TaskName = Literal["detection", "classification", "tensor"]
@@ -139,37 +137,29 @@ class VisionModel:
         self._arriving_lock = threading.Lock()
         self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
         self._input = picture_input(model.info)
-        self._image = options.image or self._of_yolo(model.info.image)
+        self._image = options.image or self._settled(model.info.image)
         self._least_side = (
             least_side(self._input, self._image, options.decoding) if self._input else None
         )
-        sample = self._warm_up()
-        self.outputs = observed(model.info.outputs, sample)
+        first = warm_up(name, model, self._input, self._image)
+        self._string_form, self._unknown = first.form, first.warning
+        sample = None if first.outputs is None else self._dequantize(first.outputs)
+        self.outputs = observed(model.info.outputs, sample) if sample else model.info.outputs
         self._detection: DetectionOutputs | None = None
         self._assumed: tuple[str, ...] = ()
         self._boxes = options.boxes
         self._classification: ScoreOutput | None = None
         self._class_names: tuple[str, ...] = ()
-        self.task: TaskName = self._choose_task(options.task, sample)
-
-    def _warm_up(self) -> dict[str, Array]:
-        try:
-            sample = self._model.warm(self._sample_inputs())
-            return self._dequantize(sample)
-        except ModelServerError as error:
-            raise WarmUpFailed(f"model {self.name}: {error.message}") from error
-
-    def _sample_inputs(self) -> dict[str, Array]:
-        if self._input is None:
-            return {spec.name: zeros(spec) for spec in self.info.inputs}
-        return {self._input.name: prepare(sample_pictures()[0], self._input, self._image)}
+        self.task: TaskName = (
+            "tensor" if sample is None else self._choose_task(options.task, sample)
+        )
 
     def _samples(self, first: Tensors) -> Iterator[Tensors]:
         """Outputs for several pictures; the first is there already."""
         yield first
         if self._input is not None:
             for picture in sample_pictures()[1:]:
-                batch = {self._input.name: prepare(picture, self._input, self._image)}
+                batch = picture_batch(picture, self._input, self._image, self._string_form)
                 yield self._dequantize(self._model.run(batch))
 
     def _choose_task(self, wanted: str, sample: Tensors) -> TaskName:
@@ -194,9 +184,11 @@ class VisionModel:
             )
         return "tensor"
 
-    def _of_yolo(self, image: ImageInput) -> ImageInput:
-        """Where nothing else tells the range: YOLO models take 0 to 1."""
-        outputs = self.info.outputs
+    def _settled(self, image: ImageInput) -> ImageInput:
+        """Where nothing else tells the range: bytes need none, and YOLO models take 0 to 1."""
+        spec, outputs = self._input, self.info.outputs
+        if spec is not None and spec.dtype.kind != "f" and not spec.quantized:
+            return replace(image, source="type") if image.source == "assumed" else image
         known = self.info.box_format == "xyxy" or (
             len(outputs) == 1 and bool(yolo_form(outputs[0].shape, self._frame()))
         )
@@ -255,7 +247,7 @@ class VisionModel:
     def warnings(self) -> tuple[str, ...]:
         """What its answers may suffer from; each says what to do about it."""
         assumed = assumption(self._image) if self.takes_pictures else ""
-        return (*filter(None, (assumed,)), *self._assumed, *self.info.warnings)
+        return (*filter(None, (assumed, self._unknown)), *self._assumed, *self.info.warnings)
 
     @property
     def first_class(self) -> int:
@@ -361,14 +353,14 @@ class VisionModel:
                 least = None if full_size else self._least_side
                 picture = decode(data, self.limits, least, reserve)
             with context.stage("preprocess"):
-                batch = prepare(picture.image, self._input, self._image)
+                batch = picture_batch(picture.image, self._input, self._image, self._string_form)
             context.check()
             if full_size:  # it will be drawn on, and perhaps sent pixel by pixel
                 context.held.push(memory.pop_all())
             else:  # before its memory counts as free; only its size is still needed
                 picture.image.close()
         with context.stage("inference"):
-            outputs = self._batcher.run({self._input.name: batch}, context)
+            outputs = self._batcher.run(batch, context)
         return picture, outputs
 
     @contextmanager

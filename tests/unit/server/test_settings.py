@@ -114,3 +114,28 @@ def test_the_quota_of_the_cgroup_counts(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content + "\n")
     assert available_cpus(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("MODEL_SERVER_PREPROCESING", "did you mean MODEL_SERVER_PREPROCESSING"),
+        ("MODEL_SERVER_SCORE_TRESHOLD", "did you mean MODEL_SERVER_SCORE_THRESHOLD"),
+        ("MODEL_SERVER_XYZZY", "--help lists"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused(
+    variable: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(InvalidSettings, match=said):
+        load_settings()
+
+
+def test_what_kubernetes_adds_for_a_service_of_our_name_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_80_TCP_ADDR"):
+        monkeypatch.setenv(f"MODEL_SERVER_{variable}", "10.0.0.1")
+    monkeypatch.setenv("MODEL_SERVER_PORT", "tcp://10.0.0.1:80")
+    assert load_settings().port == 5000
