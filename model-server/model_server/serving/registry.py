@@ -166,13 +166,14 @@ def _box_settings(settings: Settings) -> BoxSettings:
 
 
 def label_files(source: ModelSource, settings: Settings) -> list[Path]:
-    """The file that the settings name, else those beside the model.
+    """The file that the settings name, else those beside the model, else one folder up.
 
     Raises:
         InvalidModel: if the file that is named is not there.
     """
     if settings.labels is None:
-        return find_label_files(source.folder)
+        found = (find_label_files(folder) for folder in source.label_folders)
+        return next(filter(None, found), [])
     if not settings.labels.is_file():
         raise InvalidModel(f"labels: there is no file {settings.labels}")
     return [settings.labels]

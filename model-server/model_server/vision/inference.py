@@ -18,7 +18,7 @@ from model_server.errors import (
     WrongTask,
 )
 from model_server.models.base import Array, ImageInput, Model, Tensors
-from model_server.models.labels import Labels, classifier_names
+from model_server.models.labels import Labels, classifier_names, fits
 from model_server.request.budgets import PictureBudget
 from model_server.request.context import RequestContext
 from model_server.vision.batching import Batcher, BatchLimits
@@ -212,7 +212,7 @@ class VisionModel:
         name = classification_output(self.outputs)
         binary = name is None
         if name is None:
-            two_labels = any(len(labels) == 2 for labels in self._label_maps)
+            two_labels = any(fits(labels, 2) for labels in self._label_maps)
             if two_labels or wanted == "classification":
                 name = classification_output(self.outputs, binary=True)
         if name is None:
@@ -247,7 +247,25 @@ class VisionModel:
     def warnings(self) -> tuple[str, ...]:
         """What its answers may suffer from; each says what to do about it."""
         assumed = assumption(self._image) if self.takes_pictures else ""
-        return (*filter(None, (assumed, self._unknown)), *self._assumed, *self.info.warnings)
+        told = (assumed, self._unknown, self._unnamed())
+        return (*filter(None, told), *self._assumed, *self.info.warnings)
+
+    def _unnamed(self) -> str:
+        """What to do where classes have no names."""
+        if self._label_maps:
+            return ""
+        if self.task in {"detection", "classification"}:
+            return (
+                "no labels were found, so classes are called class_N: put labels.txt beside the "
+                "model or set --labels or MODEL_SERVER_LABELS"
+            )
+        one = classification_output(self.outputs, binary=True)
+        if self.takes_pictures and one and self.info.activations.get(one) == "sigmoid":
+            return (
+                "its only output is one probability: with a label file of two names it is served "
+                "as a classifier"
+            )
+        return ""
 
     @property
     def first_class(self) -> int:
