@@ -22,3 +22,12 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     text = val.decode("latin-1")
     readable = val.isascii() and text.isprintable() and len(text) <= LONGEST_TEXT_IN_A_NAME
     return None if readable else argname
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--chaos",
+        choices=["part", "whole"],
+        default="part",
+        help="how much of tests/chaos: what `make test` has time for, or everything",
+    )

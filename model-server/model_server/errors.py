@@ -10,7 +10,8 @@ knows Flask: `http` and `grpc` turn these into responses.
     |   |-- UnsupportedMediaType 415, NotAcceptable 406
     |   |-- PayloadTooLarge 413, ImageTooLarge 413
     |   |-- UnknownModel 404, UnknownPath 404, MethodNotAllowed 405
-    |   |-- Overloaded 503, DeadlineExceeded 504, BodyTooSlow 408, ClientGone 499
+    |   |-- ModelNotServed 503, Overloaded 503, DeadlineExceeded 504
+    |   |-- BodyTooSlow 408, ClientGone 499
     |   `-- InferenceFailed 500
     `-- StartupError            (reason)
         |-- InvalidSettings, InvalidModel, WarmUpFailed, GoldenImageFailed
@@ -33,6 +34,11 @@ def shown(value: object) -> str:
     would answer a body of megabytes with megabytes, and fail on lists that are nested deeply.
     """
     return _SHOWN.repr(value)
+
+
+def clipped(text: str, most: int = 100) -> str:
+    """A header's value for a message, without quotes and short."""
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 class ModelServerError(Exception):
@@ -113,6 +119,12 @@ class UnknownModel(RequestError):
     """No model of that name or version is loaded."""
 
     status = 404
+
+
+class ModelNotServed(RequestError):
+    """The model is there but could not be loaded; other models of the server answer."""
+
+    status = 503
 
 
 class UnknownPath(RequestError):

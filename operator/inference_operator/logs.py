@@ -1,6 +1,6 @@
-"""How the operator logs: its own words about changes of state, and kopf only when it matters.
+"""Logging: the operator's own messages, and kopf's from WARNING.
 
-Called once, by the command. kopf would write a line for every watch event that was noted.
+kopf would log a line for every watch event.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def configure_logging(log_format: str) -> None:
-    """Log to standard error as `plain` lines or one `json` object a line."""
+    """Log to standard error, as `plain` text or as one `json` object per line."""
     handler = logging.StreamHandler()
     renamed = {"asctime": "time", "levelname": "level", "name": "logger"}
     plain = logging.Formatter(_PLAIN)

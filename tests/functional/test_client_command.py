@@ -38,7 +38,7 @@ def jpeg(colour: int = 0) -> bytes:
 def detect(request: Request) -> Reply:
     """Answers as the article's server does: the picture back, as nested lists."""
     if not request.body.startswith(b"\xff\xd8"):
-        error = {"error": {"code": "InvalidImage", "message": "this is not a picture"}}
+        error = {"error": "this is not a picture", "code": "InvalidImage"}
         return Reply(400, json.dumps(error).encode())
     pixels = np.asarray(Image.open(io.BytesIO(request.body)))[:, :, ::-1]
     answer = {

@@ -92,7 +92,7 @@ def test_retry_after_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_stays_busy() -> None:
-    busy = Reply(503, b'{"error": {"code": "Overloaded", "message": "the queue is full"}}')
+    busy = Reply(503, b'{"error": "the queue is full", "code": "Overloaded", "success": false}')
     with (
         loopback_server(lambda _: busy) as server,
         Client(server.url, attempts=1) as client,
@@ -167,7 +167,7 @@ def test_a_server_that_does_not_answer_in_time() -> None:
     ("reply", "complaint"),
     [
         (
-            Reply(400, b'{"error": {"code": "InvalidImage", "message": "not a picture"}}'),
+            Reply(400, b'{"error": "not a picture", "code": "InvalidImage", "success": false}'),
             r"/object_detection answered 400 Bad Request: not a picture",
         ),
         (Reply(404, b'{"error": "no model x"}'), "404 Not Found: no model x"),
@@ -187,7 +187,7 @@ def test_a_refusal_carries_the_servers_words(reply: Reply, complaint: str) -> No
 
 
 def test_the_code_of_a_refusal() -> None:
-    reply = Reply(400, b'{"error": {"code": "InvalidImage", "message": "not a picture"}}')
+    reply = Reply(400, b'{"error": "not a picture", "code": "InvalidImage", "success": false}')
     with (
         loopback_server(lambda _: reply) as server,
         Client(server.url) as client,

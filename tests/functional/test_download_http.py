@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import socket
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from model_server.download import main
+from model_server.download import archives, main
 from support.certificates import server_tls
 from support.loopback import Reply, Request, loopback_server
 
@@ -78,6 +80,10 @@ def test_one_file(download: Download) -> None:
     with loopback_server(lambda _: Reply(body=TFLITE)) as server:
         assert download(f"{server.url}/a/model.tflite", "--sha256", SHA256) == 0
     assert download.files() == {"model.tflite": TFLITE}
+    assert download.log.read_text() == f"sha256:{SHA256}\n", "the operator reads the digest there"
+    download.log.write_text("")
+    assert download(f"{server.url}/a/model.tflite", "--sha256", SHA256) == 0
+    assert download.log.read_text() == f"sha256:{SHA256}\n", "also when it is there already"
     marker = download.marker
     assert marker["uri"] == f"{server.url}/a/model.tflite"
     assert (marker["sha256"], marker["bytes"]) == (SHA256, len(TFLITE))
@@ -286,6 +292,70 @@ def test_a_dripping_server_is_given_up(download: Download) -> None:
     assert line == "DownloadFailed: the download took longer than 0.2 s (--timeout)"
 
 
+@pytest.mark.parametrize("piece", [b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nX: a"])
+def test_headers_that_never_end_are_given_up(piece: bytes, download: Download) -> None:
+    """A byte now and then is a sign of life for every single wait, not for the whole."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+
+        def drip() -> None:
+            client, _ = server.accept()
+            with client, contextlib.suppress(OSError):
+                client.sendall(piece)
+                while not stop.wait(0.02):
+                    client.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}/m.tflite"
+        line = download.fails(uri, "--timeout", "0.5")
+        stop.set()
+        thread.join()
+    assert line == "DownloadFailed: the download took longer than 0.5 s (--timeout)"
+
+
+def test_unpacking_has_no_more_time_than_the_rest(
+    download: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forever(*_: object) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(archives, "unpack_zip", forever)
+    with loopback_server(lambda _: Reply(body=zipped(m__tflite=TFLITE))) as server:
+        line = download.fails(f"{server.url}/m.zip", "--timeout", "0.5")
+    assert line == "DownloadFailed: the download took longer than 0.5 s (--timeout)"
+    # What was left half-done does not disturb the next run.
+    monkeypatch.undo()
+    with loopback_server(lambda _: Reply(body=zipped(m__tflite=TFLITE))) as server:
+        assert download(f"{server.url}/m.zip") == 0
+
+
+def test_an_unexpected_failure_shows_no_value(
+    download: Download, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("SECRET")
+
+    monkeypatch.setattr(archives, "unpack_zip", fail)
+    with loopback_server(lambda _: Reply(body=zipped(m__tflite=TFLITE))) as server:
+        line = download.fails(f"{server.url}/m.zip?sig=SECRET")
+    assert line == "DownloadFailed: unexpected TypeError; see the log"
+    assert "unexpected TypeError at" in caplog.text
+    assert "SECRET" not in caplog.text.replace('raise TypeError("SECRET")', "")
+
+
+def test_a_server_writes_no_line_of_its_own(
+    download: Download, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What it calls its status is quoted in the termination message and on the terminal."""
+    reply = Reply(418, reason="no\x1b[2Jtea\x85 InvalidModel: forged")
+    with loopback_server(lambda _: reply) as server:
+        line = download.fails(f"{server.url}/m.tflite")
+    assert line.isprintable()
+    assert "\x1b" not in capfd.readouterr().err
+
+
 def test_a_silent_server_is_given_up(download: Download) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}/m.tflite"
@@ -463,7 +533,7 @@ def test_a_redirect_to_plain_http_is_refused(
 def test_through_a_proxy(download: Download, monkeypatch: pytest.MonkeyPatch) -> None:
     with loopback_server(lambda _: Reply(body=TFLITE)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url.replace("://", "://user:pass@"))
-        assert download("http://only-the-proxy-knows.invalid/m.tflite", allow="") == 0
+        assert download("http://only-the-proxy-knows.invalid/m.tflite") == 0
         assert proxy.requests[0].path == "http://only-the-proxy-knows.invalid/m.tflite"
         assert proxy.requests[0].headers["proxy-authorization"].startswith("Basic ")
 

@@ -32,6 +32,7 @@ class Reply:
         length: The Content-Length to claim; None for the true one, -1 for no such header.
         chunks: Instead of `body`: pieces to send one by one, for as long as the client listens.
         hang_up: Close the connection without any answer.
+        reason: What follows the status in the first line; empty for the usual words.
     """
 
     status: int = 200
@@ -40,6 +41,7 @@ class Reply:
     length: int | None = None
     chunks: Iterator[bytes] | None = None
     hang_up: bool = False
+    reason: str = ""
 
 
 Script = Callable[[Request], Reply]
@@ -83,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.hang_up:
             self.close_connection = True
             return
-        self.send_response(reply.status)
+        self.send_response(reply.status, reply.reason or None)
         for name, value in reply.headers.items():
             self.send_header(name, value)
         length = len(reply.body) if reply.length is None else reply.length

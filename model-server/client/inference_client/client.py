@@ -261,12 +261,12 @@ def _refusal(
 
 
 def _server_message(response: urllib3.BaseHTTPResponse) -> tuple[str, str]:
-    """Code and message of `{"error": {"code", "message"}}` or `{"error": "message"}`."""
+    """Code and message of `{"error": "message", "code": "..."}`; the code may be missing."""
     try:
         document = orjson.loads(response.data)
     except orjson.JSONDecodeError:
         return "", ""
-    error = document.get("error") if isinstance(document, dict) else None
-    if isinstance(error, dict):
-        return str(error.get("code", "")), str(error.get("message", ""))
-    return "", error if isinstance(error, str) else ""
+    if not isinstance(document, dict):
+        return "", ""
+    error, code = document.get("error"), document.get("code")
+    return code if isinstance(code, str) else "", error if isinstance(error, str) else ""

@@ -69,6 +69,16 @@ _INNER_NAMES = re.compile(
 )
 
 
+# Where clouds answer with credentials: instance metadata, and those of containers and pods.
+METADATA_SERVICES: tuple[Network, ...] = (
+    ip_network("169.254.169.254"),
+    ip_network("169.254.170.2"),
+    ip_network("169.254.170.23"),
+    ip_network("fd00:ec2::23"),
+    ip_network("fd00:ec2::254"),
+)
+
+
 @dataclass(frozen=True)
 class AddressPolicy:
     """What the platform's owner allows beyond the public internet.
@@ -80,6 +90,10 @@ class AddressPolicy:
 
     allow_private: bool = False
     allowed: tuple[Network, ...] = ()
+
+    def with_metadata_services(self) -> AddressPolicy:
+        """The same, and the addresses at which clouds hand out credentials."""
+        return AddressPolicy(self.allow_private, (*self.allowed, *METADATA_SERVICES))
 
     def refusal(self, address: Address) -> str:
         """Why an address is not allowed; empty if it is."""

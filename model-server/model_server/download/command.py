@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from model_server.download.connections import Connections, Timeouts
 from model_server.download.destination import Destination
 from model_server.download.errors import ChecksumMismatch, DownloadError, DownloadFailed
 from model_server.download.fetch import Patience, fetch
+from model_server.download.guard import guarded
 from model_server.download.http_source import http_item
 from model_server.download.options import Options, parse_options
 from model_server.download.progress import amount, duration
 from model_server.download.sources import Item
+from model_server.download.time_limit import OutOfTime, time_limit
 from model_server.download.uri import (
     BucketUri,
     HttpUri,
@@ -32,8 +35,9 @@ from model_server.download.uri import (
     parse_sha256,
     parse_uri,
 )
-from model_server.termination import report_end
+from model_server.termination import report_digest, report_end
 
+_PROGRAM = "model-server download"
 _LOG = logging.getLogger("model_server.download")
 
 
@@ -44,17 +48,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     # They log headers and whole URLs at debug, and retries that we log ourselves.
     for name in ("urllib3", "botocore", "google"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    log = options.termination_log
+    late = f"DownloadFailed: the download took longer than {duration(options.timeout)} (--timeout)"
+    policy = options.policy
+    if options.instance_credentials:
+        policy = policy.with_metadata_services()
     try:
-        run(options)
+        with time_limit(options.timeout, lambda: report_end(_PROGRAM, late, log)), guarded(policy):
+            digest = run(options)
     except DownloadError as error:
-        return _fail(f"{error.reason}: {error}", options.termination_log)
+        return _fail(f"{error.reason}: {error}", log)
+    except OutOfTime:
+        return _fail(late, log)
     except KeyboardInterrupt:
-        return _fail("DownloadFailed: interrupted", options.termination_log)
+        return _fail("DownloadFailed: interrupted", log)
+    except Exception as error:  # noqa: BLE001 - libraries meet input that was made to hurt them
+        # Where, without values: a message or a local variable could have a secret in it.
+        where = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
+        _LOG.error("unexpected %s at\n%s", type(error).__name__, where.rstrip())
+        return _fail(f"DownloadFailed: unexpected {type(error).__name__}; see the log", log)
+    report_digest(digest, log)
     return 0
 
 
-def run(options: Options) -> None:
+def run(options: Options) -> str:
     """Fetches the model.
+
+    Returns:
+        SHA-256 of what was downloaded, in hex; empty when there was nothing to download.
 
     Raises:
         DownloadError: it could not be; the type is the reason.
@@ -62,14 +83,14 @@ def run(options: Options) -> None:
     uri = parse_uri(options.uri)
     if isinstance(uri, MountedUri):
         _LOG.info("%s is already there: nothing to download", uri.shown)
-        return
+        return ""
     expected = _expected_digest(options, uri)
     destination = Destination(options.dest)
     if _is_there(destination, uri.shown, expected, options.files):
         _LOG.info("%s is already there, as it was asked for", uri.shown)
-        return
+        return str(destination.published().get("sha256", ""))
     destination.prepare()
-    _Download(options, uri, destination).run(expected)
+    return _Download(options, uri, destination).run(expected)
 
 
 def _is_there(
@@ -94,7 +115,8 @@ class _Download:
         self._patience = Patience(options.timeout, options.attempts, options.retry_delay)
         self._digest = ""
 
-    def run(self, expected: str) -> None:
+    def run(self, expected: str) -> str:
+        """Fetch, check and publish; returns the digest."""
         start = time.monotonic()
         items = self._items()
         pairs = self._fetch(items)
@@ -123,6 +145,7 @@ class _Download:
             }
         )
         _LOG.info("%s is in %s", self._uri.shown, self._options.dest)
+        return digest
 
     def _items(self) -> list[Item]:
         uri, options = self._uri, self._options
@@ -179,5 +202,5 @@ def _digest(pairs: Sequence[Pair]) -> str:
 
 
 def _fail(reason: str, termination_log: Path) -> int:
-    report_end("model-server download", reason, termination_log)
+    report_end(_PROGRAM, reason, termination_log)
     return 1

@@ -5,7 +5,8 @@ passed: a second look-up, which could answer differently (DNS rebinding), never 
 verifies the name. Redirects are not followed here.
 
 Behind a forward proxy (HTTPS_PROXY, NO_PROXY) the proxy looks names up and connects; then literal
-addresses and names that resolve here are judged, and the rest is the proxy's to decide.
+addresses and names that resolve here are judged, and the rest is the proxy's to decide. The proxy
+itself is judged like any other host: whoever may set the variable could name any inner address.
 """
 
 from __future__ import annotations
@@ -111,10 +112,14 @@ class Connections:
     """Makes requests under an address policy."""
 
     def __init__(self, policy: AddressPolicy, timeouts: Timeouts) -> None:
-        self._policy = policy
+        self._policy, self._timeouts = policy, timeouts
         self._timeout = Timeout(connect=timeouts.connect, read=timeouts.read)
         # The operating system's certificates, or those of SSL_CERT_FILE.
         self._tls = ssl.create_default_context()
+
+    def with_metadata_services(self) -> Connections:
+        """The same, allowed to ask where clouds hand out credentials."""
+        return Connections(self._policy.with_metadata_services(), self._timeouts)
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
@@ -229,6 +234,10 @@ class Connections:
         self, proxy: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> Response:
         given = split_url(proxy if "://" in proxy else f"http://{proxy}", "the proxy's address")
+        try:
+            self.resolve(str(given.hostname), given.port or _PORTS[given.scheme])
+        except AddressNotAllowed as error:
+            raise AddressNotAllowed(f"the proxy of the environment: {error}") from error
         userinfo, _, netloc = given.netloc.rpartition("@")
         manager = urllib3.ProxyManager(
             f"{given.scheme}://{netloc}",

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from model_server.download.buckets import StoredObject, folder_items, folder_of
@@ -20,7 +21,7 @@ from model_server.download.errors import DownloadFailed, ModelNotFound, Transien
 from model_server.download.fetch import Patience
 from model_server.download.http_source import check_status, follow, open_url
 from model_server.download.sources import Body, Item, Opener
-from model_server.download.uri import BucketUri
+from model_server.download.uri import BucketUri, redact
 
 _ENDPOINT = "https://storage.googleapis.com"
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
@@ -49,7 +50,8 @@ def gs_items(
         DownloadError: the reason why not.
     """
     wanted = instance_credentials or bool(environment.get("GOOGLE_APPLICATION_CREDENTIALS"))
-    tokens = _tokens() if wanted else lambda: ""
+    asking = connections.with_metadata_services() if instance_credentials else connections
+    tokens = _tokens(asking) if wanted else lambda: ""
     store = _Store(uri, connections, environment.get("STORAGE_EMULATOR_HOST", ""), tokens)
     if uri.key and not uri.key.endswith("/"):
         stored = patience.insist(store.find, uri.shown)
@@ -129,32 +131,73 @@ def _stored(entry: Mapping[str, Any]) -> StoredObject:
         raise DownloadFailed("the store's listing is not one of Google Cloud Storage") from error
 
 
-def _tokens() -> Tokens:
+def _tokens(connections: Connections) -> Tokens:
     """Gives access tokens, fresh ones as the old ones expire.
 
     Raises:
         DownloadFailed: there are no usable credentials.
     """
+    # A credential file may name a program to run, which the library does if this variable says so.
+    os.environ["GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"] = "0"
     import google.auth  # noqa: PLC0415 - slow to import, and needed by few
-    import google.auth.transport.urllib3  # noqa: PLC0415
-    import urllib3  # noqa: PLC0415
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
-    # google-auth's own type hints are incomplete.
-    request: Any = google.auth.transport.urllib3.Request(  # type: ignore[no-untyped-call]
-        urllib3.PoolManager()
-    )
+    request = cast("Any", _Request(connections))  # by what it can do, not by its class
     try:
         credentials, _ = google.auth.default(scopes=[_SCOPE], request=request)
     except GoogleAuthError as error:
-        raise DownloadFailed(f"no Google credentials can be used: {error}") from error
+        raise DownloadFailed(f"no Google credentials can be used: {_said(error)}") from error
 
     def token() -> str:
         try:
             if not credentials.valid:
                 credentials.refresh(request)  # type: ignore[no-untyped-call]
         except GoogleAuthError as error:
-            raise DownloadFailed(f"Google gave no access token: {error}") from error
+            raise DownloadFailed(f"Google gave no access token: {_said(error)}") from error
         return str(credentials.token)
 
     return token
+
+
+def _said(error: Exception) -> str:
+    """The library's own words; what the other side answered is after them, and not shown."""
+    return redact(str(error.args[0])) if error.args else type(error).__name__
+
+
+class _Answer:
+    """An answer in the form that google-auth reads."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
+        self.status, self.headers, self.data = status, headers, data
+
+
+class _Request:
+    """google-auth's requests, made through our connections."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: object = None,  # noqa: ARG002 - the connections have their own
+        **_: object,
+    ) -> _Answer:
+        """Sends one request.
+
+        Raises:
+            TransportError: no answer came.
+            DownloadError: the address is not allowed, or there is no such host.
+        """
+        from google.auth.exceptions import TransportError  # noqa: PLC0415 - see `_tokens`
+
+        content = body.encode() if isinstance(body, str) else body
+        try:
+            with self._connections.request(method, url, dict(headers or {}), content) as response:
+                data = response.content(_MAX_LISTING_BYTES)
+                return _Answer(response.status, response.headers, data)
+        except Transient as error:
+            raise TransportError(str(error)) from error  # type: ignore[no-untyped-call]

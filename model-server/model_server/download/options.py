@@ -35,6 +35,9 @@ environment:
   DOCKER_CONFIG                                                                for oci
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE                             for all
 
+What the environment names (a proxy, an endpoint, a server of credentials) must have an address that
+is allowed, as the model itself must.
+
 exit status: 0 the model is there, 1 it is not and the termination log says why, 2 wrong flags.
 """
 
@@ -49,7 +52,7 @@ class Options:
         max_bytes: Most bytes to download, and to unpack.
         connect_timeout: Seconds for one connection attempt.
         read_timeout: Seconds without a byte.
-        timeout: Seconds for everything.
+        timeout: Seconds for everything, unpacking included.
         attempts: Tries in a row that bring nothing.
         retry_delay: Seconds before the second try.
         instance_credentials: May ask the node's metadata service for credentials.
@@ -149,7 +152,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--instance-credentials",
         action="store_true",
-        help="s3, gs: use the identity that the node's metadata service gives (workload identity)",
+        help="s3, gs: use the identity that the metadata services of the node and the cloud give "
+        "(workload identity, pod identity)",
     )
     add("--plain-http", action="store_true", help="oci: the registry has no TLS")
     add(
@@ -171,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         default=3600.0,
         metavar="S",
-        help="seconds for everything (default: %(default)g)",
+        help="seconds for everything, unpacking included (default: %(default)g)",
     )
     add(
         "--attempts",

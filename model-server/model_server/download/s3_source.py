@@ -29,7 +29,7 @@ from model_server.download.connections import Connections, Response
 from model_server.download.errors import DownloadError, DownloadFailed, ModelNotFound, Transient
 from model_server.download.fetch import Patience
 from model_server.download.sources import Body, Item, Opener
-from model_server.download.uri import BucketUri
+from model_server.download.uri import BucketUri, redact
 
 if TYPE_CHECKING:
     from botocore.compat import HTTPHeaders
@@ -42,6 +42,15 @@ _FORBIDDEN = frozenset(
 )
 _CHANGED = frozenset({"412", "PreconditionFailed", "416", "InvalidRange"})
 _TRY_AGAIN = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"})
+# Of botocore's ways to find credentials those that neither run a program nor ask another host, and
+# the exchange of a service account's token.
+_PROVIDERS = {
+    "env",
+    "assume-role-with-web-identity",
+    "shared-credentials-file",
+    "config-file",
+}
+_INSTANCE_PROVIDERS = {"container-role", "iam-role"}
 T = TypeVar("T")
 
 
@@ -87,12 +96,9 @@ class _Store:
     ) -> None:
         self._uri = uri
         self._connections = connections
-        self._client = _client(environment, instance_credentials=instance_credentials)
-        # A handler that returns an answer takes the place of botocore's own HTTP.
-        events = cast(
-            "Any", self._client.meta.events
-        )  # its stubs know handlers without a result only
-        events.register("before-send.s3", self._send)
+        self._client = self._call(
+            lambda: _client(environment, self._send, instance_credentials=instance_credentials)
+        )
 
     def find(self) -> StoredObject | None:
         """The object of exactly the key, or None; a folder is not an object."""
@@ -161,7 +167,17 @@ class _Store:
         except (IncompleteReadError, FlexibleChecksumError) as error:
             raise Transient(f"{self._uri.shown} came damaged", restart=True) from error
         except BotoCoreError as error:
-            raise DownloadFailed(f"{self._uri.shown}: {error}") from error
+            raise _cause(error) or DownloadFailed(
+                f"{self._uri.shown}: {redact(str(error))}"
+            ) from error
+
+
+def _cause(error: BaseException) -> DownloadError | None:
+    """What the guard of addresses has raised inside of one of botocore's own clients, if it has."""
+    inner = error.__context__
+    while inner is not None and not isinstance(inner, DownloadError):
+        inner = inner.__context__
+    return inner
 
 
 def _text(value: object) -> str:
@@ -190,10 +206,18 @@ class _Raw:
         self._response.close()
 
 
-def _client(environment: Mapping[str, str], *, instance_credentials: bool) -> S3Client:
+def _client(
+    environment: Mapping[str, str], send: Callable[..., AWSResponse], *, instance_credentials: bool
+) -> S3Client:
     session = botocore.session.Session()
-    if not instance_credentials:
-        session.get_component("credential_provider").remove("iam-role")
+    # A handler that returns an answer takes the place of botocore's own HTTP: of every client that
+    # is made of this session, so that a role's token is asked for through our connections too.
+    session.register("before-send", cast("Any", send))  # its stubs know handlers without a result
+    allowed = _PROVIDERS | (_INSTANCE_PROVIDERS if instance_credentials else set())
+    resolver = session.get_component("credential_provider")
+    for provider in list(resolver.providers):
+        if provider.METHOD not in allowed:
+            resolver.remove(provider.METHOD)
     endpoint = environment.get("S3_ENDPOINT") or None
     if endpoint and "://" not in endpoint:
         secure = environment.get("S3_USE_HTTPS", "1").lower() not in {"0", "false"}
@@ -210,10 +234,15 @@ def _client(environment: Mapping[str, str], *, instance_credentials: bool) -> S3
         retries={"total_max_attempts": 1, "mode": "standard"},
     )
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
-    return cast(
-        "S3Client",
-        session.create_client("s3", region_name=region, endpoint_url=endpoint, config=config),
-    )
+    try:
+        client = session.create_client(
+            "s3", region_name=region, endpoint_url=endpoint, config=config
+        )
+    except ValueError:  # quotes the address, which may have a password in it
+        raise DownloadFailed(
+            "AWS_ENDPOINT_URL or S3_ENDPOINT is not an address such as https://HOST:PORT"
+        ) from None
+    return cast("S3Client", client)
 
 
 def _translate(error: ClientError, uri: BucketUri) -> DownloadError | Transient:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
-from typing import IO, BinaryIO, Self, cast
+from collections.abc import Callable
+from functools import partial
+from typing import IO, Any, BinaryIO, Self, cast
 
 from model_server.download.errors import UnsafeArchive
 from model_server.download.member_names import show
@@ -17,10 +20,17 @@ from model_server.download.progress import amount
 from model_server.download.unpacking import CHUNK, Writer
 
 MAX_HEADER_BYTES = 1 << 20
+_MANY_DIGITS = re.compile(rb"[0-9]{101}")
 
 
 class _Header(tarfile.TarInfo):
-    """A tar header that is checked before `tarfile` acts on it."""
+    """A tar header that is checked before `tarfile` acts on it.
+
+    Attributes:
+        is_checked: whether our hook was called; `tarfile` does not promise to call it.
+    """
+
+    is_checked = False
 
     _EXTENDED = (
         tarfile.XHDTYPE,
@@ -35,12 +45,29 @@ class _Header(tarfile.TarInfo):
         """Reads the 512 bytes of a header.
 
         Raises:
+            UnsafeArchive: see `_check`.
+        """
+        return cls._check(buf, partial(super().frombuf, buf, encoding, errors))
+
+    @classmethod
+    def _frombuf(
+        cls, buf: bytes | bytearray, encoding: str, errors: str, *, dircheck: bool = True
+    ) -> Self:
+        """The same for newer Pythons, whose `tarfile` calls this instead of `frombuf`."""
+        base = super()._frombuf  # type: ignore[misc] # private, and absent from older Pythons
+        return cls._check(buf, partial(base, buf, encoding, errors, dircheck=dircheck))
+
+    @classmethod
+    def _check(cls, buf: bytes | bytearray, read: Callable[[], Self]) -> Self:
+        """Reads a header and checks it.
+
+        Raises:
             UnsafeArchive: it is damaged (`tarfile` would take that for the archive's end), its
                 size is negative, which would lead the parser back, or it is of an extended header
                 that would be read into memory whole.
         """
         try:
-            header = super().frombuf(buf, encoding, errors)
+            header = read()
         except tarfile.HeaderError as error:
             if buf.count(0) == len(buf):  # nothing, or zeros: this is the end
                 raise
@@ -49,7 +76,62 @@ class _Header(tarfile.TarInfo):
             raise UnsafeArchive("a member has a negative size")
         if header.type in cls._EXTENDED and header.size > MAX_HEADER_BYTES:
             raise UnsafeArchive(f"a member's header is larger than {amount(MAX_HEADER_BYTES)}")
+        header.is_checked = True
         return header
+
+    def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """Reads an extended header once it is known that reading it takes no time.
+
+        The parser searches it with regular expressions that take quadratic time over digits and
+        over records that overlap (CVE-2024-6232).
+        """
+        blocks = -(-self.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+        stream = cast("IO[bytes]", archive.fileobj)
+        content = stream.read(blocks)
+        check_pax(content[: self.size])
+        archive.fileobj = cast("Any", _Replayed(content, stream))
+        try:
+            return cast("tarfile.TarInfo", super()._proc_pax(archive))  # type: ignore[misc]
+        finally:
+            archive.fileobj = cast("Any", stream)
+
+
+class _Replayed:
+    """A stream of which something was read already, and is given once more."""
+
+    def __init__(self, content: bytes, stream: IO[bytes]) -> None:
+        self._content, self._stream = content, stream
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes."""
+        given, self._content = self._content[:size], self._content[size:]
+        return given if given or not size else self._stream.read(size)
+
+    def tell(self) -> int:
+        """Where the next byte is."""
+        return self._stream.tell() - len(self._content)
+
+    def seek(self, position: int) -> int:
+        """Only forward, as the stream."""
+        return self._stream.seek(position)
+
+
+def check_pax(content: bytes) -> None:
+    r"""Makes sure that an extended header is what POSIX says: records `LENGTH KEY=VALUE\n`.
+
+    Raises:
+        UnsafeArchive: it is not, or has more digits in a row than any name or number.
+    """
+    if _MANY_DIGITS.search(content):
+        raise UnsafeArchive("a member's header has more digits in a row than any name or number")
+    at = 0
+    while at < len(content) and content[at]:
+        digits, space, _ = content[at : at + 9].partition(b" ")
+        length = int(digits) if space and digits.isdigit() else 0
+        record = content[at : at + length]
+        if length <= len(digits) + 3 or not record.endswith(b"\n") or b"=" not in record:
+            raise UnsafeArchive("a member's extended header is malformed")
+        at += length
 
 
 class _Metered(io.RawIOBase):
@@ -96,6 +178,8 @@ def unpack_tar(file: BinaryIO, writer: Writer, *, compressed: bool) -> None:
     # "r|": a stream, in which the parser cannot go back.
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, errorlevel=1) as archive:
         while (member := archive.next()) is not None:
+            if not getattr(member, "is_checked", False):
+                raise UnsafeArchive("its headers cannot be checked with this version of Python")
             writer.budget.count_member()
             metered.allow(member.size)
             if writer.wants(member.name):

@@ -24,6 +24,7 @@ SCHEMES = ("https", "http", "s3", "gs", "oci", "pvc", "bundled")
 
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -59,13 +60,14 @@ class BucketUri:
 
     scheme: Literal["s3", "gs"]
     bucket: str
-    key: str
+    key: str = field(repr=False)
     sha256: str = ""
 
     @property
     def shown(self) -> str:
         """For people and logs."""
-        return f"{self.scheme}://{self.bucket}/{self.key}"
+        key, query, _ = self.key.partition("?")  # of a signed URL that was pasted, perhaps
+        return f"{self.scheme}://{self.bucket}/{key}" + ("?***" if query else "")
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,10 @@ def parse_sha256(text: str, where: str) -> str:
     """
     digest = text.strip().lower().removeprefix("sha256:")
     if not _SHA256.fullmatch(digest):
-        raise DownloadFailed(f"{where} must be a SHA-256 of 64 hex digits, not {_clip(text)!r}")
+        # Not quoted: behind an @ in an oci:// address it is perhaps a part of a password.
+        raise DownloadFailed(
+            f"{where} must be a SHA-256 of 64 hex digits; {len(digest)} characters are there"
+        )
     return digest
 
 
@@ -153,8 +158,17 @@ def safe_url(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return "(a malformed URL)"
+    if "@" in parts.path + parts.query + parts.fragment:
+        # A password with a slash, a question mark or a hash that was not encoded, perhaps.
+        mark = "" if "@" in parts.query + parts.fragment else "@" + parts.path.rpartition("@")[2]
+        return f"{parts.scheme}://***{mark}"
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}" + ("?***" if parts.query else "")
+
+
+def redact(text: str) -> str:
+    """A library's message with each URL in it as it may be shown."""
+    return _URL_IN_TEXT.sub(lambda match: safe_url(match[0]), text)
 
 
 def _split_digest(rest: str, scheme: str) -> tuple[str, str]:
@@ -185,8 +199,11 @@ def split_url(url: str, where: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port  # read for its check
-    except ValueError as error:
-        raise DownloadFailed(f"{where} is not a URL: {error}") from None
+    except ValueError:  # its text quotes the part that is wrong, perhaps a password
+        raise DownloadFailed(
+            f"{where} is not a URL: its host or port is malformed; in a user name or password "
+            "write / ? # and @ percent-encoded, as in %2F"
+        ) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise DownloadFailed(f"{where} {safe_url(url)} is not an http(s) URL with a host")
     return parts
@@ -231,7 +248,8 @@ def _pvc(rest: str) -> MountedUri:
         )
     if ".." in path.split("/"):
         raise DownloadFailed("storageUri pvc://... must not have '..' in its path")
-    return MountedUri(f"pvc://{claim}/{path}")
+    path, query, _ = path.partition("?")
+    return MountedUri(f"pvc://{claim}/{path}" + ("?***" if query else ""))
 
 
 def _bundled(name: str) -> MountedUri:
@@ -242,6 +260,10 @@ def _bundled(name: str) -> MountedUri:
 
 
 def _clip(text: str) -> str:
-    """At most 100 characters of something that a user wrote, credentials taken out."""
-    shown = text.rpartition("@")[2] if "@" in text else text
-    return shown if len(shown) <= 100 else shown[:100] + "..."
+    """At most 100 characters of something that a user wrote, without what may be a secret."""
+    start = re.search(r"[?#]", text)
+    head, tail = (text[: start.start()], text[start.start() :]) if start else (text, "")
+    if "@" in tail:
+        return "***"
+    shown = head.rpartition("@")[2]
+    return (shown if len(shown) <= 100 else shown[:100] + "...") + (f"{tail[0]}***" if tail else "")

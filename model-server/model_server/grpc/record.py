@@ -13,6 +13,8 @@ from model_server.request.finished import FinishedRequest
 
 _STATUSES: dict[type[RequestError], grpc.StatusCode] = {
     errors.UnknownModel: grpc.StatusCode.NOT_FOUND,
+    # Not UNAVAILABLE: trying again does not help.
+    errors.ModelNotServed: grpc.StatusCode.FAILED_PRECONDITION,
     errors.WrongTask: grpc.StatusCode.FAILED_PRECONDITION,
     errors.PayloadTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.ImageTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -18,6 +18,7 @@ from model_server.grpc import open_inference_pb2 as messages
 from model_server.grpc.calls import Calls
 from model_server.grpc.service import SERVICE, InferenceService
 from model_server.serving.state import State
+from model_server.system.addresses import host_and_port, listen_address
 from model_server.system.listening import listeners_on, refuse_new
 
 # An accepted call has reached its method by then, on a busy machine too.
@@ -64,7 +65,7 @@ class GrpcServer:
         reflection.enable_server_reflection(
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        where = host_and_port(listen_address(host), port)
         try:
             self.port: int = self._server.add_insecure_port(where)
         except RuntimeError as error:

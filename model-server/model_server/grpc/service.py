@@ -56,8 +56,8 @@ class InferenceService:
     def repository_index(self, _request: Any, _context: RequestContext) -> Message:
         """All models, as Triton lists them."""
         answer = messages.RepositoryIndexResponse()
-        for name in self._state.registry.names:
-            answer.models.add(name=name, version=v2.VERSION, state="READY")
+        for item in v2.repository_index(self._state.registry):
+            answer.models.add(**item)
         return answer
 
     def model_infer(self, request: messages.ModelInferRequest, context: RequestContext) -> Message:

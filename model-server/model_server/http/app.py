@@ -51,6 +51,8 @@ def create_app(settings: Settings, registry: Registry, spans: Spans | None = Non
     for name in registry.names:
         model = registry.get(name)
         metrics.model_info.labels(name, model.info.format, model.task).set(1)
+    for name in registry.not_served:
+        metrics.model_load_failed.labels(name).set(1)
     register_error_handlers(app)
     register_lifecycle(app)
     register_blueprints(app)

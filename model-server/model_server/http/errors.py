@@ -1,8 +1,4 @@
-"""Every error as typed JSON; no traceback ever reaches a client.
-
-Protocols have their own forms of an error: this chooses by the URL. The articles' endpoints get
-`{"error": {"code", "message"}, "success": false}`, KServe's protocols `{"error": "message"}`.
-"""
+"""Every error as typed JSON of one form; no traceback ever reaches a client."""
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -18,8 +14,6 @@ from model_server.errors import (
 from model_server.http.current import request_context
 from model_server.request.recorder import as_request_error
 
-_KSERVE = ("/v1/", "/v2/")
-
 
 def register_error_handlers(app: Flask) -> None:
     """Makes every exception a typed answer."""
@@ -28,16 +22,14 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def document(error: RequestError, path: str) -> dict[str, object]:
-    """The error as the protocol of the URL has it, to be written as JSON."""
-    if path.startswith(_KSERVE):
-        return {"error": error.message, "code": error.code}
-    return {"error": {"code": error.code, "message": error.message}, "success": False}
+def document(error: RequestError) -> dict[str, object]:
+    """The error as JSON: KServe's `error`, a code for programs, the article's `success`."""
+    return {"error": error.message, "code": error.code, "success": False}
 
 
 def _answer(error: RequestError) -> Response:
     g.error_code = error.code
-    response = jsonify(document(error, request.path))
+    response = jsonify(document(error))
     response.status_code = error.status
     response.headers.update(error.headers)
     return response

@@ -42,10 +42,6 @@ def _begin() -> None:
     g.context = new_context(current, request)
     if request.method == "POST":
         _refuse_compressed()
-        most = current.settings.max_body_bytes
-        announced = request.content_length
-        size = most if announced is None else min(announced, most)
-        reserve_more(size)
 
 
 def reserve_more(size: int) -> None:

@@ -25,7 +25,6 @@ _MODELS: tuple[type[BaseModel], ...] = (
     schemas.ArticlePredictions,
     schemas.Detections,
     schemas.ErrorAnswer,
-    schemas.KServeError,
     schemas.Status,
     schemas.Ready,
     schemas.V1Models,
@@ -212,7 +211,6 @@ def _post(
     query: Sequence[str] = (),
     kserve: bool = False,
 ) -> _JsonObject:
-    error = schemas.KServeError if kserve else schemas.ErrorAnswer
     operation: _JsonObject = {
         "summary": summary,
         "description": description,
@@ -222,7 +220,7 @@ def _post(
             "200": {"description": "OK", "content": answers},
             "default": {
                 "description": "A typed error",
-                "content": {_JSON: {"schema": _ref(error)}},
+                "content": {_JSON: {"schema": _ref(schemas.ErrorAnswer)}},
             },
         },
     }
@@ -238,7 +236,7 @@ def _with_path(item: _JsonObject, *names: str) -> _JsonObject:
     ]
     missing = {
         "description": "No such model",
-        "content": {_JSON: {"schema": _ref(schemas.KServeError)}},
+        "content": {_JSON: {"schema": _ref(schemas.ErrorAnswer)}},
     }
     result: _JsonObject = {"parameters": parameters}
     for method, operation in item.items():

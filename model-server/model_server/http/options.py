@@ -5,10 +5,13 @@ look as if it worked.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flask import request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
-from model_server.errors import InvalidRequest, NotAcceptable, shown
+from model_server.errors import InvalidRequest, NotAcceptable, clipped, shown
 from model_server.settings import Settings
 from model_server.vision.detection import Selection
 from model_server.vision.images import EncodedFormat
@@ -83,13 +86,21 @@ def accepted(offered: Sequence[str]) -> str:
     Raises:
         NotAcceptable: if the Accept header allows none of them.
     """
-    if "Accept" not in request.headers:
+    header = request.headers.get("Accept")
+    if header is None:
         return offered[0]
-    best = request.accept_mimetypes.best_match(offered)
+    best = _best_match(header, tuple(offered))
     if best is None:
         raise NotAcceptable(
-            f"the Accept header allows none of the types there are here: {', '.join(offered)}"
+            f"Accept: {clipped(request.headers['Accept'])} cannot be satisfied here; "
+            f"ask for {', '.join(offered)}"
         )
+    return best
+
+
+@lru_cache(maxsize=64)  # clients of one kind send one header; each is 8 KB at most
+def _best_match(header: str, offered: tuple[str, ...]) -> str | None:
+    best: str | None = parse_accept_header(header, MIMEAccept).best_match(offered)
     return best
 
 

@@ -61,7 +61,7 @@ class Shedding:
         refused = gate.refusal(context)
         if refused is None or not self._is_gated(request):
             return self._inner(environ, start_response)
-        body = self._body(refused, request.path)
+        body = self._body(refused)
         opened = OpenRequest.of(request, context, started)
         self._state.recorder.record(opened.finished(refused.status, refused.code, len(body)))
         headers = {
@@ -83,8 +83,8 @@ class Shedding:
         request.url_rule = rule
         return self._app.view_functions[rule.endpoint] in _gated
 
-    def _body(self, error: RequestError, path: str) -> bytes:
-        return f"{self._app.json.dumps(document(error, path), separators=(',', ':'))}\n".encode()
+    def _body(self, error: RequestError) -> bytes:
+        return f"{self._app.json.dumps(document(error), separators=(',', ':'))}\n".encode()
 
 
 def _status_line(status: int) -> str:

@@ -25,9 +25,10 @@ from model_server.request.collector import start_spans
 from model_server.request.tracing import Spans
 from model_server.serving.capacity import http_threads
 from model_server.serving.sources import find_sources
-from model_server.settings import Settings
+from model_server.settings import ENV_PREFIX, Settings
+from model_server.system.addresses import family_of, host_and_port, listen_address
 from model_server.system.allocator import limit_arenas
-from model_server.termination import report_end
+from model_server.termination import report_end, without_values
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -85,6 +86,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         # need would be there twice, in pages that a worker has written to and the master keeps.
         from model_server.http.app import create_app  # noqa: PLC0415
         from model_server.serving.registry import load_registry  # noqa: PLC0415
+        from model_server.vision.resizing import choose  # noqa: PLC0415
 
         try:
             registry = load_registry(self._settings)
@@ -102,6 +104,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
                 _log.warning("%s: %s", name, warning)
             if self._settings.max_batch_size > 1 and not model.batches:
                 _log.warning("%s takes one picture at a time: max-batch-size has no effect", name)
+        resizer = choose(self._settings.resizing)
+        why = f": {resizer.reason}" if resizer.reason else ""
+        _log.info("resizing with %s%s", resizer.name, why, extra={"resizer": resizer.name})
         self._spans = start_spans(os.environ)
         app = create_app(self._settings, registry, self._spans)
         self._start_grpc(app)
@@ -148,7 +153,7 @@ def _served(model: "VisionModel") -> dict[str, Any]:
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
     """Our settings in gunicorn's words."""
     return {
-        "bind": f"{settings.host}:{settings.port}",
+        "bind": host_and_port(listen_address(settings.host), settings.port),
         "worker_class": Worker,
         "workers": settings.workers or 1,
         "threads": http_threads(settings),
@@ -178,7 +183,7 @@ def _announce(server: Any) -> None:
     """Says where it listens: with port 0 nobody else knows."""
     for listener in server.LISTENERS:
         host, port = listener.getsockname()[:2]
-        _log.info("listening on http://%s:%s", host, port, extra={"port": port})
+        _log.info("listening on http://%s", host_and_port(host, port), extra={"port": port})
 
 
 def _finish_worker(_server: object, worker: Any) -> None:
@@ -195,7 +200,8 @@ def _forget_worker(_server: object, worker: Any) -> None:
 
 def report_failure(error: StartupError) -> None:
     """Tells people on stderr and Kubernetes in the termination message why nothing is served."""
-    report_end("model-server", f"{error.reason}: {error.message}")
+    message = without_values(error.message, os.environ, ENV_PREFIX)
+    report_end("model-server", f"{error.reason}: {message}")
 
 
 def check_address(host: str, port: int, flag: str = "--port") -> None:
@@ -206,14 +212,15 @@ def check_address(host: str, port: int, flag: str = "--port") -> None:
     Raises:
         InvalidSettings: saying what the system says.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
+    address = listen_address(host)
+    with socket.socket(family_of(address), socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((address, port))
         except OSError as error:
             raise InvalidSettings(
-                f"--host and {flag}: cannot listen on {host} port {port}: {error.strerror or error}"
+                f"--host and {flag}: cannot listen on {address} port {port}: "
+                f"{error.strerror or error}"
             ) from error
 
 

@@ -18,25 +18,12 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
-class ErrorBody(Wire):
-    """What went wrong, for programs (code) and people (message)."""
-
-    code: str
-    message: str
-
-
 class ErrorAnswer(Wire):
-    """Any 4xx or 5xx answer, except of KServe's protocols."""
-
-    error: ErrorBody
-    success: bool = False
-
-
-class KServeError(Wire):
-    """Any 4xx or 5xx answer of KServe's V1 and V2 protocols."""
+    """Any 4xx or 5xx answer: what is wrong and what to do about it, and a code for programs."""
 
     error: str
-    code: str
+    code: str = Field(pattern="^[A-Za-z]+$")
+    success: Literal[False]
 
 
 class ArticleDetections(Wire):
@@ -127,9 +114,10 @@ class Status(Wire):
 
 
 class Ready(Status):
-    """`GET /readyz`."""
+    """`GET /readyz`: the models that answer, and why others in the models folder do not."""
 
     models: list[str]
+    not_served: dict[str, str]
 
 
 class Base64(Wire):

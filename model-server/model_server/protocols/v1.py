@@ -1,7 +1,8 @@
 """KServe's V1 protocol, which is TensorFlow Serving's row format, over the data plane.
 
-From a parsed JSON body to predictions. A picture (`{"b64": "..."}`) gets what the server
-understands of it: named detections or classes. A tensor gets the model's own outputs. No HTTP.
+From a parsed JSON body to predictions. A picture (`{"b64": "..."}`) gets named detections or
+classes from a detector or classifier. Any other model, and a tensor, gets the model's own outputs.
+No HTTP.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from model_server.errors import InvalidRequest, WrongTask, shown
-from model_server.models.base import Array
+from model_server.errors import InvalidRequest, shown
+from model_server.models.base import Array, TensorSpec
+from model_server.models.datatypes import datatype_of
 from model_server.protocols import tensors
 from model_server.protocols.encoding import classes_document, detections_document
 from model_server.protocols.json_input import decode_base64
@@ -66,11 +68,11 @@ def _instance(item: object, index: int, model: VisionModel) -> Instance:
     if isinstance(item, Mapping):
         if len(item) == 1 and (encoded := _encoded(next(iter(item.values())))) is not None:
             return decode_base64(encoded, field)
-        return {name: _tensor(value, name, model) for name, value in item.items()}
+        return {name: _tensor(value, name, model, field) for name, value in item.items()}
     if len(model.info.inputs) != 1:
         raise InvalidRequest(f"{field}: the model has several inputs; name them in an object")
     name = model.info.inputs[0].name
-    return {name: _tensor(item, name, model)}
+    return {name: _tensor(item, name, model, field)}
 
 
 def _encoded(item: object) -> str | None:
@@ -80,15 +82,27 @@ def _encoded(item: object) -> str | None:
     return None
 
 
-def _tensor(value: object, name: str, model: VisionModel) -> Array:
+def _tensor(value: object, name: str, model: VisionModel, field: str) -> Array:
     spec = next((spec for spec in model.info.inputs if spec.name == name), None)
     if spec is None:
         known = ", ".join(spec.name for spec in model.info.inputs)
         raise InvalidRequest(f"input {shown(name)} is unknown; the model takes {known}")
+    encoded = _encoded(value)
+    if encoded is not None:
+        return _bytes(encoded, spec, field)
     if spec.dtype == object:
         found = tensors.strings_from_lists([value], name, base64=False)
         return np.array(found, dtype=object).reshape(() if isinstance(value, str) else (-1,))
     return tensors.from_lists(value, spec.dtype, name)
+
+
+def _bytes(encoded: str, spec: TensorSpec, field: str) -> Array:
+    """`{"b64": ...}` beside other fields: bytes for an input of strings."""
+    if spec.dtype != object:
+        raise InvalidRequest(
+            f"{field}: input {spec.name!r} takes {datatype_of(spec.dtype)} numbers, not b64"
+        )
+    return tensors.objects([decode_base64(encoded, field)]).reshape(())
 
 
 def predict(
@@ -113,12 +127,21 @@ def predict(
 
 def _predict_picture(
     model: VisionModel, data: bytes, wanted: Wanted, context: RequestContext
-) -> dict[str, Any]:
+) -> Any:
     if model.task == "detection":
         return detections_document(model.detect(data, wanted.selection, context))
     if model.task == "classification":
         return classes_document(model.classify(data, wanted.top_k, context))
-    raise WrongTask(f"model {model.name} takes tensors, not pictures")
+    (row,) = _rows(_raw_outputs(model, data, context), 1)
+    return row
+
+
+def _raw_outputs(model: VisionModel, data: bytes, context: RequestContext) -> Mapping[str, Array]:
+    """Outputs for a picture; a model that takes encoded pictures gets the bytes that came."""
+    if len(model.info.inputs) == 1 and model.info.inputs[0].dtype == object:
+        name = model.info.inputs[0].name
+        return model.infer({name: tensors.objects([data])}, context)
+    return model.infer_picture(data, context)
 
 
 def _predict_tensors(
@@ -150,10 +173,10 @@ def _rows(outputs: Mapping[str, Array], count: int) -> list[Any]:
 
 
 def _json_value(value: Array, index: int, count: int) -> Any:
+    if value.dtype == object:
+        texts = np.array(tensors.to_json_data(value), dtype=object)
+        value = texts.reshape(value.shape)
     if value.ndim == 0 or len(value) != count:
         return value.tolist()  # an output without a batch dimension
     row = value[index]
-    if value.dtype == object:
-        texts = tensors.to_json_data(np.atleast_1d(row))
-        return texts[0] if np.ndim(row) == 0 else texts
-    return row.tolist() if isinstance(row, np.ndarray) else row.item()
+    return row.tolist() if isinstance(row, np.ndarray | np.generic) else row

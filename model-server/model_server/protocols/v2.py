@@ -132,6 +132,16 @@ def metadata(model: VisionModel) -> dict[str, Any]:
     }
 
 
+def repository_index(registry: Registry) -> list[dict[str, str]]:
+    """Every model with its state, as Triton's clients ask for it, as JSON values."""
+    ready = dict.fromkeys(registry.names, ("READY", ""))
+    failed = {name: ("UNAVAILABLE", problem) for name, problem in registry.not_served.items()}
+    return [
+        {"name": name, "version": VERSION, "state": state, "reason": reason}
+        for name, (state, reason) in {**ready, **failed}.items()
+    ]
+
+
 def facts(model: VisionModel) -> dict[str, Any]:
     """What the protocols have no field for: `digest` is `sha256:` and 64 hex digits."""
     return {

@@ -13,7 +13,8 @@ import orjson
 from model_server.errors import InvalidRequest, shown
 from model_server.models.base import Array
 from model_server.protocols import tensors
-from model_server.protocols.json_input import parse_json
+from model_server.protocols.json_input import decode_base64, parse_json
+from model_server.protocols.media import looks_like_picture
 from model_server.protocols.v2 import (
     InferenceRequest,
     InferenceResponse,
@@ -117,15 +118,33 @@ def _from_json(item: Mapping[str, Any], name: str, model: VisionModel) -> Array:
     if "data" not in item:
         raise InvalidRequest(f"tensor {shown(name)}: data is missing")
     if dtype.hasobject:
-        spec = picture_input(model.info)
-        is_picture = spec is not None and spec.dtype != object
-        base64 = (
-            is_picture or _parameters(item, f"tensor {shown(name)}").get("content_type") == "base64"
-        )
-        array = tensors.objects(tensors.strings_from_lists(item["data"], name, base64=base64))
+        array = tensors.objects(_elements(item, name, model))
     else:
         array = tensors.from_lists(item["data"], dtype, name)
     return tensors.shaped(array, shape, name)
+
+
+def _elements(item: Mapping[str, Any], name: str, model: VisionModel) -> list[bytes]:
+    """The elements of a BYTES tensor in JSON.
+
+    Base64 for a picture input, and wherever `content_type` says so. For an input of strings without
+    a `content_type`, what decodes to a picture; `str` (or anything else) keeps it as text.
+    """
+    content_type = _parameters(item, f"tensor {shown(name)}").get("content_type")
+    spec = picture_input(model.info)
+    is_picture = spec is not None and spec.dtype != object
+    if is_picture or content_type == "base64":
+        return tensors.strings_from_lists(item["data"], name, base64=True)
+    texts = tensors.strings_from_lists(item["data"], name, base64=False)
+    return texts if content_type is not None else [_picture_or_text(text, name) for text in texts]
+
+
+def _picture_or_text(text: bytes, name: str) -> bytes:
+    try:
+        head = decode_base64(text[:64].decode("ascii"), name)
+        return decode_base64(text.decode("ascii"), name) if looks_like_picture(head) else text
+    except (InvalidRequest, UnicodeDecodeError):
+        return text
 
 
 def _from_binary(item: Mapping[str, Any], name: str, data: bytes, most: int) -> Array:

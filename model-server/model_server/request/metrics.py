@@ -28,6 +28,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        # Looking a child up by its labels takes as long as counting.
+        self._stages: dict[tuple[str, str], Histogram] = {}
         self.requests = Counter(
             "model_server_requests",
             "Requests answered, by endpoint, model and HTTP status.",
@@ -82,10 +84,21 @@ class Metrics:
             multiprocess_mode="livemax",
         )
 
+        self.model_load_failed = Gauge(
+            "model_server_model_load_failed",
+            "1 for each model that could not be loaded; /readyz says why.",
+            ["model"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+
     def observe_stages(self, model: str, stages: Mapping[str, float]) -> None:
         """Adds one request's stage times, in seconds."""
         for stage, seconds in stages.items():
-            self.stage_seconds.labels(stage, model).observe(seconds)
+            child = self._stages.get((stage, model))
+            if child is None:
+                child = self._stages[stage, model] = self.stage_seconds.labels(stage, model)
+            child.observe(seconds)
 
     def page(self) -> bytes:
         """All metrics in Prometheus's text format, those of every worker together."""

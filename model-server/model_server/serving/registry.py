@@ -3,16 +3,17 @@
 The bridge between settings and the data plane; it knows no HTTP.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from model_server.errors import (
-    GoldenImageFailed,
     InvalidModel,
     InvalidSettings,
-    RequestError,
+    ModelNotServed,
+    ModelServerError,
     UnknownModel,
     shown,
 )
@@ -22,25 +23,36 @@ from model_server.models.label_files import find_label_files, read_labels
 from model_server.models.loading import load_model
 from model_server.models.source import ModelSource, digest
 from model_server.request.budgets import PictureBudget
-from model_server.request.context import RequestContext
 from model_server.serving.capacity import parallelism
+from model_server.serving.golden import check_golden, golden_pictures
 from model_server.serving.sources import find_sources
 from model_server.settings import Settings
 from model_server.system.allocator import Trimmer
 from model_server.vision.batching import BatchLimits
-from model_server.vision.detection import Selection
 from model_server.vision.detector_outputs import BoxSettings
 from model_server.vision.images import ImageLimits, load_codecs
 from model_server.vision.inference import Options, VisionModel
+from model_server.vision.resizing import choose
+
+_log = logging.getLogger("model_server")
 
 
 class Registry:
     """Models by name; the first one is the one that requests without a name go to."""
 
-    def __init__(self, models: Mapping[str, VisionModel]) -> None:
+    def __init__(
+        self, models: Mapping[str, VisionModel], not_served: Mapping[str, str] | None = None
+    ) -> None:
+        """Takes loaded models.
+
+        Args:
+            models: By name.
+            not_served: Names of models that could not be loaded, and why.
+        """
         if not models:
             raise InvalidModel("model: there is no model to serve")
         self._models = dict(models)
+        self.not_served = dict(not_served or {})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,8 +68,11 @@ class Registry:
         """The model of that name.
 
         Raises:
+            ModelNotServed: if it could not be loaded, saying why.
             UnknownModel: naming those that there are.
         """
+        if name in self.not_served:
+            raise ModelNotServed(f"model {name} is not served: {self.not_served[name]}")
         if name not in self._models:
             raise UnknownModel(
                 f"there is no model {shown(name)}; this server has {', '.join(self._models)}"
@@ -70,22 +85,44 @@ class Registry:
 
 
 def load_registry(settings: Settings) -> Registry:
-    """Loads and warms up every model; checks the golden image.
+    """Loads and warms up every model; checks the golden pictures.
 
     Raises:
-        StartupError: if a model cannot be served as asked.
+        StartupError: if no model can be served, or the only one cannot be served as asked.
     """
     load_codecs(settings.image_formats)
     pictures = PictureBudget(settings.max_decoded_bytes, Trimmer().request)
-    registry = Registry(
-        {
-            name: _load(name, source, settings, pictures)
-            for name, source in find_sources(settings).items()
-        }
-    )
-    if settings.golden_image is not None:
-        check_golden(registry.default, settings.golden_image, settings.golden_expect)
+    sources = find_sources(settings)
+    # A model that is named alone has to load; of a folder's models each stands for itself.
+    alone = settings.models_dir is None
+    models: dict[str, VisionModel] = {}
+    not_served = dict(sources.problems)
+    for name, source in sources.models.items():
+        try:
+            models[name] = _load(name, source, settings, pictures)
+        except Exception as error:
+            if alone:
+                raise
+            not_served[name] = _cause(error)
+    for name, problem in not_served.items():
+        _log.error("model %s is not served: %s", name, problem)
+    if not models:
+        raise InvalidModel(
+            f"models-dir: no model of {settings.models_dir} can be served: "
+            + "; ".join(f"{name}: {problem}" for name, problem in not_served.items())
+        )
+    registry = Registry(models, not_served)
+    folder = sources.models[registry.names[0]].folder
+    check_golden(registry.default, golden_pictures(settings, folder))
     return registry
+
+
+def _cause(error: Exception) -> str:
+    """Why a model could not be loaded; frameworks raise anything on a bad one."""
+    if isinstance(error, ModelServerError):
+        return error.message
+    _log.error("loading failed", exc_info=error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _load(
@@ -136,6 +173,7 @@ def vision_model(
         ),
         pictures=PictureBudget() if pictures is None else pictures,
         decoding=settings.jpeg_decoding,
+        resize=choose(settings.resizing),
         boxes=_box_settings(settings),
         batching=BatchLimits(
             size=settings.max_batch_size,
@@ -177,34 +215,3 @@ def label_files(source: ModelSource, settings: Settings) -> list[Path]:
     if not settings.labels.is_file():
         raise InvalidModel(f"labels: there is no file {settings.labels}")
     return [settings.labels]
-
-
-def check_golden(model: VisionModel, image: Path, expect: str) -> None:
-    """Makes sure that the model gets a known picture right.
-
-    Args:
-        model: To be checked.
-        image: The picture.
-        expect: `LABEL` or `LABEL>=SCORE`; empty accepts any answer.
-
-    Raises:
-        GoldenImageFailed: saying what was expected and what came.
-    """
-    label, _, least = expect.partition(">=")
-    try:
-        threshold = float(least) if least else 0.0
-        answers = _answers(model, image.read_bytes())
-    except (OSError, ValueError, RequestError) as error:
-        raise GoldenImageFailed(f"golden image {image}: {error}") from error
-    wanted = label.strip()
-    if wanted and not any(name == wanted and score >= threshold for name, score in answers):
-        came = ", ".join(f"{name} {score:.2f}" for name, score in answers[:5]) or "nothing"
-        raise GoldenImageFailed(f"golden image {image}: expected {expect}, the model says {came}")
-
-
-def _answers(model: VisionModel, data: bytes) -> list[tuple[str, float]]:
-    context = RequestContext(request_id="golden-image")
-    if model.task == "detection":
-        found = model.detect(data, Selection(0.05, 100), context)
-        return [(item.label, item.score) for item in found.detections]
-    return [(item.label, item.probability) for item in model.classify(data, 5, context)]

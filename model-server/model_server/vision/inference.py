@@ -17,7 +17,7 @@ from model_server.errors import (
     InvalidModel,
     WrongTask,
 )
-from model_server.models.base import Array, ImageInput, Model, Tensors
+from model_server.models.base import Array, ImageInput, Model, Tensors, TensorSpec
 from model_server.models.labels import Labels, classifier_names, fits
 from model_server.request.budgets import PictureBudget
 from model_server.request.context import RequestContext
@@ -25,6 +25,7 @@ from model_server.vision.batching import Batcher, BatchLimits
 from model_server.vision.classification import (
     Classification,
     ScoreOutput,
+    are_probabilities,
     classification_output,
     probabilities,
     score_kind,
@@ -45,10 +46,12 @@ from model_server.vision.preprocessing import (
     least_side,
     picture_input,
     picture_size,
+    prepare,
 )
+from model_server.vision.resizing import Resizer, choose
 from model_server.vision.sample_pictures import sample_pictures
-from model_server.vision.signature import check_inputs, observed
-from model_server.vision.warm_up import picture_batch, warm_up
+from model_server.vision.signature import check_inputs, check_types, observed
+from model_server.vision.warm_up import as_inputs, warm_up
 from model_server.vision.yolo import yolo_form
 
 TaskName = Literal["detection", "classification", "tensor"]
@@ -89,6 +92,7 @@ class Options:
         boxes: How a detector's outputs are to be read.
         batching: Which requests are computed together; none are by default.
         digest: Gives the SHA-256 of the model's files in hex; empty where there are none.
+        resize: Who resizes pictures.
     """
 
     task: str = ""
@@ -99,6 +103,7 @@ class Options:
     boxes: BoxSettings = field(default_factory=BoxSettings)
     batching: BatchLimits = field(default_factory=BatchLimits)
     digest: Callable[[], str] = _no_digest
+    resize: Resizer = field(default_factory=choose)
 
 
 class VisionModel:
@@ -125,6 +130,7 @@ class VisionModel:
             InvalidModel: if it does not do the task that was asked for, or the labels do not fit.
         """
         options = options or Options()
+        check_types(name, model.info)
         self.name = name
         self.info = model.info
         embedded = (model.info.labels,) if model.info.labels else ()
@@ -133,6 +139,7 @@ class VisionModel:
         self._pictures = options.pictures
         self._model = model
         self._digest = options.digest
+        self._resize = options.resize
         self._arriving = 0
         self._arriving_lock = threading.Lock()
         self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
@@ -141,7 +148,7 @@ class VisionModel:
         self._least_side = (
             least_side(self._input, self._image, options.decoding) if self._input else None
         )
-        first = warm_up(name, model, self._input, self._image)
+        first = warm_up(name, model, self._input, self._prepare)
         self._string_form, self._unknown = first.form, first.warning
         sample = None if first.outputs is None else self._dequantize(first.outputs)
         self.outputs = observed(model.info.outputs, sample) if sample else model.info.outputs
@@ -159,8 +166,13 @@ class VisionModel:
         yield first
         if self._input is not None:
             for picture in sample_pictures()[1:]:
-                batch = picture_batch(picture, self._input, self._image, self._string_form)
-                yield self._dequantize(self._model.run(batch))
+                yield self._dequantize(self._model.run(self._batch(picture, self._input)))
+
+    def _prepare(self, image: Image.Image, spec: TensorSpec) -> Array:
+        return prepare(image, spec, self._image, self._resize)
+
+    def _batch(self, image: Image.Image, spec: TensorSpec) -> dict[str, Array]:
+        return as_inputs(self._prepare(image, spec), spec, self._string_form)
 
     def _choose_task(self, wanted: str, sample: Tensors) -> TaskName:
         if self._input is not None and wanted in {"", "detection"}:
@@ -217,8 +229,18 @@ class VisionModel:
                 name = classification_output(self.outputs, binary=True)
         if name is None:
             return None
+        activation = self.info.activations.get(name, "")
+        if not (wanted or self._label_maps or self._are_scores(name, activation, sample)):
+            return None
         samples = (outputs[name] for outputs in self._samples(sample))
-        return ScoreOutput(name, score_kind(self.info.activations.get(name, ""), samples), binary)
+        return ScoreOutput(name, score_kind(activation, samples), binary)
+
+    def _are_scores(self, name: str, activation: str, sample: Tensors) -> bool:
+        """Whether an unlabeled vector holds scores of classes; it may as well be an embedding."""
+        if activation:
+            return True
+        quantized = next(spec.quantized for spec in self.outputs if spec.name == name)
+        return are_probabilities(sample[name], quantized=quantized)
 
     def _dequantize(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
@@ -308,7 +330,7 @@ class VisionModel:
             RequestError: if the picture is refused or the model fails.
         """
         if self._detection is None:
-            raise WrongTask(f"model {self.name} does {self.task}, not detection")
+            raise WrongTask(f"model {self.name} is not a detector (its task is {self.task})")
         picture, outputs = self._run(data, context, full_size=full_size)
         with context.stage("postprocess"):
             found = select_detections(
@@ -328,7 +350,10 @@ class VisionModel:
             RequestError: if the picture is refused or the model fails.
         """
         if self._classification is None:
-            raise WrongTask(f"model {self.name} does {self.task}, not classification")
+            raise WrongTask(
+                f"model {self.name} is not a classifier (its task is {self.task}); if it is one, "
+                "serve it with its labels or with --task classification"
+            )
         _, outputs = self._run(data, context)
         with context.stage("postprocess"):
             return self.best_classes(outputs[self._classification.name], top_k)
@@ -358,7 +383,10 @@ class VisionModel:
         self, data: bytes, context: RequestContext, *, full_size: bool = False
     ) -> tuple[Picture, dict[str, Array]]:
         if self._input is None:
-            raise WrongTask(f"model {self.name} takes tensors, not pictures")
+            inputs = ", ".join(spec.name for spec in self.info.inputs)
+            raise WrongTask(
+                f"model {self.name} takes no picture; send tensors for its inputs ({inputs})"
+            )
         context.model = self.name
         context.check()
         with self._on_its_way(), ExitStack() as memory:
@@ -371,7 +399,7 @@ class VisionModel:
                 least = None if full_size else self._least_side
                 picture = decode(data, self.limits, least, reserve)
             with context.stage("preprocess"):
-                batch = picture_batch(picture.image, self._input, self._image, self._string_form)
+                batch = self._batch(picture.image, self._input)
             context.check()
             if full_size:  # it will be drawn on, and perhaps sent pixel by pixel
                 context.held.push(memory.pop_all())

@@ -7,9 +7,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from model_server.errors import InvalidRequest, shown
-from model_server.models.base import Array, Tensors, TensorSpec
-from model_server.models.datatypes import datatype_of
+from model_server.errors import InvalidModel, InvalidRequest, shown
+from model_server.models.base import Array, ModelInfo, Tensors, TensorSpec
+from model_server.models.datatypes import DATATYPES, datatype_of, has_datatype
+
+
+def check_types(name: str, info: ModelInfo) -> None:
+    """Makes sure that every input and output has a type that requests and answers can carry.
+
+    Raises:
+        InvalidModel: naming the tensor, its type and the types that there are.
+    """
+    for kind, specs in (("input", info.inputs), ("output", info.outputs)):
+        for spec in specs:
+            if not has_datatype(spec.dtype):
+                raise InvalidModel(
+                    f"model {name}: {kind} {spec.name!r} has type {spec.dtype}, which no protocol "
+                    f"can carry; cast it in the model to one of {', '.join(DATATYPES)}"
+                )
 
 
 def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:

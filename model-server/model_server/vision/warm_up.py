@@ -4,18 +4,20 @@ An input of strings does not say what it takes. The forms that there are are tri
 takes none of them is served all the same, for those who know what to send.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from model_server.errors import ModelServerError, WarmUpFailed
-from model_server.models.base import Array, ImageInput, Model, Tensors, TensorSpec
-from model_server.vision.preprocessing import prepare
+from model_server.models.base import Array, Model, Tensors, TensorSpec
 from model_server.vision.sample_pictures import sample_pictures
 from model_server.vision.signature import zeros
 from model_server.vision.strings import FORMS, StringForm
+
+# The picture as the tensor of an input.
+Prepare = Callable[[Image.Image, TensorSpec], Array]
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,20 @@ class WarmUp:
     warning: str = ""
 
 
-def warm_up(name: str, model: Model, picture: TensorSpec | None, how: ImageInput) -> WarmUp:
+def warm_up(name: str, model: Model, picture: TensorSpec | None, prepare: Prepare) -> WarmUp:
     """Runs a model for the first time.
 
     Args:
         name: What requests call it.
         model: Ready to run.
         picture: Its picture input, or None.
-        how: How a picture is prepared for it.
+        prepare: Makes a picture an input.
 
     Raises:
         WarmUpFailed: if it cannot do one inference, and takes no strings.
     """
     failure: ModelServerError | None = None
-    for form, inputs in _attempts(model, picture, how):
+    for form, inputs in _attempts(model, picture, prepare):
         try:
             return WarmUp(model.warm(inputs), form)
         except ModelServerError as error:
@@ -63,35 +65,31 @@ def warm_up(name: str, model: Model, picture: TensorSpec | None, how: ImageInput
     )
 
 
-def picture_batch(
-    image: Image.Image, spec: TensorSpec, how: ImageInput, form: StringForm
-) -> dict[str, Array]:
-    """A picture as the model's only input.
+def as_inputs(batch: Array, spec: TensorSpec, form: StringForm) -> dict[str, Array]:
+    """A prepared picture as the model's only input.
 
     Args:
-        image: RGB with 8 bits.
+        batch: As `preprocessing.prepare` gives it.
         spec: The picture input.
-        how: Range and resize method.
         form: What its strings are, if it takes such.
     """
-    batch = prepare(image, spec, how)
     if spec.dtype == object:
         batch = np.array([form.wrap(bytes(item)) for item in batch], dtype=object)
     return {spec.name: batch if spec.shape or spec.dtype != object else batch.reshape(())}
 
 
 def _attempts(
-    model: Model, picture: TensorSpec | None, how: ImageInput
+    model: Model, picture: TensorSpec | None, prepare: Prepare
 ) -> Iterator[tuple[StringForm, Tensors]]:
     image = sample_pictures()[0]
     if picture is not None:
         forms = FORMS if picture.dtype == object else FORMS[:1]
         for form in forms:
-            yield form, picture_batch(image, picture, how, form)
+            yield form, as_inputs(prepare(image, picture), picture, form)
         return
     if any(spec.dtype == object for spec in model.info.inputs):
         for form in FORMS:
-            encoded = bytes(prepare(image, _STRINGS, how)[0])
+            encoded = bytes(prepare(image, _STRINGS)[0])
             yield (
                 form,
                 {

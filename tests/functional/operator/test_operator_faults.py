@@ -153,8 +153,8 @@ def test_watches_that_break(
         "the autoscaler as it should be",
     )
     present(kubectl, "poddisruptionbudget")
-    assert "is begun anew" in operator.log()
-    assert "went away unnoticed" not in operator.log()
+    assert "restarting the watch" in operator.log()
+    assert "was deleted without an event" not in operator.log()
 
 
 def test_watches_that_are_too_old(
@@ -176,7 +176,7 @@ def test_watches_that_are_too_old(
     fault.expire, fault.refuse = once, None
     present(kubectl, "deployment")
     assert len(expired) == 1
-    assert "Deployment shapes-predictor went away unnoticed" in operator.log()
+    assert "Deployment shapes-predictor was deleted without an event" in operator.log()
 
 
 class OneWrite:

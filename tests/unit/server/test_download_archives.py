@@ -251,6 +251,14 @@ def test_a_damaged_second_header_is_not_the_end(tmp_path: Path) -> None:
     refuse(bytes(whole), "tar", tmp_path, "damaged")
 
 
+def test_a_python_that_does_not_call_our_checks_unpacks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python 3.13.5 did, whose `tarfile` calls another method than the one we overrode."""
+    monkeypatch.setattr(tar_archive, "_Header", tarfile.TarInfo)
+    refuse(make_tar(("a", b"x")), "tar", tmp_path, "cannot be checked with this version of Python")
+
+
 def test_a_gzip_with_a_wrong_checksum_is_told(tmp_path: Path) -> None:
     whole = bytearray(make_tgz(("a", b"x" * 100)))
     whole[-8] ^= 0xFF
@@ -460,3 +468,62 @@ def test_the_limits_leave_room_for_real_models() -> None:
     assert unpacking.RATIO_FREE_BYTES >= 50 << 20
     assert zip_archive.MAX_DIRECTORY_BYTES >= unpacking.MAX_MEMBERS * 500
     assert tar_archive.MAX_HEADER_BYTES >= 1 << 16
+
+
+def pax_record(key: str, value: str) -> bytes:
+    """`LENGTH KEY=VALUE` with the length that includes itself."""
+    rest = f" {key}={value}\n".encode()
+    length = len(rest)
+    while length != len(rest) + len(str(length)):
+        length = len(rest) + len(str(length))
+    return str(length).encode() + rest
+
+
+def tar_with_header(content: bytes, kind: bytes = tarfile.XHDTYPE) -> bytes:
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = kind, len(content)
+    padding = bytes(-len(content) % tarfile.BLOCKSIZE)
+    return header.tobuf(tarfile.USTAR_FORMAT) + content + padding + make_tar(("m", b"x"))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"1" * (1 << 20),
+        pax_record("comment", "1" * 1000),
+        pax_record("path", "a") + b"9" * 101,
+        b"2 " * 1000 + b"=",
+        b"30 a=b",
+        b"0 a=b\n",
+        b"5 abc\n",
+        b"x a=b\n",
+        b"-1 a=b\n",
+        b"\xff\xfe",
+        b"99999999999 a=b\n",
+    ],
+)
+def test_an_extended_header_that_keeps_the_parser_busy_is_refused(
+    content: bytes, kind: bytes, tmp_path: Path
+) -> None:
+    """CVE-2024-6232 and its kind: nothing of it gets to the parser's expressions."""
+    refuse(tar_with_header(content, kind), "tar", tmp_path, "header")
+
+
+@given(st.binary(max_size=300) | st.from_regex(rb"(\d{1,3} [a-z=\d ]{0,9}\n?){0,20}"))
+def test_a_header_that_passes_has_records_that_do_not_overlap(content: bytes) -> None:
+    with contextlib.suppress(UnsafeArchive):
+        tar_archive.check_pax(content)
+        text = content.partition(b"\0")[0]
+        while text:
+            length = int(text.partition(b" ")[0])
+            assert text[length - 1 : length] == b"\n"
+            text = text[length:]
+
+
+def test_an_ordinary_extended_header_is_read(tmp_path: Path) -> None:
+    long = "folder/" + "n" * 150 + ".txt"
+    notes = pax_record("comment", "SHA256 " + "ab" * 32) + pax_record("mtime", "1700000000.123456")
+    member = make_tar((long, b"x"), ("ü.txt", b"y"))
+    assert unpack_bytes(tar_with_header(notes)[: -len(make_tar(("m", b"x")))] + member, "tar",
+                        tmp_path) == {long: b"x", "ü.txt": b"y"}  # fmt: skip

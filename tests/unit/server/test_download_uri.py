@@ -11,6 +11,7 @@ from model_server.download.uri import (
     MountedUri,
     OciUri,
     parse_uri,
+    redact,
     safe_url,
 )
 
@@ -141,3 +142,51 @@ class _either:  # noqa: N801 - reads as a word in a with statement
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         return kind is not None and issubclass(kind, DownloadError)
+
+
+SECRET = st.text("0123456789abcdefABCDEF/?#@:%+=&;!$-._~", min_size=1, max_size=12).map(
+    lambda text: f"SECRET{text}SECRET"
+)
+PLACES = [
+    "{scheme}://user:{secret}@host/m.tflite",
+    "{scheme}://{secret}@host/m.tflite",
+    "{scheme}://host/m.tflite?sig={secret}",
+    "{scheme}://bucket/key?X-Amz-Signature={secret}&x=1",
+    "{scheme}://user:{secret}@host:70000/m",
+    "{scheme}://user:{secret}@[bad/m",
+    "{scheme}://user:{secret}@/m",
+    "{scheme}://user:{secret}@registry/Repo:tag",
+    "user:{secret}@host/m.tflite?sig={secret}",
+    "host/m.tflite?sig={secret}",
+    "ftp://user:{secret}@host/m",
+]
+
+
+@given(
+    st.sampled_from(PLACES),
+    st.sampled_from(["https", "http", "s3", "gs", "oci", "pvc", "HTTPS"]),
+    SECRET,
+)
+def test_no_secret_is_shown_wherever_it_is_and_however_it_was_mistyped(
+    place: str, scheme: str, secret: str
+) -> None:
+    """Also a password with a slash, a question mark or a hash that was not encoded."""
+    text = place.format(scheme=scheme, secret=secret)
+    try:
+        uri = parse_uri(text)
+    except DownloadError as error:
+        said = f"{error} {error!r}"
+    else:
+        said = f"{uri} {uri!r} {uri.shown}"
+    assert "SECRET" not in said
+
+
+@given(
+    st.sampled_from([place for place in PLACES if "://" in place]),
+    st.sampled_from(["https", "http"]),
+    SECRET,
+)
+def test_a_librarys_message_is_shown_without_secrets(place: str, scheme: str, secret: str) -> None:
+    url = place.format(scheme=scheme, secret=secret)
+    said = redact(f"cannot connect to '{url}': it failed")
+    assert "SECRET" not in said

@@ -24,7 +24,8 @@ from model_server.models.labels import Labels
 from model_server.models.source import digest, find_model
 from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
 from model_server.request.context import RequestContext
-from model_server.serving.registry import Registry, check_golden, label_files
+from model_server.serving.golden import check_golden, golden_pictures
+from model_server.serving.registry import Registry, label_files
 from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
 from model_server.vision.detection import Selection
@@ -114,8 +115,8 @@ def test_the_digest_changes_with_content_and_names(tmp_path: Path) -> None:
 def test_models_of_a_folder_are_served_under_their_folders_names(tmp_path: Path) -> None:
     for name in ("b", "a"):
         touch(tmp_path / name / "m.tflite")
-    assert list(find_sources(load_settings(models_dir=tmp_path))) == ["a", "b"]
-    assert list(find_sources(load_settings(models_dir=tmp_path, name="b"))) == ["b", "a"]
+    assert list(find_sources(load_settings(models_dir=tmp_path)).models) == ["a", "b"]
+    assert list(find_sources(load_settings(models_dir=tmp_path, name="b")).models) == ["b", "a"]
     with pytest.raises(InvalidSettings, match="together"):
         find_sources(load_settings(models_dir=tmp_path, model="x"))
 
@@ -132,7 +133,7 @@ def test_the_task_follows_from_the_outputs() -> None:
 
 def test_a_model_does_only_its_own_task(picture: bytes) -> None:
     model = VisionModel("colours", MeanColourClassifier())
-    with pytest.raises(WrongTask, match="colours does classification"):
+    with pytest.raises(WrongTask, match="colours is not a detector"):
         model.detect(picture, Selection(0.5, 10), RequestContext())
 
 
@@ -158,11 +159,52 @@ def test_the_golden_image_must_be_right(
 ) -> None:
     model = VisionModel("m", BrightBoxDetector())
     image = touch(tmp_path / "golden.png", picture)
+    settings = load_settings(golden_image=str(image), golden_expect=expect)
     if accepted:
-        check_golden(model, image, expect)
+        check_golden(model, golden_pictures(settings, tmp_path))
         return
-    with pytest.raises(GoldenImageFailed):
-        check_golden(model, image, expect)
+    with pytest.raises(GoldenImageFailed, match=r"golden picture .*golden\.png: "):
+        check_golden(model, golden_pictures(settings, tmp_path))
+
+
+def golden(*pictures: dict[str, Any]) -> str:
+    return json.dumps(pictures)
+
+
+def test_every_golden_picture_is_checked_and_named(tmp_path: Path, picture: bytes) -> None:
+    model = VisionModel("m", BrightBoxDetector())
+    touch(tmp_path / "pictures" / "one.png", picture)
+    two = touch(tmp_path / "elsewhere" / "two.png", picture)
+    right = {"image": "pictures/one.png", "label": "red light", "min_score": 0.5}
+    wrong = {"image": str(two), "label": "person", "min_score": 0.5, "name": "golden/two.png"}
+    check_golden(model, golden_pictures(load_settings(golden=golden(right)), tmp_path))
+    settings = load_settings(golden=golden(right, wrong, {"image": "none.png", "label": "person"}))
+    with pytest.raises(GoldenImageFailed) as failed:
+        check_golden(model, golden_pictures(settings, tmp_path))
+    said = str(failed.value)
+    assert "golden picture golden/two.png: expected person>=0.5, the model says red light" in said
+    assert "golden picture none.png: No such file or directory" in said
+    assert "pictures/one.png" not in said
+
+
+def test_a_golden_picture_of_the_model_stays_in_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    touch(tmp_path / "secret.png")
+    touch(folder / "model.tflite")
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    for image in ("../secret.png", "link.png"):
+        with pytest.raises(GoldenImageFailed, match="is not in the model's folder"):
+            golden_pictures(load_settings(golden=golden({"image": image})), folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["cat.png", "{}", "[1]", '[{"label": "cat"}]', '[{"image": "a", "min_score": 2}]',
+     '[{"image": "a", "score": 1}]'],
+)  # fmt: skip
+def test_golden_pictures_that_cannot_be_read_are_refused_by_name(text: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"--golden \(MODEL_SERVER_GOLDEN\).*JSON list"):
+        load_settings(golden=text)
 
 
 RED = Image.new("RGB", (4, 2), (255, 128, 0))

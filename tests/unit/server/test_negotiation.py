@@ -64,7 +64,7 @@ def test_boxes_and_if_wanted_the_picture_inside_json(client: Client, picture: by
 def test_what_cannot_be_made_is_406(client: Client, picture: bytes, url: str) -> None:
     response = client().post(url, data=picture, headers={"Accept": "video/mp4"})
     assert response.status_code == 406
-    assert response.get_json()["error"]["code"] == "NotAcceptable"
+    assert response.get_json()["code"] == "NotAcceptable"
 
 
 def test_an_address_that_ends_in_a_slash_is_no_redirect(client: Client, picture: bytes) -> None:
@@ -89,4 +89,4 @@ def test_an_address_that_ends_in_a_slash_is_no_redirect(client: Client, picture:
 def test_wrong_parameters_are_named(client: Client, picture: bytes, query: str, said: Any) -> None:
     response = client().post(f"{URL}?{query}", data=picture)
     assert response.status_code == 400
-    assert said in response.get_json()["error"]["message"]
+    assert said in response.get_json()["error"]

@@ -9,6 +9,7 @@ from model_server.cli import main
 from model_server.errors import InvalidSettings
 from model_server.settings import descriptions, load_settings, setting_names
 from model_server.system.cpus import available_cpus
+from model_server.termination import without_values
 
 
 def test_every_setting_is_described() -> None:
@@ -47,7 +48,7 @@ def test_formats_are_split_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("port", "99999", r"--port \(MODEL_SERVER_PORT\) = '99999'"),
+        ("port", "99999", r"--port \(MODEL_SERVER_PORT\): it must be"),
         ("port", "banana", "it must be a whole number$"),
         ("format", "onnx", "it must be one of tflite, savedmodel, keras"),
         ("score_threshold", "2", "it must be a number <= 1"),
@@ -139,3 +140,35 @@ def test_what_kubernetes_adds_for_a_service_of_our_name_is_left_alone(
         monkeypatch.setenv(f"MODEL_SERVER_{variable}", "10.0.0.1")
     monkeypatch.setenv("MODEL_SERVER_PORT", "tcp://10.0.0.1:80")
     assert load_settings().port == 5000
+
+
+FREE_TEXT = {"model", "models_dir", "labels", "host", "golden_image", "golden_expect"}
+
+
+@pytest.mark.parametrize("name", [name for name in setting_names() if name not in FREE_TEXT])
+def test_no_value_is_echoed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable may come from a Secret, and the message ends in status and Events."""
+    monkeypatch.setenv(f"MODEL_SERVER_{name.upper()}", "hunter2/S3CRET,")
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings()
+    assert "S3CRET" not in caught.value.message
+    assert name.upper() in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("there is no folder /run/s3cret", "there is no folder (the value of MODEL_SERVER_A)"),
+        ("cannot listen on s3c port 1", "cannot listen on s3c port 1"),
+        ("nothing of it", "nothing of it"),
+        ("x/run/s3cret-longx", "x(the value of MODEL_SERVER_B)x"),
+    ],
+)
+def test_values_of_variables_are_named_not_shown(text: str, shown: str) -> None:
+    environment = {
+        "MODEL_SERVER_A": "/run/s3cret",
+        "MODEL_SERVER_B": "/run/s3cret-long",
+        "MODEL_SERVER_C": "s3c",
+        "OTHER": "nothing",
+    }
+    assert without_values(text, environment, "MODEL_SERVER_") == shown

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_server.protocols.schemas import KServeError, PictureClasses, PictureDetections
+from model_server.protocols.schemas import ErrorAnswer, PictureClasses, PictureDetections
 from model_server.serving.registry import Registry
 from model_server.vision.inference import VisionModel
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
@@ -34,7 +34,7 @@ def test_models_are_listed_and_ready(client: Client) -> None:
     missing = server.get("/v1/models/nobody")
     assert missing.status_code == 404
     assert missing.get_json()["error"].startswith("there is no model 'nobody'")
-    KServeError.model_validate(missing.get_json())
+    ErrorAnswer.model_validate(missing.get_json())
 
 
 def test_a_picture_gets_named_detections_in_its_own_pixels(client: Client, picture: bytes) -> None:
@@ -126,7 +126,7 @@ def test_wrong_bodies_name_the_field(client: Client, body: Any, status: int, sai
     response = client(max_instances=8).post("/v1/models/colours:predict", json=body)
     assert response.status_code == status
     assert said in response.get_json()["error"]
-    KServeError.model_validate(response.get_json())
+    ErrorAnswer.model_validate(response.get_json())
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,7 @@ def test_any_body_is_a_request_or_a_request_error(
 def test_the_digest_is_that_of_the_files() -> None:
     """Of a model from files, in V1 and V2 alike: the same that `sha256sum` prints."""
     settings_ = load_settings(model="bundled://classifier", name="sketches")
-    source = find_sources(settings_)["sketches"]
+    source = find_sources(settings_).models["sketches"]
     server = create_app(settings_, load_registry(settings_)).test_client()
     v2 = V2Model.model_validate(server.get("/v2/models/sketches").get_json())
     v1 = V1Model.model_validate(server.get("/v1/models/sketches").get_json())

@@ -19,12 +19,15 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 with the models' names.
+    """200 with the models' names, and why others could not be loaded.
 
     A worker accepts connections only after each of its models has done a real inference, so
     whoever reaches this has reached a ready worker; before that, the connection waits.
     """
-    return jsonify(status="ready", models=list(state().registry.names))
+    registry = state().registry
+    return jsonify(
+        status="ready", models=list(registry.names), not_served=dict(registry.not_served)
+    )
 
 
 @blueprint.get("/metrics")

@@ -56,7 +56,7 @@ def static(name: str) -> Response:
 def models() -> Response:
     """What the page shows of each model."""
     current = state()
-    sources = find_sources(current.settings)
+    sources = find_sources(current.settings).models
     described = [
         describe(current.registry.get(name), source)
         for name, source in sources.items()

@@ -41,12 +41,7 @@ def models() -> Response:
 @blueprint.post("/repository/index")
 def repository_index() -> Response:
     """All models with their state, as Triton's clients ask for them."""
-    return jsonify(
-        [
-            {"name": name, "version": v2.VERSION, "state": "READY", "reason": ""}
-            for name in state().registry.names
-        ]
-    )
+    return jsonify(v2.repository_index(state().registry))
 
 
 @blueprint.get("/models/<model:name>")
@@ -73,7 +68,8 @@ def infer(name: str, version: str = "") -> Response:
     model = v2.find_model(current.registry, name, version)
     options.refuse_unknown(())
     most = current.settings.max_instances
-    wanted = v2_json.parse_request(read_json(), _json_length(), model, most)
+    length = _json_length()
+    wanted = v2_json.parse_request(read_json(length), length, model, most)
     with current.gate.admit(context):
         answer = v2.infer(model, wanted, most, context)
         with context.stage("encode"):

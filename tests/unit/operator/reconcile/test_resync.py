@@ -81,7 +81,7 @@ def test_everything_is_known_before_anything_is_decided() -> None:
             (kind, "")
             for kind in (
                 "InferenceService", "Deployment", "Service", "HorizontalPodAutoscaler",
-                "PodDisruptionBudget", "Pod",
+                "PodDisruptionBudget", "ControllerRevision", "EndpointSlice", "Pod",
             )
         }  # fmt: skip
         assert all(version.isdecimal() for version in versions.values())
