@@ -15,8 +15,7 @@ _BUNDLED = Path(__file__).resolve().parent.parent / "bundled"
 _SUFFIXES = {".tflite": "tflite", ".keras": "keras", ".h5": "keras", ".hdf5": "keras"}
 _SAVED_MODEL = "saved_model.pb"
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".gz", ".7z", ".rar")
-# Of what a folder holds instead of a model, so many names are told.
-_MOST_NAMED = 8
+_MOST_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def find_model(location: str, wanted_format: str = "") -> ModelSource:
         return _find_bundled(location.removeprefix(BUNDLED_SCHEME))
     path = Path(location)
     if not path.exists():
-        raise InvalidModel(f"model: there is no file or folder {location}")
+        raise InvalidModel(f"model: there is no file or folder {location}{_instead_of(path)}")
     source = _in_folder(path, wanted_format) if path.is_dir() else _single_file(path, wanted_format)
     source = _with_folders_above(source, path)
     if wanted_format and source.format != wanted_format:
@@ -87,6 +86,22 @@ def _with_folders_above(source: ModelSource, location: Path) -> ModelSource:
         if inside.name == "saved_model" or inside.name.isdigit():
             above.append(inside.parent)
     return replace(source, above=tuple(above))
+
+
+def _instead_of(path: Path) -> str:
+    """What the nearest existing folder contains; nothing for the root or below a file."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or folder == Path(folder.anchor):
+        return ""
+    try:
+        names = [item.name for item in _visible(folder)]
+    except OSError:  # a folder that may not be read
+        return ""
+    if not names:
+        return f"; {folder} is empty"
+    more = len(names) - _MOST_LISTED
+    shown = ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return f"; {folder} contains {shown}"
 
 
 def _find_bundled(name: str) -> ModelSource:
@@ -161,7 +176,7 @@ def _in_subfolder(folder: Path, wanted_format: str) -> ModelSource:
         )
     archives = [item.name for item in _visible(folder) if item.name.lower().endswith(_ARCHIVES)]
     advice = f"; unpack {archives[0]} first" if archives else ""
-    there = ", ".join(item.name for item in _visible(folder)[:_MOST_NAMED]) or "nothing"
+    there = ", ".join(item.name for item in _visible(folder)[:_MOST_LISTED]) or "nothing"
     raise InvalidModel(
         f"model: {folder} has no model in it: no saved_model.pb, .tflite, .keras or .h5 file; "
         f"there is {there}{advice}"
