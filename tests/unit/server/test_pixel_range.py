@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from model_server.models.pixel_range.examine import examine_tflite
 from model_server.models.pixel_range.families import find_family
 from model_server.models.pixel_range.graph import trace
 from model_server.models.pixel_range.steps import Step, Value
+from model_server.models.pixel_range.tensorflow_graph import FunctionGraph
 from model_server.models.pixel_range.tflite_graph import TfliteGraph, read_graph
 from model_server.models.tflite_metadata import read_metadata
 from model_server.vision.preparation import assumption, preparation_facts
@@ -263,3 +265,37 @@ def test_a_damaged_file_tells_less_but_never_stops_the_server(
         examine_tflite(file, (TensorSpec("x", (1, 96, 96, 3), np.dtype(np.float32)),), ("y",),
                        read_metadata(file))  # fmt: skip
     assert isinstance(found, TfliteGraph)
+
+
+def test_functions_that_call_each_other_without_end_are_given_up() -> None:
+    """Sixty functions, each of which calls the next one twice: 2^60 calls."""
+
+    def call(name: str, source: str, function: str) -> Any:
+        attributes = {
+            "f": SimpleNamespace(func=SimpleNamespace(name=function)),
+            "Tout": SimpleNamespace(list=SimpleNamespace(type=[1])),
+        }
+        return SimpleNamespace(op="PartitionedCall", name=name, input=[source], attr=attributes)
+
+    def function(number: int) -> Any:
+        called = f"f{number + 1}"
+        return SimpleNamespace(
+            signature=SimpleNamespace(
+                name=f"f{number}",
+                input_arg=[SimpleNamespace(name="x")],
+                output_arg=[SimpleNamespace(name="y")],
+            ),
+            node_def=[call("a", "x", called), call("b", "a:output:0", called)],
+            ret={"y": "b:output:0"},
+        )
+
+    definition = SimpleNamespace(
+        node=[call("a", "x", "f0")],
+        library=SimpleNamespace(function=[function(number) for number in range(60)]),
+    )
+    concrete = SimpleNamespace(
+        graph=SimpleNamespace(as_graph_def=lambda: definition, captures=[]),
+        structured_outputs={},
+        outputs=[],
+    )
+    assert len(FunctionGraph(concrete).follow("x", PICTURE)) <= 1
