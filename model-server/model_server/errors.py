@@ -13,7 +13,7 @@ knows Flask: `http` and `grpc` turn these into responses.
     |   |-- Overloaded 503, DeadlineExceeded 504, BodyTooSlow 408, ClientGone 499
     |   `-- InferenceFailed 500
     `-- StartupError            (reason)
-        |-- InvalidSettings, InvalidModel, WarmUpFailed, GoldenImageFailed
+        |-- InvalidSettings, InvalidModel, ModelCrashed, WarmUpFailed, GoldenImageFailed
         `-- ConversionFailed, OutputsDrifted, InvalidPictures    (of `model-server optimize`)
 """
 
@@ -184,6 +184,10 @@ class InvalidSettings(StartupError):
 
 class InvalidModel(StartupError):
     """The model cannot be found, read, or understood, or is not safe to load."""
+
+
+class ModelCrashed(StartupError):
+    """The model has crashed its runtime, or the process that loaded it was killed."""
 
 
 class WarmUpFailed(StartupError):

@@ -22,8 +22,12 @@ LABEL_FILES = (
 )
 _MAX_BYTES = 8 * 1024 * 1024
 _BACKGROUND = {"???", "background", "__background__"}
-_PBTXT_ITEM = re.compile(r"item\s*\{([^{}]*)\}", re.DOTALL)
-_PBTXT_FIELD = re.compile(r"""(\w+)\s*:\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d+)""")
+# Possessive (`++`) and with a way out for words that are no field's name: each character is looked
+# at once. A file of 8 MB in one word, or in empty lines, took hours.
+_PBTXT_ITEM = re.compile(r"item\s*+\{([^{}]*+)\}", re.DOTALL)
+_PBTXT_COMMENT = re.compile(r"^[ \t]*+#.*$", re.MULTILINE)
+_PBTXT_FIELD = re.compile(r"""(\w++)\s*+:\s*+("(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|-?\d++)|\w++""")
+_NUMBERED_LINE = re.compile(r"(\d++)(?:\s*+[:,]\s*+|\s++)(\S.*+)")
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ def classifier_names(candidates: Sequence[Labels], classes: int) -> tuple[str, .
 
 def _ordered(labels: Labels, classes: int) -> list[str]:
     top = max(labels.names, default=-1)
+    if top > classes + 1:  # a number of ten digits must not become a list as long
+        return []
     ordered = [labels.names.get(index, f"class_{index}") for index in range(top + 1)]
     if labels.numbered and 0 not in labels.names:
         ordered = ordered[1:]
@@ -159,7 +165,7 @@ def _parse_text(text: str) -> Labels:
     lines = [line.strip() for line in text.splitlines()]
     while lines and not lines[-1]:
         lines.pop()
-    matches = [re.fullmatch(r"(\d+)\s*[:,\s]\s*(\S.*)", line) for line in lines if line]
+    matches = [_NUMBERED_LINE.fullmatch(line) for line in lines if line]
     if len(matches) > 1 and all(matches):
         found = {int(match[1]): match[2] for match in matches if match}
         if len(found) == len(matches):
@@ -198,9 +204,10 @@ def _name_of(item: object) -> str:
 def _parse_pbtxt(text: str) -> Labels:
     """`item { id: 1 name: "/m/01g317" display_name: "person" }` of the TF Object Detection API."""
     names: dict[int, str] = {}
-    without_comments = re.sub(r"(?m)^\s*#.*$", "", text)
+    without_comments = _PBTXT_COMMENT.sub("", text)
     for body in _PBTXT_ITEM.findall(without_comments):
-        fields = {key: value.strip("\"'") for key, value in _PBTXT_FIELD.findall(body)}
+        found = (match.groups() for match in _PBTXT_FIELD.finditer(body))
+        fields = {key: value.strip("\"'") for key, value in found if key}
         name = fields.get("display_name") or fields.get("name")
         if "id" not in fields or not name:
             raise ValueError("every item needs an id and a name or display_name")
