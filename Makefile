@@ -1,4 +1,4 @@
-# Every door of the project. `make` alone lists the targets.
+# `make` lists the targets.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -30,8 +30,8 @@ $(UV):
 	@$(PYTHON) -m venv --clear $(CACHE)/tools
 	@$(CACHE)/tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-# The stamp makes a second run free; it is older than any change of what is installed. Compiled at
-# once: every server that a test starts would otherwise compile Flask and the rest anew.
+# The stamp file makes later runs free. Packages are compiled now, so that servers started by tests
+# do not compile them again.
 .venv/.installed: requirements.lock $(PROJECTS:%=%/pyproject.toml) pyproject.toml | $(UV)
 	@$(BIN)/python -c "" 2>/dev/null || $(MAKE) --no-print-directory new-venv
 	@echo "Installing the locked Python packages into .venv"
@@ -43,8 +43,14 @@ $(UV):
 new-venv: check-python
 	@$(UV) venv --quiet --clear --python $(PYTHON) .venv
 
+# Where there is no compiler this writes nothing but the stamp, and Pillow resizes.
+RESAMPLE := model-server/model_server/vision/libresample.so
+.venv/.native: $(wildcard model-server/native/*) .venv/.installed
+	@$(BIN)/python model-server/native/build.py $(RESAMPLE)
+	@touch $@
+
 .PHONY: setup
-setup: .venv/.installed ## Install uv and the locked Python packages into .venv
+setup: .venv/.installed .venv/.native ## Install uv and the locked Python packages into .venv, compile what is in C
 
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
@@ -52,14 +58,15 @@ LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-
 NOT_IN_IMAGE := --no-emit-package tqdm
 
 .PHONY: lock
-lock: | $(UV) ## Resolve the dependencies again: requirements.lock and what the images install
+lock: | $(UV) ## Update requirements.lock and the images' lock files
 	$(LOCK) --output-file requirements.lock $(PROJECTS:%=%/pyproject.toml) pyproject.toml --extra tensorflow --extra dev $(LOCKFLAGS)
 	$(LOCK) --output-file operator/requirements.lock --constraints requirements.lock operator/pyproject.toml
 	$(LOCK) --output-file model-server/requirements.lock $(NOT_IN_IMAGE) --constraints requirements.lock model-server/pyproject.toml
 	$(LOCK) --output-file model-server/requirements-tensorflow.lock $(NOT_IN_IMAGE) --constraints requirements.lock --extra tensorflow model-server/pyproject.toml
+	$(LOCK) --output-file model-server/native/requirements.lock model-server/native/requirements.in
 
 .PHONY: lint
-lint: setup ## Check format, lint, types and layers
+lint: setup ## Check format, lint, types and import layers
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy $(PACKAGES) tests
@@ -70,66 +77,76 @@ format: setup ## Format the code
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# ---- the cluster: the user's (CONTEXT=...), kind where there is Docker, else our own local one
+# ---- cluster: yours with CONTEXT=name, else kind where Docker and kind are installed, else local
 
 CLUSTER := $(BIN)/local-cluster
 CLUSTER_FLAGS := $(if $(CONTEXT),--context $(CONTEXT))
-# Points kubectl at the cluster that cluster-up made or found.
+PUSH := $(if $(REGISTRY),--push $(REGISTRY))
+# Points kubectl at the cluster that cluster-up started or found.
 USE_CLUSTER := eval "$$($(CLUSTER) env)" &&
 
 .PHONY: cluster-up cluster-status cluster-down
-cluster-up: setup ## Start a Kubernetes cluster (first time: builds it, up to 15 minutes)
+cluster-up: setup ## Start a Kubernetes cluster (builds it the first time, up to 15 minutes)
 	@$(CLUSTER) up $(CLUSTER_FLAGS)
 
-cluster-status: setup ## Say what of the cluster runs
+cluster-status: setup ## Show the state of the cluster
 	@$(CLUSTER) status
 
-cluster-down: setup ## Stop the cluster and leave nothing of it behind
+cluster-down: setup ## Stop and delete the cluster
 	@$(CLUSTER) down
 
 .PHONY: images
 images: setup ## Build the images that changed and load them into the cluster
-	@$(CLUSTER) images $(if $(REGISTRY),--push $(REGISTRY))
+	@$(CLUSTER) images $(PUSH)
 
-.PHONY: deploy
-deploy: cluster-up ## Build what changed; install or upgrade CRD and operator
-	@$(CLUSTER) images --variant litert $(if $(REGISTRY),--push $(REGISTRY))
+.PHONY: install-operator
+install-operator: cluster-up
+	@$(CLUSTER) images --variant litert $(PUSH)
 	@$(USE_CLUSTER) $(BIN)/python deploy/deploy.py --set FOLLOW_DEFAULT_IMAGE=true $(addprefix --set ,$(SETTINGS))
 
+.PHONY: deploy
+deploy: install-operator ## Build the images; install or upgrade the CRD and the operator
+	@$(CLUSTER) images --variant tensorflow $(PUSH)
+
+# The tensorflow image takes minutes, so the demo builds it last and in the background.
 .PHONY: demo
-demo: deploy ## The main job: apply an InferenceService, send a picture, see the boxes
-	@$(USE_CLUSTER) $(BIN)/python deploy/demo.py $(if $(IMAGE),--image "$(IMAGE)") $(if $(MODEL),--model "$(MODEL)")
+demo: install-operator ## Serve a model and detect objects in a picture (MODEL=, FORMAT=, IMAGE=)
+	@$(USE_CLUSTER) $(BIN)/python deploy/demo.py $(if $(IMAGE),--image "$(IMAGE)") \
+		$(if $(MODEL),--model "$(MODEL)") $(if $(FORMAT),--format "$(FORMAT)") \
+		$(if $(REGISTRY),--registry "$(REGISTRY)")
 
 # ---- tests
 
 .PHONY: unit
-unit: setup ## Unit tests: no cluster, no TensorFlow, seconds
+unit: setup ## Run the unit tests: no cluster, no TensorFlow, seconds
 	$(BIN)/python -m pytest tests/unit
 
 .PHONY: test
-test: lint ## Everything: lint, then unit, contract, functional and e2e tests
+test: lint ## Run everything: lint, unit, contract, functional and end-to-end tests
 	@$(MAKE) --no-print-directory deploy SETTINGS=ALLOWED_ADDRESSES=10.0.0.0/8
-	@$(CLUSTER) images --variant tensorflow
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: zoo
-zoo: setup ## Models in every form people bring, against plain scripts (ZOO=toys for one shelf)
+zoo: setup ## Compare models in the forms people bring with plain scripts (ZOO=toys for one shelf)
 	@cd tests && ../$(BIN)/python -m zoo $(ZOO)
 
-# ---- what knocks servers over: minutes each; a bounded part is in `make test`
+# ---- robustness: minutes each; `make test` runs a small part of it
 
-.PHONY: fuzz soak
-fuzz: setup ## 20,000 damaged uploads and 2,000 damaged bodies against a real server
+.PHONY: fuzz soak chaos
+fuzz: setup ## Send a server 20,000 damaged uploads and 2,000 damaged bodies
 	@cd tests && ../$(BIN)/python -m pressure.fuzz $(FUZZ)
 
-soak: setup ## 100,000 ordinary requests; memory must not grow
+soak: setup ## Send a server 100,000 valid requests; memory must not grow
 	@cd tests && ../$(BIN)/python -m pressure.soak $(SOAK)
 
-# ---- figures: on a quiet machine; neither is part of `make test`
+chaos: setup ## Crash the operator at every write, lose every event, fail over, draw 1,000 transitions
+	$(BIN)/python -m pytest tests/chaos --chaos whole $(CHAOS)
+
+# ---- benchmarks: need a quiet machine; not part of `make test`
 
 .PHONY: bench bench-quick
-bench: setup ## Everything measured side by side with the peers (an hour on two cores; RESUME=1 goes on with one that was cut off)
+bench: setup ## Benchmark against other servers (an hour on two cores; RESUME=1 continues a run)
 	@cd tests && ../$(BIN)/python -m bench $(if $(RESUME),--resume)
 
-bench-quick: setup ## Ours and the limits only (under five minutes)
+bench-quick: setup ## Benchmark this project and the baselines only (under five minutes)
 	@cd tests && ../$(BIN)/python -m bench --quick

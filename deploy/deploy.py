@@ -1,8 +1,8 @@
-"""Install or upgrade CRD and operator in the current cluster from deploy/install.yaml.
+"""Installs or upgrades the CRD and the operator in the current cluster from deploy/install.yaml.
 
-The manifest names release images; here they are replaced by the images that were just built, as
-`local-cluster images` recorded them, so that a change of code is a change of tag and rolls out.
-Nothing else of the manifest changes, except settings of the operator asked for with --set.
+The manifest names release images. They are replaced by the images that `local-cluster images` built
+last: their tags change with their content, so a change of code rolls out. Nothing else of the
+manifest changes, except operator settings given with --set.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from local_cluster.errors import ClusterError
+from local_cluster.kubectl import kubectl_command
 
 ROOT = Path(__file__).parents[1]
 INSTALL = ROOT / "deploy" / "install.yaml"
@@ -31,33 +33,30 @@ class DeployError(Exception):
 
 
 def kubectl(arguments: list[str], stdin: str | None = None) -> None:
-    """Run kubectl; its output goes to the person.
+    """Run kubectl and let it print.
 
     Raises:
-        DeployError: it exited non-zero; it has said why.
+        DeployError: kubectl failed; it has printed why.
     """
-    binary = shutil.which("kubectl")
-    own = str(Path(sys.executable).with_name("local-cluster"))
-    command = [binary] if binary else [own, "kubectl", "--"]
-    done = subprocess.run([*command, *arguments], input=stdin, text=True, check=False)
-    if done.returncode != 0:
-        raise DeployError(f"kubectl {' '.join(arguments)} failed (see above)")
+    command = [*kubectl_command(), *arguments]
+    if subprocess.run(command, input=stdin, text=True, check=False).returncode != 0:
+        raise DeployError(f"`kubectl {' '.join(arguments)}` failed (see above)")
 
 
 def built_images() -> dict[str, str]:
-    """Image by name: at least operator and model-server.
+    """References of the built images by name; `operator` and `model-server` are present.
 
     Raises:
-        DeployError: no images were built yet.
+        DeployError: the images have not been built.
     """
     if not IMAGES.is_file():
-        raise DeployError(f"{IMAGES.relative_to(ROOT)} is not there: run `make images` first")
+        raise DeployError(f"{IMAGES.relative_to(ROOT)} does not exist: run `make images` first")
     images: dict[str, str] = json.loads(IMAGES.read_text())
     return images
 
 
 def parse_settings(pairs: list[str]) -> dict[str, str]:
-    """`ALLOW_PRIVATE_ADDRESSES=true` as an environment variable of the operator.
+    """Environment variables of the operator, from pairs like `ALLOWED_ADDRESSES=10.0.0.0/8`.
 
     Raises:
         DeployError: a pair has no `=`.
@@ -66,22 +65,22 @@ def parse_settings(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator:
-            raise DeployError(f"--set {pair}: write NAME=VALUE")
+            raise DeployError(f"--set {pair}: expected NAME=VALUE")
         settings[PREFIX + name.removeprefix(PREFIX)] = value
     return settings
 
 
 def render(text: str, images: dict[str, str], settings: dict[str, str]) -> str:
-    """install.yaml with these images and settings.
+    """The manifest with these images and settings.
 
     Raises:
-        DeployError: the manifest holds no operator Deployment.
+        DeployError: the manifest has no operator Deployment.
     """
     documents: list[dict[str, Any]] = [d for d in yaml.safe_load_all(text) if d]
     small = images["model-server"]
     environment = {
         f"{PREFIX}MODEL_SERVER_IMAGE": small,
-        # Built from the same content, and only when asked for: its tag is known all the same.
+        # Both variants are tagged with the digest of the same files, so the tag is known already.
         f"{PREFIX}MODEL_SERVER_TENSORFLOW_IMAGE": f"{small}-tensorflow",
         **settings,
     }
@@ -93,22 +92,22 @@ def render(text: str, images: dict[str, str], settings: dict[str, str]) -> str:
             added = [{"name": name, "value": value} for name, value in environment.items()]
             container["env"] = kept + added
             return yaml.safe_dump_all(documents, sort_keys=False)
-    raise DeployError(f"{INSTALL.name} holds no Deployment called {DEPLOYMENT}")
+    raise DeployError(f"{INSTALL.name} has no Deployment named {DEPLOYMENT}")
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--context", help="kube context (default: that of the local cluster)")
+    parser.add_argument("--context", help="kubeconfig context (default: the current one)")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         dest="settings",
-        help="a setting of the operator, such as ALLOW_PRIVATE_ADDRESSES=true",
+        help="an operator setting, for example ALLOWED_ADDRESSES=10.0.0.0/8; repeatable",
     )
-    parser.add_argument("--print", action="store_true", help="only print the manifest")
+    parser.add_argument("--print", action="store_true", help="print the manifest, apply nothing")
     return parser.parse_args()
 
 
@@ -125,7 +124,7 @@ def main() -> int:
         kubectl([*context, "apply", "-f", "-"], stdin=manifest)
         watch = ["rollout", "status", f"deployment/{DEPLOYMENT}", "--timeout=180s"]
         kubectl([*context, "--namespace", NAMESPACE, *watch])
-    except DeployError as error:
+    except (DeployError, ClusterError) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
     return 0

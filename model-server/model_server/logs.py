@@ -1,7 +1,4 @@
-"""Log lines: one JSON object a line for machines, or text for people.
-
-Log handlers are configured here and nowhere else.
-"""
+"""Log output: one JSON object per line, or text. The only module that configures log handlers."""
 
 import json
 import logging
@@ -12,12 +9,12 @@ from datetime import UTC, datetime
 import orjson
 
 REQUEST_LOGGER = "model_server.request"
-# What a LogRecord always has: everything else was given as `extra`.
+# Attributes of every LogRecord; all others were passed as `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Time (UTC, RFC 3339), severity, logger and message; then whatever was passed as `extra`."""
+    """Time (UTC, RFC 3339), severity, logger and message; then the fields passed as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
@@ -37,7 +34,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Time, severity and message, then `key=value` for whatever was passed as `extra`.
+    """Time, severity and message, then the fields passed as `extra` as `key=value`.
 
     Whatever a client put into a value stays on its line: control characters are escaped, and the
     lines of a traceback are marked as such.
@@ -65,7 +62,7 @@ def _on_one_line(text: str) -> str:
 
 
 class _FewLines(logging.Handler):
-    """Hands a library's warnings on: one in so many seconds, with the count of the others."""
+    """Forwards at most one warning of a library per interval, with the number dropped."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(logging.WARNING)
@@ -74,7 +71,7 @@ class _FewLines(logging.Handler):
         self._left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Called with the handler's lock held."""
+        """Forwards or drops a record; called with the handler's lock held."""
         now = time.monotonic()
         if now < self._next:
             self._left_out += 1
@@ -87,11 +84,11 @@ class _FewLines(logging.Handler):
 
 
 def limit_lines(logger: str, seconds: float) -> None:
-    """Lets a library that repeats itself write one warning in so many seconds.
+    """Limits how often a library logs warnings.
 
     Args:
-        logger: Name of the library's topmost logger.
-        seconds: At least so long between two lines of all its loggers together.
+        logger: Name of the library's top-level logger.
+        seconds: Minimum interval between two lines of all its loggers.
     """
     noisy = logging.getLogger(logger)
     noisy.handlers = [_FewLines(seconds)]
@@ -103,7 +100,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 def configure_logging(level: str, form: str) -> None:
-    """Sends all log lines to stdout in one form.
+    """Sends all log output to stdout.
 
     Args:
         level: debug, info, warning or error.

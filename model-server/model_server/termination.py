@@ -1,7 +1,6 @@
-"""The reason why a process ends: a line for people, and one for Kubernetes.
+"""Reports why a process ends: on stderr and in the container's termination message.
 
-Kubernetes shows what a container leaves in its termination message; the operator reads the reason
-and the message from it. It knows no command and no error type.
+The operator reads reason and message from the termination message.
 """
 
 import argparse
@@ -24,6 +23,21 @@ def report_end(program: str, reason: str, termination_log: Path = TERMINATION_LO
     """
     line = " ".join(printable(reason).split())[:_MAX_MESSAGE]
     print(f"{program}: {line}", file=sys.stderr, flush=True)
+    _write(line, termination_log)
+
+
+def report_digest(sha256: str, termination_log: Path = TERMINATION_LOG) -> None:
+    """Write the digest of what was downloaded, as `sha256:HEX`, to the termination message.
+
+    Args:
+        sha256: In hex; nothing is written when it is empty.
+        termination_log: As in `report_end`.
+    """
+    if sha256:
+        _write(f"sha256:{sha256}", termination_log)
+
+
+def _write(line: str, termination_log: Path) -> None:
     try:
         if termination_log.exists():
             termination_log.write_text(line + "\n", encoding="utf-8")

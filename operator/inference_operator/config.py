@@ -1,7 +1,7 @@
-"""Settings of the operator, from its environment.
+"""Settings of the operator, read from its environment.
 
-One frozen object is made at start and handed down; nothing below reads the environment. It must
-not hold anything about a single InferenceService: that is what the resource is for.
+They are read once at start and passed down; nothing else reads the environment. Settings of a
+single InferenceService belong into its spec.
 """
 
 from __future__ import annotations
@@ -30,51 +30,53 @@ class Config:
     """Every setting, read from `INFERENCE_OPERATOR_<NAME>` in upper case."""
 
     model_server_image: str = _setting(
-        f"{_IMAGE}:{__version__}", "Image that serves tflite models and the bundled ones."
+        f"{_IMAGE}:{__version__}", "Model-server image for tflite models and the bundled ones."
     )
     model_server_tensorflow_image: str = _setting(
-        f"{_IMAGE}:{__version__}-tensorflow", "Image that serves savedmodel and keras models."
+        f"{_IMAGE}:{__version__}-tensorflow", "Model-server image for savedmodel and keras models."
     )
     follow_default_image: bool = _setting(
         False,
-        "Roll running services over to a new default image at once; otherwise each keeps its "
-        "image until its own spec changes, so that upgrading the operator restarts no pod.",
+        "Roll out a new default image to running services at once. By default each service keeps "
+        "its image until its spec changes, so that upgrading the operator restarts no pod.",
     )
     allow_private_addresses: bool = _setting(
         False,
-        "Let models be downloaded from any address inside the cluster and the node, metadata "
-        "services included; better name the networks in ALLOWED_ADDRESSES.",
+        "Allow model downloads from any private address, including the cluster's, the node's and "
+        "metadata services. Prefer ALLOWED_ADDRESSES.",
     )
     allowed_addresses: tuple[str, ...] = _setting(
-        (), "Inner networks that models may be downloaded from, as CIDRs separated by commas."
+        (), "Private networks that models may be downloaded from: CIDRs, separated by commas."
     )
     instance_credentials: bool = _setting(
-        False, "Let downloads from s3 and gs use the identity that the node's metadata gives."
+        False,
+        "Allow downloads from s3 and gs with the node's identity (its metadata service).",
     )
     max_model_bytes: int = _setting(
-        0, "Largest model that is downloaded, in bytes; 0 leaves it to the model server."
+        0, "Maximum size of a downloaded model, in bytes; 0 means the model server's default."
     )
     cluster_domain: str = _setting("cluster.local", "DNS domain of the cluster.")
     namespaces: tuple[str, ...] = _setting(
-        (), "Namespaces to serve, separated by commas; empty means all."
+        (), "Namespaces to watch, separated by commas; empty means all."
     )
-    workers: int = _setting(8, "InferenceServices that are reconciled at the same time.")
-    resync_seconds: float = _setting(
-        600.0, "Seconds between two checks that no watch event was missed."
-    )
+    workers: int = _setting(8, "Number of InferenceServices reconciled concurrently.")
+    resync_seconds: float = _setting(600.0, "Seconds between full checks for missed watch events.")
     status_delay_seconds: float = _setting(
-        0.1, "Seconds that changes of pods are gathered before the status is computed again."
+        0.1, "Seconds for which changes of children and pods are collected before a reconcile."
     )
     leader_elect: bool = _setting(
-        False, "Work only while holding the Lease; needed when there are several replicas."
+        False, "Reconcile only while holding the Lease; required with several replicas."
     )
-    lease_seconds: float = _setting(15.0, "Seconds after which a silent leader is replaced.")
+    lease_seconds: float = _setting(
+        7.0,
+        "Seconds after which a silent leader is replaced, two more at most until the other starts.",
+    )
     health_port: int = _setting(8080, "Port of /healthz, /readyz and /metrics; 0 for none.")
     own_namespace: str = _setting(
-        "inference-operator-system", "Namespace the operator runs in; the Lease lives there."
+        "inference-operator-system", "Namespace of the operator, where its Lease is."
     )
-    identity: str = _setting("", "Name of this replica in the Lease; the host name if empty.")
-    log_format: str = _setting("plain", "plain or json.")
+    identity: str = _setting("", "Name of this replica in the Lease; by default the host name.")
+    log_format: str = _setting("plain", "Log format: plain or json.")
 
     def __post_init__(self) -> None:
         if self.log_format not in {"plain", "json"}:
@@ -84,9 +86,9 @@ class Config:
                 ipaddress.ip_network(network)
             except ValueError:
                 raise ConfigError(
-                    f"{PREFIX}ALLOWED_ADDRESSES has {network!r}: write networks like 10.0.0.0/8"
+                    f"{PREFIX}ALLOWED_ADDRESSES contains {network!r}: use CIDRs such as 10.0.0.0/8"
                 ) from None
-        for name, least in (
+        for name, minimum in (
             ("workers", 1),
             ("resync_seconds", 1),
             ("lease_seconds", 3),
@@ -94,15 +96,15 @@ class Config:
             ("max_model_bytes", 0),
             ("health_port", 0),
         ):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{PREFIX}{name.upper()} must be at least {least}")
+            if getattr(self, name) < minimum:
+                raise ConfigError(f"{PREFIX}{name.upper()} must be at least {minimum}")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Config:
         """Read the settings.
 
         Raises:
-            ConfigError: a variable has a value that cannot be read, or is not known.
+            ConfigError: A variable is unknown or its value is invalid.
         """
         environment = os.environ if environment is None else environment
         known = {PREFIX + f.name.upper(): f for f in fields(cls)}

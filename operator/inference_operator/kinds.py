@@ -26,15 +26,23 @@ class Kind:
 KINDS = {
     names.KIND: Kind(names.API_VERSION, names.PLURAL),
     "Deployment": Kind("apps/v1", "deployments"),
+    "ControllerRevision": Kind("apps/v1", "controllerrevisions"),
     "Service": Kind("v1", "services"),
     "HorizontalPodAutoscaler": Kind("autoscaling/v2", "horizontalpodautoscalers"),
     "PodDisruptionBudget": Kind("policy/v1", "poddisruptionbudgets"),
+    "EndpointSlice": Kind("discovery.k8s.io/v1", "endpointslices"),
     "Pod": Kind("v1", "pods"),
     "Event": Kind("v1", "events"),
     "Lease": Kind("coordination.k8s.io/v1", "leases"),
 }
 
 # Applied and deleted by the operator.
-CHILD_KINDS = ("Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget")
+CHILD_KINDS = (
+    "Deployment",
+    "Service",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "ControllerRevision",
+)
 # Watched by the operator itself; kopf watches InferenceServices.
-WATCHED_KINDS = (*CHILD_KINDS, "Pod")
+WATCHED_KINDS = (*CHILD_KINDS, "EndpointSlice", "Pod")

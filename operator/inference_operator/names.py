@@ -1,10 +1,11 @@
-"""Every name, label, port and annotation that the operator writes or looks for.
+"""All names, labels, ports and annotations that the operator writes or reads.
 
-Two modules that spell a label differently would lose an object silently, so nothing else in the
-package holds such a literal. No logic beyond joining names; no input or output.
+No other module spells them out: a label with two spellings would lose objects in silence. Pure.
 """
 
 from __future__ import annotations
+
+import hashlib
 
 GROUP = "inference-operator.dev"
 VERSION = "v1beta1"
@@ -23,6 +24,8 @@ LABEL_COMPONENT = "app.kubernetes.io/component"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "inference-operator"
 PREDICTOR = "predictor"
+# Component of the pods that run a revision beside the one that is rolled out.
+CANARY = "predictor-canary"
 
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 # On ControllerRevisions, by the operator.
@@ -34,6 +37,7 @@ ANNOTATION_MODEL_DIGEST = f"{GROUP}/model-digest"
 ANNOTATION_PROMOTE = f"{GROUP}/promote"
 ANNOTATION_ABORT = f"{GROUP}/abort"
 ANNOTATION_RETRY = f"{GROUP}/retry"
+ROLLOUT_ANNOTATIONS = (ANNOTATION_PROMOTE, ANNOTATION_ABORT, ANNOTATION_RETRY)
 
 CONTAINER = "model-server"
 INIT_CONTAINER = "storage-initializer"
@@ -42,6 +46,10 @@ PORT = 5000
 SERVICE_PORT = 80
 MODEL_VOLUME = "model"
 MODEL_PATH = "/mnt/models"
+GOLDEN_VOLUME = "golden"
+GOLDEN_PATH = "/mnt/golden"
+
+_LONGEST_SERVICE_NAME = 63
 
 LEASE = "inference-operator"
 
@@ -51,9 +59,23 @@ def predictor(name: str) -> str:
     return f"{name}-predictor"
 
 
+def canary(name: str) -> str:
+    """Name of the canary's Deployment, Service and HPA.
+
+    A Service's name has 63 characters at most, so a long name is shortened and made unique by a
+    digest of itself.
+    """
+    whole = f"{predictor(name)}-canary"
+    if len(whole) <= _LONGEST_SERVICE_NAME:
+        return whole
+    suffix = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}-canary"
+    return name[: _LONGEST_SERVICE_NAME - len(suffix)] + suffix
+
+
 def is_child_name(service: str, name: str) -> bool:
     """Whether `name` is one that a child of the InferenceService `service` can have."""
-    return name == predictor(service) or name.startswith(f"{predictor(service)}-")
+    own = {predictor(service), canary(service)}
+    return name in own or name.startswith(f"{predictor(service)}-")
 
 
 def revision(name: str, digest: str) -> str:
@@ -61,20 +83,25 @@ def revision(name: str, digest: str) -> str:
     return f"{predictor(name)}-{digest}"
 
 
-def selector(name: str) -> dict[str, str]:
-    """Labels that select the pods of `name`.
+def selector(name: str, component: str = PREDICTOR) -> dict[str, str]:
+    """Labels that select the pods of one Deployment of `name`.
 
-    A Deployment's selector can never change, so nothing that might ever vary belongs here.
+    A Deployment's selector is immutable, so only labels that never change belong here.
     """
-    return {LABEL_SERVICE: name, LABEL_COMPONENT: PREDICTOR}
+    return {LABEL_SERVICE: name, LABEL_COMPONENT: component}
 
 
-def labels(name: str) -> dict[str, str]:
-    """Labels of every child of `name`, its pods included."""
+def shared_selector(name: str) -> dict[str, str]:
+    """Labels that select the pods of `name`, those of a canary included."""
+    return {LABEL_SERVICE: name, LABEL_NAME: CONTAINER}
+
+
+def labels(name: str, component: str = PREDICTOR) -> dict[str, str]:
+    """Labels of all children and pods of `name`."""
     return {
         LABEL_NAME: CONTAINER,
         LABEL_INSTANCE: name,
-        LABEL_COMPONENT: PREDICTOR,
+        LABEL_COMPONENT: component,
         LABEL_MANAGED_BY: MANAGED_BY,
         LABEL_SERVICE: name,
     }

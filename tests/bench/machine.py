@@ -16,6 +16,7 @@ def describe() -> dict[str, Any]:
     """CPU, memory, kernel, versions, commit and the load when the run began."""
     return {
         "cpu": _cpu_model(),
+        "processor": processor_class(Path("/proc/cpuinfo").read_text(encoding="utf-8")),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "kernel": platform.release(),
@@ -24,6 +25,22 @@ def describe() -> dict[str, Any]:
         "load_at_start": round(os.getloadavg()[0], 2),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def processor_class(cpuinfo: str) -> str:
+    """Which instructions int8 inference has: figures of different classes do not compare.
+
+    Args:
+        cpuinfo: What /proc/cpuinfo says.
+    """
+    flags: set[str] = set()
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in {"flags", "Features"}:
+            flags = set(value.split())
+            break
+    known = ("avx512_vnni", "avx_vnni", "avx2", "asimddp", "asimd")
+    return next((name for name in known if name in flags), "other")
 
 
 def _cpu_model() -> str:

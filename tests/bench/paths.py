@@ -15,6 +15,7 @@ ROOT = HERE.parent.parent
 RESULTS = ROOT / ".bench"
 TABLE = ROOT / "BENCHMARKS.md"
 PLOTS = HERE / "plots"
+FIGURES = HERE / "figures"
 REASONS = HERE / "reasons.toml"
 ENVIRONMENTS = HERE / "environments"
 LOAD_GENERATOR = HERE / "load_generator"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -67,3 +68,90 @@ def corrected(sent: Sequence[float], took: Sequence[float], rate: float) -> list
         max(duration, left + duration - (start + number / rate))
         for number, (left, duration) in enumerate(zip(sent, took, strict=True))
     ]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A ratio and where its true value lies.
+
+    Attributes:
+        ratio: The geometric mean of the pairs' ratios.
+        low: The lower end of the interval.
+        high: Its upper end.
+        pairs: How many there are.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    pairs: int
+
+    @property
+    def above_one(self) -> bool:
+        """Whether the whole interval lies above 1."""
+        return self.low > 1.0
+
+    @property
+    def below_one(self) -> bool:
+        """Whether the whole interval lies below 1."""
+        return self.high < 1.0
+
+
+def ratio_interval(ratios: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The geometric mean of paired ratios, with the interval of Student's t on their logarithms.
+
+    Pairs are taken to be independent, which their random order is for.
+
+    Args:
+        ratios: One for each pair, above 0.
+        confidence: How often such intervals hold the true value, 0 to 1.
+
+    Raises:
+        ValueError: There are no ratios, or one is not above 0. A single one has an infinite
+            interval: it says nothing.
+    """
+    if not ratios or min(ratios) <= 0:
+        raise ValueError(f"ratios above 0 are needed, not {list(ratios)}")
+    logs = [math.log(ratio) for ratio in ratios]
+    middle = statistics.fmean(logs)
+    if len(logs) == 1:
+        return Interval(math.exp(middle), 0.0, math.inf, 1)
+    error = statistics.stdev(logs) / math.sqrt(len(logs))
+    reach = student_t(len(logs) - 1, confidence) * error
+    return Interval(math.exp(middle), math.exp(middle - reach), math.exp(middle + reach), len(logs))
+
+
+def student_t(degrees: int, confidence: float) -> float:
+    """How many standard errors to each side hold this share of Student's distribution.
+
+    Raises:
+        ValueError: Fewer than one degree of freedom, or a share that is not between 0 and 1.
+    """
+    if degrees < 1 or not 0 < confidence < 1:
+        raise ValueError(f"{degrees} degrees of freedom and a confidence of {confidence}")
+    low, high = 0.0, 1.0
+    while _within(high, degrees) < confidence:
+        high *= 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _within(middle, degrees) < confidence else (low, middle)
+    return high
+
+
+def _within(reach: float, degrees: int) -> float:
+    """The share of Student's distribution between -reach and reach.
+
+    The finite sums for whole degrees of freedom: Abramowitz and Stegun, 26.7.3 and 26.7.4.
+    """
+    angle = math.atan(reach / math.sqrt(degrees))
+    cosine = math.cos(angle)
+    odd = degrees % 2
+    term, total = (cosine, cosine) if odd else (1.0, 1.0)
+    if degrees == 1:
+        total = 0.0
+    for factor in range(3 if odd else 2, degrees - 1, 2):
+        term *= cosine * cosine * (factor - 1) / factor
+        total += term
+    if odd:
+        return 2 / math.pi * (angle + math.sin(angle) * total)
+    return math.sin(angle) * total

@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold: folders, links, what a file may never name."""
+"""Rules of the repository: folders, links, and what no file may name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = {"operator", "crds", "model-server", "deploy", "tests", ".ci"}
+FOLDERS = {"operator", "crds", "model-server", "deploy", "tests", "docs", ".ci"}
 # Spelled in pieces, so that this file does not name them either.
 REGISTRY_HOSTS = [
     "pypi" + ".org",
@@ -73,13 +73,29 @@ def test_no_file_names_a_path_of_one_machine() -> None:
     assert not named
 
 
-@pytest.mark.parametrize(
-    "document", sorted(path.name for path in ROOT.glob("*.md")), ids=lambda name: name
+DOCUMENTS = sorted(
+    path.relative_to(ROOT)
+    for path in tracked()
+    if path.suffix == ".md" and "shared" not in path.parts
 )
-def test_links_of_documents_lead_somewhere(document: str) -> None:
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_of_documents_resolve(document: Path) -> None:
     text = (ROOT / document).read_text()
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
-    missing = [link for link in links if not (ROOT / link).exists()]
+    missing = []
+    for path, _, anchor in (
+        link.partition("#") for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text)
+    ):
+        target = (ROOT / document).parent / path if path else ROOT / document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            missing.append(f"{path}#{anchor}")
     assert not missing
 
 
@@ -88,10 +104,10 @@ def test_every_make_target_in_the_documents_exists() -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
     for line in re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE):
         targets.update(line.split())
-    for path in ROOT.glob("*.md"):
-        spans = re.findall(r"`make ([a-z-]+)", path.read_text())
+    for document in DOCUMENTS:
+        spans = re.findall(r"`make ([a-z-]+)", (ROOT / document).read_text())
         unknown = [name for name in spans if name not in targets]
-        assert not unknown, f"{path.name}: {unknown}"
+        assert not unknown, f"{document}: {unknown}"
 
 
 def test_groups_of_tests_stay_together(tmp_path: Path) -> None:

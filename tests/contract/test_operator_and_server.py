@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from inference_operator import names
-from inference_operator.api.spec import FORMATS, RESERVED_ENVIRONMENT, parse
+from inference_operator.api.model import FORMATS, RESERVED_ENVIRONMENT
+from inference_operator.api.spec import parse
 from inference_operator.config import Config
 from inference_operator.desired.pod import (
     DRAIN_MARGIN_SECONDS,

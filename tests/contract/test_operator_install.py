@@ -54,6 +54,7 @@ def test_the_operator_has_exactly_the_rights_it_uses() -> None:
     used: dict[tuple[str, str], set[str]] = {
         group_and_plural("InferenceService"): {"get", "list", "watch"},
         (names.GROUP, f"{names.PLURAL}/status"): {"patch"},
+        group_and_plural("EndpointSlice"): {"get", "list", "watch"},
         group_and_plural("Pod"): {"get", "list", "watch"},
         group_and_plural("Event"): {"create"},
     }

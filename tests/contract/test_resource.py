@@ -59,6 +59,14 @@ SAMPLES: dict[str, Any] = {
     "predictor.dnsPolicy": "Default",
     "predictor.dnsConfig": {"nameservers": ["192.0.2.1"]},
     "predictor.terminationGracePeriodSeconds": 7,
+    "predictor.canaryTrafficPercent": 10,
+    "predictor.rollout.steps": [{"percent": 10, "pause": "5m"}],
+    "predictor.rollout.rollback": "Manual",
+    "predictor.rollout.paused": True,
+    "predictor.rollout.progressDeadlineSeconds": 60,
+    "predictor.rollout.revisionHistoryLimit": 3,
+    "predictor.rollout.pinnedRevision": "shapes-predictor-01234567",
+    "predictor.golden": [{"image": "a.jpg", "expect": {"label": "cat", "minScore": 0.5}}],
     "predictor.model.modelFormat.name": "keras",
     "predictor.model.modelFormat.version": ("2", {"name": "tflite"}),
     "predictor.model.storageUri": "https://example.com/m.zip",
@@ -155,6 +163,10 @@ def test_a_supported_field_has_an_effect(path: str) -> None:
     without = resource(path, None, beside)
     if path.endswith("modelFormat.name"):
         without["spec"]["predictor"]["model"] = {}
+    if path.startswith("predictor.rollout."):
+        # It is about the way from one revision to the next: see the tests of the rollout.
+        assert parse(body).rollout != parse(without).rollout
+        return
     changed = build_desired(parse(body), Config()) != build_desired(parse(without), Config())
     assert changed is (path not in WITHOUT_EFFECT)
 

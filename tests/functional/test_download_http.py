@@ -80,6 +80,10 @@ def test_one_file(download: Download) -> None:
     with loopback_server(lambda _: Reply(body=TFLITE)) as server:
         assert download(f"{server.url}/a/model.tflite", "--sha256", SHA256) == 0
     assert download.files() == {"model.tflite": TFLITE}
+    assert download.log.read_text() == f"sha256:{SHA256}\n", "the operator reads the digest there"
+    download.log.write_text("")
+    assert download(f"{server.url}/a/model.tflite", "--sha256", SHA256) == 0
+    assert download.log.read_text() == f"sha256:{SHA256}\n", "also when it is there already"
     marker = download.marker
     assert marker["uri"] == f"{server.url}/a/model.tflite"
     assert (marker["sha256"], marker["bytes"]) == (SHA256, len(TFLITE))

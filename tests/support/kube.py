@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from local_cluster.kubectl import kubectl_command
 
 Manifest = dict[str, Any]
 
@@ -35,9 +36,7 @@ class Kubectl:
 
     def command(self, *args: str) -> list[str]:
         """The full command line for `args`."""
-        binary = shutil.which("kubectl")
-        start = [binary] if binary else ["local-cluster", "kubectl", "--"]
-        return [*start, "--namespace", self.namespace, *args]
+        return [*kubectl_command(), "--namespace", self.namespace, *args]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -55,7 +55,8 @@ class MemoryApi:
         if metadata.get("uid") and (before is None or before["metadata"]["uid"] != metadata["uid"]):
             raise ApiError(409, "uid mismatch", "Conflict")
         body = copy.deepcopy({**(before or {}), **manifest})
-        body["spec"] = {**(before or {}).get("spec", {}), **manifest["spec"]}
+        if "spec" in manifest:
+            body["spec"] = {**(before or {}).get("spec", {}), **manifest["spec"]}
         body["metadata"] = {
             **(before or {}).get("metadata", {"uid": f"uid of {kind} {metadata['name']}"}),
             **{key: value for key, value in metadata.items() if key != "uid"},

@@ -48,10 +48,11 @@ class RunningServer:
     process: subprocess.Popen[bytes]
     port: int
     log_path: Path
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -133,7 +134,9 @@ def model_server(
             )
         try:
             port = eventually(lambda: _port(process, log_path), "the server listens", 180, 0.02)
-            server = RunningServer(process, port, log_path)
+            only_ipv6 = str(settings["host"]).strip("[]") == "::1"
+            host = "[::1]" if only_ipv6 else "127.0.0.1"
+            server = RunningServer(process, port, log_path, host)
             eventually(lambda: _ready(server), "the server is ready", 240, 0.02)
             yield server
         finally:

@@ -67,6 +67,30 @@ def child(
     }
 
 
+def endpoint_slice(
+    *pods: str, service_uid: str = "s", name: str = "shapes-predictor", version: int = 1
+) -> Body:
+    """An EndpointSlice of the Service `name` that leads to `pods`."""
+    owner = {"apiVersion": "v1", "kind": "Service", "name": name, "uid": service_uid}
+    metadata = {
+        "namespace": "vision",
+        "name": f"{name}-abcde",
+        "uid": f"{name}-slice",
+        "resourceVersion": str(version),
+        "labels": names.labels("shapes"),
+        "ownerReferences": [owner | {"controller": True}],
+    }
+    endpoints = [
+        {"conditions": {"ready": True}, "targetRef": {"kind": "Pod", "name": one}} for one in pods
+    ]
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata,
+        "endpoints": endpoints,
+    }
+
+
 def pod(
     name: str = "p", version: int = 1, deployment: str = "shapes-predictor", service: str = "shapes"
 ) -> Body:

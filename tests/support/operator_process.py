@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.poll import eventually
 
 KIND = "inferenceservices.inference-operator.dev"
 IMAGE = "registry.example.com/model-server:1"
+NODE = "node-0"
 
 
 class Operator:
@@ -72,6 +74,10 @@ class Operator:
     def log(self) -> str:
         return self._log.read_text()
 
+    def ended(self) -> int:
+        """Wait until it ends by itself; its exit status."""
+        return self._process.wait(timeout=120)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the process by its own id."""
         if self._process.poll() is None:
@@ -118,13 +124,24 @@ def pods(kubectl: Kubectl, name: str = "shapes") -> list[Manifest]:
 
 
 def play_kubelet(kubectl: Kubectl, pod: Manifest, **status: Any) -> None:
-    """Write the status of a pod, as kubelet would; by default that of a Ready one."""
+    """Write the status of a pod, as kubelet would; by default that of a Ready one.
+
+    A node and an address put it into the EndpointSlice of its Service; nobody connects to it.
+    """
+    name = pod["metadata"]["name"]
+    if "nodeName" not in pod["spec"]:
+        target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}}
+        kubectl.run("create", "-f", "-", stdin=yaml.safe_dump(binding | {"target": target}))
+    digest = zlib.crc32(pod["metadata"]["uid"].encode())
+    address = f"10.244.{digest % 250}.{digest // 250 % 250 + 1}"
     now = "2026-01-01T00:00:00Z"
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": now}
     scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": now}
-    whole = {"phase": "Running", "conditions": [scheduled, ready], **status}
+    addresses = {"podIP": address, "podIPs": [{"ip": address}]}
+    whole = {"phase": "Running", **addresses, "conditions": [scheduled, ready], **status}
     kubectl.run(
-        "patch", "pod", pod["metadata"]["name"], "--subresource=status", "--type=merge",
+        "patch", "pod", name, "--subresource=status", "--type=merge",
         "-p", yaml.safe_dump({"status": whole}),
     )  # fmt: skip
 

@@ -123,6 +123,10 @@ class World:
         pods: Iterable[Pod] = (pod for side in sides if side for pod in side.pods)
         return sum(pod.ready for pod in pods)
 
+    def stable_serving(self) -> int:
+        """Good pods of the stable side that answer."""
+        return sum(pod.ready for pod in self.stable.pods) if self.stable else 0
+
     def reconcile(self) -> Plan:
         decided = plan(
             Candidate(self.spec, pack({"revision": self.spec}), self.attempt),

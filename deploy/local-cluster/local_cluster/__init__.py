@@ -1,7 +1,6 @@
-"""A real Kubernetes cluster on a machine without Docker.
+"""Runs a real Kubernetes cluster on a machine without Docker.
 
-The package exists so that everything the operator does is proven against the real programs of
-Kubernetes and real containers, also where no image registry can be reached. It knows nothing of
-the operator or the model server beyond the folders their images are built from, and must not
-import them.
+It lets the operator be tested against real Kubernetes components and containers even where no image
+registry is reachable. It knows the folders that the images are built from, and nothing else about
+the operator and the model server; it must not import them.
 """

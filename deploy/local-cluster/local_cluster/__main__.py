@@ -1,4 +1,4 @@
-"""The `local-cluster` command: reads arguments, calls the rest, turns errors into one message."""
+"""The `local-cluster` command: parses arguments, dispatches, and prints errors as one message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local_cluster import images, kubectl, lifecycle, status
+from local_cluster import background, images, kubectl, lifecycle, status
 from local_cluster import state as states
 from local_cluster.build import ensure_binary
 from local_cluster.console import say
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED = 130
-DIR_HELP = "the cluster's folder; another folder is another cluster (default: .cluster)"
+DIR_HELP = "folder of the cluster; each folder is a separate cluster (default: .cluster)"
 
 DESCRIPTION = """\
-A Kubernetes cluster to try the project on: API server, controllers, scheduler, a node with
-containerd, Services, DNS, metrics. Where Docker and kind are installed, kind makes it; with
---context it is a cluster of yours; otherwise it is our own, built once from Go modules and run
-in namespaces of its own on this Linux machine (needs root).
+Runs a Kubernetes cluster for trying and testing the project: API server, controllers, scheduler,
+and a node with containerd, Services, DNS and metrics. With --context it uses an existing cluster.
+Where Docker and kind are installed it creates a kind cluster. Otherwise it builds Kubernetes once
+from its Go modules and runs it in separate namespaces on this machine (Linux, root).
 """
 EPILOG = """\
-Files are in .cluster (kubeconfig, logs, state.json). Exit status: 0 done; 1 failed, the message
-says why; 2 this machine cannot do it, the message says what is needed.
+The folder .cluster holds the kubeconfig, the logs and state.json. Exit status: 0 success;
+1 failure; 2 this machine is unsuitable. The message says why and what is needed.
 """
 
 
@@ -51,24 +51,28 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    _add_up_options(command("up", "Start the cluster; does nothing when it runs", _up))
-    command("status", "Say what of the cluster runs; status 1 unless all is well", _status)
-    command("down", "Stop the cluster and leave nothing of it but its logs", _down)
-    command("build", "Build the Kubernetes binary, if it is not in the cache", _build)
-    images_text = "Build the images that changed, load them into the cluster"
+    _add_up_options(command("up", "Start the cluster; does nothing if it is running", _up))
+    command(
+        "status", "Show the state of every component; exit status 1 unless all are healthy", _status
+    )
+    command("down", "Stop and delete the cluster; only its logs remain", _down)
+    command("build", "Build the Kubernetes binary unless it is cached", _build)
+    images_text = "Build the images that changed and load them into the cluster"
     _add_images_options(command("images", images_text, _images))
-    command("env", "Print shell lines that point kubectl at the cluster", _env)
-    run_kubectl = command("kubectl", "Run kubectl on the cluster: `kubectl -- get pods`", _kubectl)
+    command("env", "Print shell commands that point kubectl at the cluster", _env)
+    run_kubectl = command(
+        "kubectl", "Run kubectl against the cluster: `kubectl -- get pods`", _kubectl
+    )
     run_kubectl.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- ARGUMENT")
     return parser
 
 
 def _add_up_options(up: argparse.ArgumentParser) -> None:
-    up.add_argument("--context", default="", help="use this kubeconfig context instead")
+    up.add_argument("--context", default="", help="use the cluster of this kubeconfig context")
     up.add_argument(
         "--control-plane-only",
         action="store_true",
-        help="only the API server and its controllers: no node, no root, about 6 s",
+        help="start only the API server and controllers: no node, no root, about 6 s",
     )
 
 
@@ -77,11 +81,18 @@ def _add_images_options(build: argparse.ArgumentParser) -> None:
         "--variant",
         choices=sorted(images.VARIANTS),
         default="all",
-        help="litert: operator and small model server; tensorflow: the large one (default: all)",
+        help="litert: operator and small model server; tensorflow: large one (default: all)",
     )
-    build.add_argument("--push", default="", metavar="REGISTRY", help="push there, load nowhere")
     build.add_argument(
-        "--refresh-base", action="store_true", help="make the base image anew, with updates"
+        "--push", default="", metavar="REGISTRY", help="push to this registry instead of loading"
+    )
+    build.add_argument(
+        "--background",
+        action="store_true",
+        help="return immediately; `local-cluster status` shows the progress",
+    )
+    build.add_argument(
+        "--refresh-base", action="store_true", help="rebuild the base image with security updates"
     )
 
 
@@ -107,6 +118,14 @@ def _build(_options: argparse.Namespace) -> int:
 
 def _images(options: argparse.Namespace) -> int:
     layout = layout_of(options.dir)
+    if options.background:
+        arguments = ["--variant", options.variant]
+        arguments += ["--push", options.push] if options.push else []
+        arguments += ["--refresh-base"] if options.refresh_base else []
+        with lifecycle.folder_lock(layout):
+            background.start(layout, arguments)
+        say("Building the images in the background; `local-cluster status` shows the progress")
+        return 0
     references = images.provide_images(
         layout,
         states.load(layout.state),
@@ -122,7 +141,7 @@ def _images(options: argparse.Namespace) -> int:
 def _env(options: argparse.Namespace) -> int:
     layout = layout_of(options.dir)
     if not layout.kubeconfig.exists():
-        message = f"there is no cluster in {layout.root}; start one with `local-cluster up`"
+        message = f"there is no cluster in {layout.root}; run `local-cluster up` first"
         raise ClusterError(message)
     say(f'export KUBECONFIG="{layout.kubeconfig}"')
     return 0
@@ -144,7 +163,7 @@ def main() -> int:
         print(f"local-cluster: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read the output (`| head`) has seen enough; Python must not complain at its end.
+        # The reader (`| head`) has closed the pipe. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
     except (lifecycle.Interrupted, KeyboardInterrupt):

@@ -1,7 +1,7 @@
-"""The objects that complete the cluster: DNS, metrics, and who may read what. Pure.
+"""The objects of the add-ons: DNS, metrics, load balancers and their RBAC. Pure.
 
-DNS and metrics are programs of the node, so their Services have no selector; an EndpointSlice
-names the node's address instead.
+DNS and metrics run on the node, so their Services have no selector but an EndpointSlice with the
+node's address.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def service_account(name: str) -> dict[str, str]:
 
 
 def _binding(name: str, role: str, subject: dict[str, str], *, namespace: str = "") -> Manifest:
-    """Bind a subject to a cluster role everywhere, or to a role of a namespace in it."""
+    """Bind a subject to a ClusterRole, or to a Role in a namespace."""
     prefix = "" if namespace else "Cluster"
     return {
         "apiVersion": f"{RBAC}/v1",
@@ -86,7 +86,7 @@ def _endpoints(service: str, ports: list[dict[str, Any]], address: str) -> Manif
 
 
 def dns_objects(network: Network) -> list[Manifest]:
-    """CoreDNS' rights, and the Service `kube-dns` that every pod asks."""
+    """RBAC of CoreDNS, and the Service `kube-dns`."""
     name = "system:coredns"
     watch = ["list", "watch"]
     rules = [
@@ -103,7 +103,7 @@ def dns_objects(network: Network) -> list[Manifest]:
 
 
 def load_balancer_rights() -> list[Manifest]:
-    """What the program that gives LoadBalancer Services their addresses may do."""
+    """RBAC of the load balancer controller."""
     name = "system:load-balancer"
     rules = [
         _rule("", ["services"], ["list", "watch"]),
@@ -113,10 +113,10 @@ def load_balancer_rights() -> list[Manifest]:
 
 
 def metrics_rights(subject: dict[str, str]) -> list[Manifest]:
-    """What metrics-server may read, and what users may read of it.
+    """RBAC of metrics-server and of its readers.
 
     Args:
-        subject: who metrics-server is: a `user` or a `service_account`.
+        subject: identity of metrics-server: a `user` or a `service_account`.
     """
     name = "system:metrics-server"
     rules = [
@@ -157,11 +157,11 @@ def _metrics_api(trust: dict[str, Any]) -> Manifest:
 
 
 def metrics_objects(network: Network, authority: bytes) -> list[Manifest]:
-    """The metrics API, served by the node's metrics-server.
+    """The metrics API of the metrics-server on the node.
 
     Args:
         network: the cluster's addresses.
-        authority: PEM of the authority that signed metrics-server's certificate.
+        authority: CA certificate of metrics-server (PEM).
     """
     port = {"name": "https", "protocol": "TCP"}
     return [
@@ -173,9 +173,9 @@ def metrics_objects(network: Network, authority: bytes) -> list[Manifest]:
 
 
 def kind_metrics_objects() -> list[Manifest]:
-    """metrics-server as a Deployment, for kind, which brings none. Its image is pulled.
+    """metrics-server as a Deployment, for kind. Its image is pulled.
 
-    kind's kubelets have self-signed certificates, so they are not verified there.
+    kind's kubelets have self-signed certificates, so they are not verified.
     """
     account = {
         "apiVersion": "v1",

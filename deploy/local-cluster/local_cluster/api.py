@@ -1,7 +1,7 @@
-"""The few calls to the API server that bringing a cluster up needs.
+"""A minimal client for the API server, for starting a cluster.
 
-Plain HTTPS with the administrator's certificate and the standard library: a Kubernetes client
-takes longer to import than the API server takes to start. It is no general client.
+Plain HTTPS with a client certificate and the standard library: a Kubernetes client takes longer to
+import than the API server takes to start.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Manifest = dict[str, Any]
 
 
 def plural_of(kind: str) -> str:
-    """The name of a kind in a URL, for the kinds that this package applies."""
+    """Plural of a kind, for the kinds that this package applies."""
     if kind.endswith("s"):
         return kind.lower() + "es"
     return kind.lower() + "s"
 
 
 def path_of(manifest: Manifest) -> str:
-    """The URL path of the object that a manifest describes."""
+    """URL path of a manifest's object."""
     version, kind = manifest["apiVersion"], manifest["kind"]
     metadata = manifest["metadata"]
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"
@@ -41,10 +41,10 @@ def path_of(manifest: Manifest) -> str:
 
 
 class ApiServer:
-    """One API server, spoken to as the cluster's administrator, or as a program of the node."""
+    """Client for one API server, as the administrator or as a program of the node."""
 
     def __init__(self, server: str, pki: Path, stem: str = "admin") -> None:
-        """Take the server's URL, the folder of certificates, and the name of the client's."""
+        """Take the server's URL, the folder of certificates, and the client's certificate name."""
         self._address = urlsplit(server)
         self._tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._tls.load_cert_chain(str(pki / f"{stem}.crt"), str(pki / f"{stem}.key"))
@@ -56,10 +56,10 @@ class ApiServer:
     def request(
         self, method: str, path: str, body: str = "", content_type: str = "application/json"
     ) -> tuple[int, str]:
-        """One request; returns status and body.
+        """Send a request; returns status and body.
 
         Raises:
-            OSError: no answer.
+            OSError: no response.
         """
         connection = self._connect(REQUEST_SECONDS)
         try:
@@ -72,15 +72,15 @@ class ApiServer:
         finally:
             connection.close()
 
-    def answers(self, path: str) -> bool:
-        """Whether a GET of the path succeeds now."""
+    def is_ok(self, path: str) -> bool:
+        """Whether a GET of the path succeeds."""
         try:
             return self.request("GET", path)[0] == 200
         except OSError:
             return False
 
     def get(self, path: str) -> Manifest | None:
-        """The object at a path, or None when there is none or no answer."""
+        """The object at a path; None if there is none or no response."""
         try:
             status, text = self.request("GET", path)
         except OSError:
@@ -88,10 +88,10 @@ class ApiServer:
         return json.loads(text) if status == 200 else None
 
     def watch(self, path: str, version: str) -> Iterator[Manifest]:
-        """The events of a collection after a resource version, until the server ends the watch.
+        """Events of a collection after a resource version, until the server ends the watch.
 
         Raises:
-            OSError: the connection broke, or the server was silent for too long.
+            OSError: the connection failed or timed out.
         """
         connection = self._connect(WATCH_SECONDS + REQUEST_SECONDS)
         query = f"watch=1&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}"
@@ -105,15 +105,15 @@ class ApiServer:
             connection.close()
 
     def apply(self, manifest: Manifest) -> None:
-        """Server-side apply.
+        """Apply a manifest with server-side apply.
 
         Raises:
-            ClusterError: the API server refused it.
+            ClusterError: the API server rejected it.
         """
         path = f"{path_of(manifest)}?fieldManager={FIELD_MANAGER}&force=true"
         status, text = self.request(
             "PATCH", path, json.dumps(manifest), "application/apply-patch+yaml"
         )
         if status not in {200, 201}:
-            message = f"the API server refused {path_of(manifest)}: {text}"
+            message = f"the API server rejected {path_of(manifest)}: {text}"
             raise ClusterError(message)

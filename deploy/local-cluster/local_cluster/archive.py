@@ -1,7 +1,7 @@
-"""The pause image, packed without any image tool: one static program, one layer. Pure.
+"""Packs the pause image without an image tool: one static program in one layer. Pure.
 
-The format is the tar archive of `docker save` (manifest.json, a configuration, a layer), as the
-image specification v1.2 describes it; containerd imports it.
+The format is that of `docker save` (manifest.json, configuration, layer; Docker image specification
+v1.2), which containerd imports.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
-    """A tar archive of files, each given as content and mode; the same bytes every time."""
+    """A reproducible tar archive of files, each given as content and mode."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, (content, mode) in files.items():
@@ -27,11 +27,11 @@ def _tar(files: dict[str, tuple[bytes, int]]) -> bytes:
 
 
 def single_program_image(program: bytes, reference: str) -> bytes:
-    """An image archive that holds and runs one static program, as nobody.
+    """An image archive that runs one static program as an unprivileged user.
 
     Args:
-        program: the executable file.
-        reference: the name that the image is imported under.
+        program: content of the executable.
+        reference: reference of the image.
     """
     layer = _tar({"program": (program, 0o555)})
     configuration = json.dumps(

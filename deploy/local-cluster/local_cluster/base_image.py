@@ -1,8 +1,7 @@
-"""The base image where no registry can be reached: a small Debian from the machine's own mirrors.
+"""Builds a base image where no registry is reachable: a small Debian from the machine's mirrors.
 
-It stands in for `python:3.11-slim-bookworm`: Debian 12's Python 3.11 with venv, without apt, which
-nothing that runs in a pod may use anyway. It is made once, kept in the cache folder under a name
-that follows from its inputs, and made anew on request (for security updates).
+It replaces `python:3.11-slim-bookworm`: Debian 12 with Python 3.11 and venv, without apt. It is
+built once, cached under a digest of its inputs, and rebuilt on request to get security updates.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ SUITE = "bookworm"
 # which would bring all of Perl; the hook makes it true.
 PACKAGES = ("usr-is-merged", "python3", "python3-venv", "ca-certificates", "libstdc++6")
 MERGED_USR_HOOK = "/usr/share/mmdebstrap/hooks/merged-usr"
-# Nobody reads manuals in a container, and libraries fall back to English without catalogues.
+# Containers need no manuals and no translations.
 UNUSED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
 SOURCE_FOLDERS = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 # The date inside the archive, so that equal packages give an equal archive.
@@ -50,7 +49,7 @@ def is_debian_source(text: str) -> bool:
 
 
 def debian_sources() -> list[Path]:
-    """The machine's apt source files for the suite; empty where the machine is no such Debian."""
+    """The machine's apt source files for the suite; empty on other distributions."""
     single, folder = SOURCE_FOLDERS
     files = [single, *(sorted(folder.iterdir()) if folder.is_dir() else [])]
     wanted = {".list", ".sources"}
@@ -98,19 +97,19 @@ def ensure_base(*, refresh: bool = False) -> BaseArchive:
 
 
 def _make(archive: Path, sources: list[Path]) -> None:
-    say(f"Making the base image: Debian {SUITE} with Python, once (about 2 minutes)")
+    say(f"Building the base image, Debian {SUITE} with Python, once (about 2 minutes)")
     progress = Progress()
     partial = archive.with_suffix(f".{os.getpid()}.tar")
     try:
         run(command_for(partial, sources), env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH})
         partial.replace(archive)
     except CommandError as error:
-        message = f"the base image could not be made; are the machine's apt sources right? {error}"
+        message = f"cannot build the base image; check the machine's apt sources: {error}"
         raise ClusterError(message) from error
     finally:
         partial.unlink(missing_ok=True)
     megabytes = archive.stat().st_size // 10**6
-    say(f"Made {archive} ({megabytes} MB) in {elapsed(progress.seconds)}")
+    say(f"Built {archive} ({megabytes} MB) in {elapsed(progress.seconds)}")
 
 
 def _sha256(path: Path) -> str:

@@ -1,8 +1,7 @@
-"""The one-time build of Kubernetes from its Go modules.
+"""Builds Kubernetes once from its Go modules.
 
-The result is one binary in the cache folder, in a folder named by the hash of what it is built
-from, so every clone of the same revision finds it and a changed go.mod builds a new one. Builds
-that start at once wait for each other.
+The result is one binary in the cache, keyed by a digest of its sources: clones of the same revision
+share it, and a changed go.mod builds a new one. Concurrent builds wait for each other.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ def source_folder() -> Path:
 
 
 def build_key(folder: Path) -> str:
-    """Twelve hex digits that change whenever a source of the build does.
+    """Twelve hex digits that change with the sources of the build.
 
-    The version of the Go toolchain is left out on purpose: go.mod states the oldest that will do,
-    and an upgraded toolchain is no reason to spend ten minutes again.
+    The Go version is not included: go.mod states the minimum, and upgrading Go should not cost
+    another ten-minute build.
     """
     digest = hashlib.sha256()
     for name in SOURCES:
@@ -50,7 +49,7 @@ def build_key(folder: Path) -> str:
 
 
 def revision() -> str:
-    """Twelve hex digits over everything that decides what a cluster is made of."""
+    """Twelve hex digits of everything that a cluster is built and started from."""
     digest = hashlib.sha256(build_key(source_folder()).encode())
     for file in sorted((package_folder() / "local_cluster").glob("*.py")):
         digest.update(file.name.encode() + file.read_bytes())
@@ -61,7 +60,7 @@ def kubernetes_version(go_mod: str) -> str:
     """The version of Kubernetes that the text of a go.mod pins, such as `v1.36.3`.
 
     Raises:
-        ClusterError: the module is not required there.
+        ClusterError: go.mod does not require Kubernetes.
     """
     match = re.search(rf"^\s*{re.escape(KUBERNETES_MODULE)} (v\S+)$", go_mod, re.MULTILINE)
     if match is None:
@@ -71,7 +70,7 @@ def kubernetes_version(go_mod: str) -> str:
 
 
 def linker_flags(version: str) -> str:
-    """Flags that strip the binary and have it report the version that it was built from."""
+    """Linker flags that strip the binary and set the version that it reports."""
     major, minor = version.removeprefix("v").split(".")[:2]
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     settings = [
@@ -81,30 +80,30 @@ def linker_flags(version: str) -> str:
 
 
 def binary_path() -> Path:
-    """Where the binary of the present sources is, or will be."""
+    """Path of the binary for the current sources, whether or not it exists."""
     return cache_folder() / "kubernetes" / build_key(source_folder()) / "kubernetes"
 
 
 def pause_path() -> Path:
-    """Where the program of the pause image is, or will be: beside the binary."""
+    """Path of the pause image's program, beside the binary."""
     return binary_path().with_name("pause")
 
 
 @contextmanager
 def build_lock(folder: Path) -> Iterator[None]:
-    """Hold the one lock of a folder; say so when somebody else has it."""
+    """Hold the lock of a folder; say so when waiting for it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"Waiting for another build that holds {folder}/.lock")
+            say(f"Waiting for another build (lock: {folder}/.lock)")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def ensure_binary() -> Path:
-    """The binary, built first if it is not in the cache.
+    """Path of the binary, which is built if it is not cached.
 
     Raises:
         ClusterError: the build failed; the message names its log.
@@ -123,8 +122,10 @@ def _build(binary: Path) -> None:
     go_mod = (folder / "go.mod").read_text()
     version = kubernetes_version(go_mod)
     go = find_go(required_version(go_mod))
-    say(f"Building Kubernetes {version} from its Go modules, once for this revision of go.mod:")
-    say("  about 10 minutes on two cores, 6 GB in Go's caches; interrupted, it goes on from there")
+    say(f"Building Kubernetes {version} from its Go modules, once per revision of go.mod.")
+    say(
+        "  This takes about 10 minutes on two cores and 6 GB of Go's caches. It can be interrupted."
+    )
     binary.parent.mkdir(parents=True, exist_ok=True)
     log = binary.parent / "build.log"
     log.unlink(missing_ok=True)
@@ -145,7 +146,7 @@ def _build(binary: Path) -> None:
 def _build_package(
     go_and_package: list[str], target: Path, ldflags: str, progress: Progress, total: int
 ) -> None:
-    """Build one program; it appears under its name only when it is complete."""
+    """Build one program, then rename it into place."""
     go, package = go_and_package
     partial = target.with_suffix(f".{os.getpid()}")
     command = [go, "build", "-v", *BUILD_FLAGS, "-ldflags", ldflags, "-o", str(partial), package]
@@ -165,5 +166,5 @@ def _go(
 
 
 def _environment() -> dict[str, str]:
-    # GOFLAGS=-mod=mod and the like must not change what go.mod and go.sum pin.
+    # The user's GOFLAGS (such as -mod=mod) must not change what go.mod and go.sum pin.
     return {**os.environ, "GOFLAGS": "-mod=readonly", "CGO_ENABLED": "0", "GOWORK": "off"}

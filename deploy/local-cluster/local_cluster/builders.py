@@ -1,4 +1,4 @@
-"""The two tools that build images: Docker where it works, else buildah without any daemon."""
+"""The tools that build images: Docker, or buildah, which needs no daemon."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ KEPT_BASES = 2
 PUBLIC_BASE = "python:3.11-slim-bookworm"
 AUTHORITIES = Path("/etc/ssl/certs")
 BUNDLE = AUTHORITIES / "ca-certificates.crt"
-# What a person may have told pip about the machine's package index, and its place in a pip.conf.
+# pip settings about the package index that builds inherit from this machine.
 PIP_SETTINGS = (
     "index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "retries",
 )  # fmt: skip
 
 
 class Builder(Protocol):
-    """What building images needs of a tool."""
+    """Builds images."""
 
     def base(self, *, refresh: bool) -> str:
-        """The identity of the base image: it goes into every tag."""
+        """Identity of the base image, part of every tag's digest."""
 
     def has(self, reference: str) -> bool:
-        """Whether the image is built already."""
+        """Whether the image has been built."""
 
     def build(self, reference: str, context: Path, arguments: dict[str, str]) -> None:
         """Build the Dockerfile of a context folder, with build arguments."""
 
     def archive_command(self, reference: str) -> list[str]:
-        """A command that writes an image, in the format of `docker save`, to standard output."""
+        """A command that writes an image to standard output in the format of `docker save`."""
 
     def push(self, reference: str, target: str) -> None:
         """Push an image to a registry under another reference."""
@@ -55,7 +55,7 @@ class DockerBuilder:
     """Docker, with the public base image."""
 
     def base(self, *, refresh: bool) -> str:
-        """Pull a newer base image if wanted; its identity is its name."""
+        """Pull a newer base image if requested; its identity is its name."""
         if refresh:
             _follow(["docker", "pull", PUBLIC_BASE])
         return PUBLIC_BASE
@@ -74,7 +74,7 @@ class DockerBuilder:
         _follow(["docker", "build", "--tag", reference, *flags, str(context)])
 
     def archive_command(self, reference: str) -> list[str]:
-        """What writes an image to standard output."""
+        """A command that writes an image to standard output."""
         return ["docker", "save", reference]
 
     def push(self, reference: str, target: str) -> None:
@@ -84,17 +84,17 @@ class DockerBuilder:
 
 
 class BuildahBuilder:
-    """buildah as root, with a base image of our own and its own storage in the cache folder.
+    """buildah as root, with our own base image and a storage in the cache folder.
 
-    Every call runs in a mount namespace of its own, so that nothing it mounts outlives it.
+    Each call runs in a separate mount namespace, so no mount outlives it.
     """
 
     def __init__(self, run_root: Path) -> None:
-        """Take an empty folder for what buildah keeps while it runs."""
+        """Take an empty folder for buildah's run-time state."""
         self._run_root = run_root
         self._root = cache_folder() / "containers"
         self._base = ""
-        # What a killed build was working on.
+        # Working containers of a killed build.
         run(self._command("rm", "--all"))
 
     def _command(self, *arguments: str) -> list[str]:
@@ -104,7 +104,7 @@ class BuildahBuilder:
         ]  # fmt: skip
 
     def base(self, *, refresh: bool) -> str:
-        """Make sure that the base image is there, as an image; its identity is its content."""
+        """Ensure that the base image exists; its identity is the digest of its content."""
         archive = ensure_base(refresh=refresh)
         self._base = f"{BASE_REPOSITORY}:{archive.digest[:12]}"
         if not self.has(self._base):
@@ -128,7 +128,7 @@ class BuildahBuilder:
         return True
 
     def build(self, reference: str, context: Path, arguments: dict[str, str]) -> None:
-        """Build with cached layers; package managers inside see the machine's settings."""
+        """Build with cached layers; pip inside the build uses the machine's settings."""
         with _machine_settings() as volumes:
             settings = {"BASE_IMAGE": self._base, **arguments}
             flags = [f"--build-arg={name}={value}" for name, value in settings.items()]
@@ -141,7 +141,7 @@ class BuildahBuilder:
             )  # fmt: skip
 
     def archive_command(self, reference: str) -> list[str]:
-        """What writes an image to standard output, uncompressed: it stays on the machine."""
+        """A command that writes an image to standard output, uncompressed."""
         return self._command(
             "push", "--quiet", reference, f"docker-archive:/dev/stdout:{reference}"
         )
@@ -152,7 +152,7 @@ class BuildahBuilder:
         _follow(self._command("push", verify, reference, f"docker://{target}"))
 
     def references(self, repository: str) -> list[str]:
-        """The tagged images of a repository, the newest first."""
+        """Tagged images of a repository, newest first."""
         lines = run(
             self._command(
                 "images", "--format", "{{.CreatedAtRaw}}|{{.Name}}:{{.Tag}}", "--no-trunc"
@@ -162,14 +162,14 @@ class BuildahBuilder:
         return [name for _, name in dated if name.rpartition(":")[0] == repository]
 
     def remove(self, reference: str) -> None:
-        """Delete an image, and its layers that no other image uses."""
+        """Delete an image and the layers that only it uses."""
         run(self._command("rmi", reference))
 
 
 def pip_configuration(environment: dict[str, str], files: list[Path]) -> str:
-    """A pip.conf with the machine's own package index settings, environment over files.
+    """A pip.conf with the machine's package index settings; the environment overrides files.
 
-    Paths of certificates are replaced by the one that the build sees.
+    Certificate paths are replaced by the path inside the build.
     """
     merged: dict[str, str] = {}
     for file in files:
@@ -190,7 +190,7 @@ def pip_configuration(environment: dict[str, str], files: list[Path]) -> str:
 
 
 def _pip_files() -> list[Path]:
-    """Where pip looks for its configuration, the weakest first."""
+    """Pip's configuration files, lowest precedence first."""
     home = Path.home()
     configured = os.environ.get("PIP_CONFIG_FILE")
     files = [Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf"]
@@ -199,7 +199,7 @@ def _pip_files() -> list[Path]:
 
 @contextmanager
 def _machine_settings() -> Iterator[list[str]]:
-    """Volumes that let pip inside a build trust and find what the machine does."""
+    """Volumes that give pip inside a build the machine's certificates and package index."""
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "pip.conf"
         configuration.write_text(pip_configuration(dict(os.environ), _pip_files()))
@@ -210,25 +210,25 @@ def _machine_settings() -> Iterator[list[str]]:
 
 
 def _follow(command: list[str]) -> None:
-    """Run a build or a push, show where it is, and keep what it prints in the cache folder."""
+    """Run a build or push with progress, and log its output in the cache folder."""
     cache_folder().mkdir(parents=True, exist_ok=True)
     follow(command, cache_folder() / "images.log", Progress(), last_step)
 
 
 def is_on_loopback(reference: str) -> bool:
-    """Whether an image's registry is this machine: such a one need not speak TLS, as for Docker."""
+    """Whether an image's registry is on loopback, where Docker does not require TLS either."""
     host = reference.partition("/")[0].partition(":")[0]
     return host == "localhost" or host.startswith("127.")
 
 
 def last_step(lines: list[str]) -> str:
-    """The Dockerfile step that a build is at, in one line of a terminal."""
+    """The current Dockerfile step, in one line."""
     steps = [line for line in lines if "STEP " in line or line.startswith("#")]
     return " ".join((steps or lines or ["starting"])[-1].split())[:90]
 
 
 def docker_works() -> bool:
-    """Whether there is a Docker daemon that answers."""
+    """Whether a Docker daemon is reachable."""
     if shutil.which("docker") is None:
         return False
     try:

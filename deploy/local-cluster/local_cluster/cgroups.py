@@ -1,7 +1,7 @@
-"""The control groups that the cluster's pods live below, in cgroup v1 and v2 alike.
+"""The cluster's control group, in cgroup v1 and v2.
 
-The kubelet is told to keep all pods below one group named after the cluster, so that two clusters
-on a machine do not tidy up each other's pods, and so that nothing is left when one goes.
+The kubelet keeps all pods below one group named after the cluster, so that two clusters on a
+machine do not clean up each other's pods and nothing remains after `down`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NEEDED = {"cpu", "cpuset", "memory", "pids"}
 
 
 def hierarchies(root: Path = ROOT) -> list[Path]:
-    """The mount points of all control group hierarchies: one for v2, one per controller for v1."""
+    """Mount points of all hierarchies: one for v2, one per controller for v1."""
     if (root / "cgroup.controllers").exists():
         return [root]
     if not root.is_dir():
@@ -24,17 +24,17 @@ def hierarchies(root: Path = ROOT) -> list[Path]:
 
 
 def is_version_1(root: Path = ROOT) -> bool:
-    """Whether the machine's controllers are in version 1 hierarchies."""
+    """Whether the machine uses cgroup v1."""
     return not (root / "cgroup.controllers").exists()
 
 
 def folders(name: str, root: Path = ROOT) -> list[Path]:
-    """Where the group exists."""
+    """Folders of the group in all hierarchies."""
     return [path / name for path in hierarchies(root) if (path / name).is_dir()]
 
 
 def create(name: str, root: Path = ROOT) -> None:
-    """Make the group in every hierarchy, and hand it all controllers in version 2."""
+    """Create the group in every hierarchy; with v2, enable its controllers."""
     for hierarchy in hierarchies(root):
         (hierarchy / name).mkdir(exist_ok=True)
     if not is_version_1(root):
@@ -42,20 +42,20 @@ def create(name: str, root: Path = ROOT) -> None:
             _hand_down(folder, (root / "cgroup.controllers").read_text().split())
         return
     for hierarchy in hierarchies(root):
-        # A fresh cpuset group is empty and takes no process until it is told what it may use.
+        # A new cpuset group accepts no process until its CPUs and memory nodes are set.
         for file in ("cpuset.cpus", "cpuset.mems"):
             if (hierarchy / file).exists():
                 (hierarchy / name / file).write_text((hierarchy / file).read_text())
 
 
 def _hand_down(folder: Path, controllers: list[str]) -> None:
-    """Let the groups below a version 2 group use its controllers.
+    """Enable the controllers of a v2 group for the groups below it.
 
-    Some machines hold one back (cpu, where real-time processes run); only those that the kubelet
-    cannot do without must work.
+    Some machines withhold one (cpu, where real-time processes run). Only those that the kubelet
+    needs are required.
 
     Raises:
-        UnsuitableMachineError: one of those is held back, as in a container without its own groups.
+        UnsuitableMachineError: a required controller is unavailable.
     """
     file = folder / "cgroup.subtree_control"
     for controller in controllers:
@@ -64,15 +64,15 @@ def _hand_down(folder: Path, controllers: list[str]) -> None:
         except OSError as error:
             if controller in NEEDED:
                 message = (
-                    f"the control group controller {controller!r} cannot be used below {folder} "
-                    f"({error.strerror}): run this on the machine itself rather than in a "
-                    f"container, or give the container control groups of its own"
+                    f"the cgroup controller {controller!r} is unavailable below {folder} "
+                    f"({error.strerror}): run this on the host instead of in a container, or give "
+                    f"the container its own cgroup namespace"
                 )
                 raise UnsuitableMachineError(message) from error
 
 
 def remove(name: str, root: Path = ROOT) -> bool:
-    """Remove the group and all below it, innermost first; False while processes are in it."""
+    """Remove the group and all groups below it; False while they contain processes."""
     for folder in folders(name, root):
         below = sorted((p for p in folder.rglob("*") if p.is_dir()), key=lambda p: len(p.parts))
         for path in [*reversed(below), folder]:

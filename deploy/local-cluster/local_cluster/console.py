@@ -1,4 +1,4 @@
-"""What a person sees while things happen: one line per step, and a live line for long ones."""
+"""Console output: one line per step, and a live line for long steps."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ QUIET_SECONDS = 15.0
 
 
 def say(text: str) -> None:
-    """Print a line now, also when standard output is a file."""
+    """Print a line immediately, even if standard output is a file."""
     print(text, flush=True)
 
 
 def elapsed(seconds: float) -> str:
-    """A duration as people say it: `12 s`, `3 min 05 s`."""
+    """A duration for display: `12 s`, `3 min 05 s`."""
     whole = int(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
 class Progress:
-    """Shows that something long is alive: a rewritten line on a terminal, else one every 15 s."""
+    """Shows the progress of a long step: a live line on a terminal, else a line every 15 s."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -38,7 +38,7 @@ class Progress:
         return self._clock() - self._started
 
     def show(self, text: str) -> None:
-        """Show the present text, if it is time to."""
+        """Show the current text, if it is due."""
         now = self._clock()
         if self._live:
             sys.stdout.write(f"\r\033[K  {elapsed(now - self._started)}: {text}")

@@ -1,8 +1,7 @@
-"""What goes into an image: the files of a package, as git sees them, and the tag they give.
+"""The build context of an image: the files that git lists, and the digest in the image's tag.
 
-A tag says what is in the image: same content, same tag, no build, no rollout. So the files are
-staged into a folder of their own first: what git ignores (caches, local settings) must neither
-reach the image nor change its tag, and neither must times or owners.
+Same content, same tag: no build and no rollout. The files are copied to a staging folder first, so
+that files that git ignores, times and owners affect neither the image nor its tag.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ IGNORE_FILE = ".dockerignore"
 
 
 def tracked_files(folder: Path) -> list[PurePosixPath]:
-    """The files below a folder that git tracks, and new ones that it does not ignore, sorted.
+    """Files below a folder that git tracks or would track, sorted.
 
     Raises:
-        ClusterError: git does not know the folder.
+        ClusterError: the folder is not in a git repository.
     """
     listed = run(
         ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     )
     names = {PurePosixPath(name) for name in listed.split("\0") if name}
-    # A file that was deleted but not yet committed is listed and not there.
+    # git also lists files whose deletion is not committed.
     return sorted(name for name in names if (folder / name).is_file())
 
 
 def is_ignored(name: PurePosixPath, patterns: list[str]) -> bool:
-    """Whether a `.dockerignore` leaves a file out: by its name or by a folder above it.
+    """Whether `.dockerignore` patterns exclude a file, by its path or by a parent folder.
 
-    Of the file format, comments, `*`, `**/` and plain paths are understood; exceptions (`!`) are
-    refused by `read_patterns`, so that the tag never differs from what the builder sends.
+    Supports comments, `*`, `**/` and plain paths; `read_patterns` rejects exceptions (`!`), so the
+    tag always matches what the builder sends.
     """
     paths = [str(name), *(str(parent) for parent in name.parents if str(parent) != ".")]
     for pattern in patterns:
@@ -53,10 +52,10 @@ def is_ignored(name: PurePosixPath, patterns: list[str]) -> bool:
 
 
 def read_patterns(folder: Path) -> list[str]:
-    """The patterns of a folder's `.dockerignore`; none when it has no such file.
+    """The patterns of a folder's `.dockerignore`; empty without one.
 
     Raises:
-        ClusterError: the file has an exception, which is not understood here.
+        ClusterError: the file has an exception (`!`), which is unsupported.
     """
     file = folder / IGNORE_FILE
     if not file.exists():
@@ -64,7 +63,7 @@ def read_patterns(folder: Path) -> list[str]:
     lines = [line.strip().strip("/") for line in file.read_text().splitlines()]
     patterns = [line for line in lines if line and not line.startswith("#")]
     if any(pattern.startswith("!") for pattern in patterns):
-        message = f"{file}: exceptions (`!`) are not supported; list what to leave out instead"
+        message = f"{file}: exceptions (`!`) are not supported; list the files to exclude"
         raise ClusterError(message)
     return patterns
 
@@ -76,7 +75,7 @@ def context_files(folder: Path) -> list[PurePosixPath]:
 
 
 def content_digest(folder: Path, names: list[PurePosixPath], *inputs: str) -> str:
-    """Twelve hex digits over names, executable bits and content, and further inputs."""
+    """Twelve hex digits of names, executable bits, content and further inputs."""
     digest = hashlib.sha256("\0".join(inputs).encode())
     for name in names:
         content = (folder / name).read_bytes()
@@ -86,7 +85,7 @@ def content_digest(folder: Path, names: list[PurePosixPath], *inputs: str) -> st
 
 
 def stage(folder: Path, names: list[PurePosixPath], target: Path) -> None:
-    """Copy the files of a context to an empty folder, with plain modes and one fixed time."""
+    """Copy the files of a context to an empty folder, with fixed modes and times."""
     for name in names:
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -99,14 +98,14 @@ def stage(folder: Path, names: list[PurePosixPath], target: Path) -> None:
 
 
 def package_version(folder: Path) -> str:
-    """The version that a package's pyproject.toml states.
+    """The version in a package's pyproject.toml.
 
     Raises:
-        ClusterError: the file is missing or states none.
+        ClusterError: the file is missing or has no version.
     """
     file = folder / "pyproject.toml"
     try:
         return str(tomllib.loads(file.read_text())["project"]["version"])
     except (FileNotFoundError, tomllib.TOMLDecodeError, KeyError) as error:
-        message = f"{file}: no version can be read from it ({error!r})"
+        message = f"{file}: cannot read project.version ({error!r})"
         raise ClusterError(message) from error

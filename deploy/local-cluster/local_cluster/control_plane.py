@@ -1,7 +1,7 @@
-"""A real API server alone: etcd, kube-apiserver and kube-controller-manager on loopback.
+"""A control plane without a node: etcd, kube-apiserver and kube-controller-manager on loopback.
 
-For developing and testing what only talks to the API. It needs no root, no packages and no
-namespaces; there is no node, so no pod ever runs.
+For developing and testing code that only talks to the API. It needs no root, packages or
+namespaces; pods never run.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from local_cluster.processes import ProcessIdentity
 
 LOOPBACK = "127.0.0.1"
-# Nothing is ever sent there. Every Service takes an address, and benchmarks make thousands.
+# Never routed. Every Service takes an address, and benchmarks create thousands.
 SERVICE_RANGE = "10.63.0.0/16"
 PORT_NAMES = ("etcd", "etcd-peer", "kube-apiserver", "kube-controller-manager")
 COMPONENTS = ("kube-controller-manager",)
 
 
 def free_ports(names: tuple[str, ...]) -> dict[str, int]:
-    """TCP ports of loopback that nobody listens on now, one per name, all different."""
+    """A distinct free TCP port on loopback for each name."""
     with ExitStack() as held:
         ports = {}
         for name in names:
@@ -45,7 +45,7 @@ def free_ports(names: tuple[str, ...]) -> dict[str, int]:
 
 
 def server_names(address: str, service_address: str) -> tuple[str, ...]:
-    """Every address and name that the cluster's own servers are called by."""
+    """All addresses and names of the cluster's servers, for their certificates."""
     return (
         address,
         service_address,
@@ -61,7 +61,7 @@ def server_names(address: str, service_address: str) -> tuple[str, ...]:
 
 
 def prepare_folders(layout: Layout) -> None:
-    """Make the cluster's folders; the data is its owner's only."""
+    """Create the cluster's folders; only the owner may list the data."""
     for folder in (layout.root, layout.logs, layout.config, layout.data):
         folder.mkdir(parents=True, exist_ok=True)
     layout.data.chmod(0o711)
@@ -77,7 +77,7 @@ def write_kubeconfigs(layout: Layout, server: str, components: tuple[str, ...]) 
 
 
 def site_of(layout: Layout, binary: Path, ports: dict[str, int]) -> Site:
-    """Where a control plane on loopback finds its things."""
+    """Paths, addresses and ports of a control plane on loopback."""
     return Site(
         binary=binary,
         pki=layout.pki,
@@ -93,12 +93,12 @@ def site_of(layout: Layout, binary: Path, ports: dict[str, int]) -> Site:
 
 
 def server_url(state: states.State) -> str:
-    """URL of the API server of a control plane on loopback."""
+    """URL of the API server."""
     return f"https://{LOOPBACK}:{state.ports['kube-apiserver']}"
 
 
 def start(layout: Layout, binary: Path) -> states.State:
-    """Start a control plane that does not run yet; returns before it answers."""
+    """Start a control plane; returns before it is ready."""
     ports = free_ports(PORT_NAMES)
     state = states.State(states.Mode.OWN, states.Profile.CONTROL_PLANE, layout.cluster_id)
     state = dataclasses.replace(state, ports=ports, revision=revision())
@@ -116,6 +116,6 @@ def start(layout: Layout, binary: Path) -> states.State:
 
 
 def checks(api: ApiServer) -> dict[str, Callable[[], bool]]:
-    """What must hold before a control plane is up, by what a person calls it."""
+    """Readiness conditions by their display names."""
     account = "/api/v1/namespaces/default/serviceaccounts/default"
-    return {"the controllers": lambda: api.answers(account)}
+    return {"the controllers": lambda: api.is_ok(account)}

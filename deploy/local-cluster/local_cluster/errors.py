@@ -1,7 +1,4 @@
-"""What can go wrong that a person can do something about.
-
-Every message says what was wrong and what to do. Nothing here does IO.
-"""
+"""Errors that a user can act on: every message says what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -10,25 +7,25 @@ EXIT_UNSUITABLE = 2
 
 
 class ClusterError(Exception):
-    """Something failed; the message says what, where to look and what to do."""
+    """A command failed; the message says what failed, where to look and what to do."""
 
     exit_code = EXIT_FAILED
 
 
 class UnsuitableMachineError(ClusterError):
-    """This machine cannot run the local cluster; the message says what is needed."""
+    """This machine cannot run a cluster; the message says what is missing."""
 
     exit_code = EXIT_UNSUITABLE
 
 
 class CommandError(ClusterError):
-    """An external command ended with an error.
+    """An external command failed.
 
     Attributes:
-        output: what the command printed, standard output and error together.
+        output: the command's standard output and standard error.
     """
 
     def __init__(self, command: list[str], status: int, output: str) -> None:
         self.output = output
         tail = "\n".join(output.strip().splitlines()[-15:])
-        super().__init__(f"`{' '.join(command)}` ended with status {status}:\n{tail}")
+        super().__init__(f"`{' '.join(command)}` failed with exit status {status}:\n{tail}")

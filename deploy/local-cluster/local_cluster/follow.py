@@ -1,4 +1,4 @@
-"""Running a long command so that a person sees that it lives, and finds all it printed in a log."""
+"""Runs a long command with visible progress and its complete output in a log."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def follow(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a command to its end, with less than usual priority.
+    """Run a command with reduced priority.
 
     Args:
         command: what to run.
-        log: where its output goes, appended.
-        progress: shows that it is alive.
-        describe: given all lines so far, what to show.
-        cwd: the folder to run it in.
-        env: its environment, instead of this process' own.
+        log: file that its output is appended to.
+        progress: display of the progress.
+        describe: maps all lines so far to the text to show.
+        cwd: working directory.
+        env: environment (default: inherited).
 
     Raises:
-        ClusterError: it failed; the message has the end of its output and the log's name.
+        ClusterError: the command failed; the message has the end of its output and the log's path.
     """
     lines: list[str] = []
     with log.open("a") as file, _started(command, cwd, env) as process:
@@ -58,7 +58,7 @@ def follow(
     if status != 0:
         tail = "".join(lines[-SHOWN_LINES:])
         shown = " ".join(command[:4])
-        message = f"`{shown} ...` ended with status {status} (all of its output: {log}):\n{tail}"
+        message = f"`{shown} ...` failed with exit status {status} (complete log: {log}):\n{tail}"
         raise ClusterError(message)
 
 
@@ -78,7 +78,7 @@ def _started(
 
 
 def _lines_or_ticks(process: subprocess.Popen[str]) -> Iterator[str | None]:
-    """Each line that the process prints, and None about once a second in between."""
+    """Each line of the process's output, and None once a second while there is none."""
     received: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:

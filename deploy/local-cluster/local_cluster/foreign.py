@@ -1,7 +1,7 @@
-"""Clusters that are not our own: one that kind makes in Docker, or a kubeconfig context.
+"""Clusters that we do not run ourselves: kind in Docker, or an existing kubeconfig context.
 
-A kind cluster is ours to delete when this folder's `up` created it. A context is somebody's: it is
-used as it is, and never changed or deleted from here.
+A kind cluster is deleted by `down` if this folder's `up` created it. A context is used as it is,
+and never changed or deleted.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ KIND_WAIT = "180s"
 
 
 def kind_is_usable() -> bool:
-    """Whether kind and a Docker daemon are here."""
+    """Whether kind is installed and the Docker daemon is reachable."""
     return shutil.which("kind") is not None and docker_works()
 
 
 def use_context(layout: Layout, context: str) -> State:
-    """Use a context of the person's kubeconfig, which must answer now.
+    """Use a context of the user's kubeconfig.
 
     Raises:
-        ClusterError: the context does not exist, or its cluster does not answer.
+        ClusterError: the context does not exist, or its cluster is unreachable.
     """
     kubectl = kubectl_command()
     flags = ["config", "view", "--minify", "--flatten", "--context", context]
@@ -54,11 +54,11 @@ def use_context(layout: Layout, context: str) -> State:
         run([*kubectl, "--kubeconfig", str(layout.kubeconfig), "get", "--raw", "/version"])
     except CommandError as error:
         layout.kubeconfig.unlink()
-        message = f"the cluster of context {context!r} does not answer: {error.output.strip()}"
+        message = f"the cluster of context {context!r} is unreachable: {error.output.strip()}"
         raise ClusterError(message) from error
     state = State(Mode.CONTEXT, Profile.FULL, layout.cluster_id, context=context, created=False)
     states.save(layout.state, state)
-    say(f"Using the cluster of context {context!r}; `down` will not touch it")
+    say(f"Using the cluster of context {context!r}; `down` does not change it")
     return state
 
 
@@ -66,7 +66,7 @@ def create_kind(layout: Layout) -> State:
     """Create a kind cluster named after the folder, with metrics-server.
 
     Raises:
-        ClusterError: kind failed; nothing of the cluster is left.
+        ClusterError: kind failed; the cluster was removed.
     """
     name = f"iop-{layout.cluster_id}"
     state = State(Mode.KIND, Profile.FULL, layout.cluster_id, context=f"kind-{name}")
@@ -87,18 +87,18 @@ def create_kind(layout: Layout) -> State:
 
 
 def release(layout: Layout, state: State) -> None:
-    """End the use of a cluster that is not our own; a kind cluster that we created is deleted."""
+    """Stop using a cluster; delete it if it is a kind cluster that we created."""
     if state.mode == Mode.KIND and state.created:
         run(["kind", "delete", "cluster", "--name", state.context.removeprefix("kind-")])
-        say(f"The {state.context} cluster is deleted.")
+        say(f"The cluster {state.context} is deleted.")
     else:
-        say(f"The cluster of context {state.context!r} is left as it is.")
+        say(f"The cluster of context {state.context!r} is unchanged.")
     for file in (layout.kubeconfig, layout.images, layout.state):
         file.unlink(missing_ok=True)
 
 
-def answers(layout: Layout) -> bool:
-    """Whether the cluster's API server answers now."""
+def is_ready(layout: Layout) -> bool:
+    """Whether the cluster's API server is ready."""
     kubectl = [*kubectl_command(), "--kubeconfig", str(layout.kubeconfig)]
     try:
         run([*kubectl, "get", "--raw", "/readyz", "--request-timeout=10s"])

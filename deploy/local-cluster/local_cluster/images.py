@@ -1,8 +1,8 @@
-"""The project's images: built only when their content changed, and brought to the cluster.
+"""Builds the project's images when their content changes and makes them available to the cluster.
 
-Ours gets them by import, kind by `kind load`, any other cluster through a registry that the person
-names. What was built is written to `images.json` in the cluster's folder: `{"operator":
-"REFERENCE", "model-server": ..., "model-server-tensorflow": ...}`.
+A local cluster imports them, kind loads them, any other cluster pulls them from a registry. The
+references are recorded in `images.json` in the cluster's folder: `{"operator": "REFERENCE",
+"model-server": ..., "model-server-tensorflow": ...}`.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Image:
     """One image of the project.
 
     Attributes:
-        name: what it is called in `images.json`.
-        repository: its name in a reference, without registry and tag.
-        folder: the package that it is built from, relative to the project.
-        suffix: what its tag ends with.
+        name: its key in `images.json`.
+        repository: its repository, without registry and tag.
+        folder: its build context, relative to the project.
+        suffix: suffix of its tag.
         arguments: build arguments of its Dockerfile.
     """
 
@@ -81,10 +81,10 @@ def reference_of(image: Image, version: str, digest: str) -> str:
 
 
 def superseded(image: Image, references: list[str]) -> list[str]:
-    """Of a repository's references, newest first, the builds of this image that are too many.
+    """The old builds of an image to delete, given its repository's references, newest first.
 
-    Images of one repository that differ in their suffix are counted apart: many builds of the
-    small model server must not push out the layers of the large one.
+    Images that differ in their suffix are counted separately: builds of the small model server must
+    not evict the layers of the large one.
     """
     others = [i.suffix for i in VARIANTS["all"] if i.suffix and i.suffix != image.suffix]
     own = [
@@ -97,10 +97,10 @@ def superseded(image: Image, references: list[str]) -> list[str]:
 
 @contextmanager
 def builder_of_machine() -> Iterator[Builder]:
-    """Docker where it works; else buildah, installed if need be.
+    """Docker where it works, else buildah, which is installed if necessary.
 
     Raises:
-        UnsuitableMachineError: there is no Docker, and buildah is missing and not installable.
+        UnsuitableMachineError: neither Docker nor buildah can be used.
     """
     with build_lock(cache_folder() / "containers"):
         if docker_works():
@@ -108,8 +108,8 @@ def builder_of_machine() -> Iterator[Builder]:
             return
         if os.geteuid() != 0:
             message = (
-                "building images needs Docker, or root for buildah (Debian packages buildah and "
-                "mmdebstrap): start Docker, or run the command as root"
+                "building images needs Docker, or root to use buildah and mmdebstrap: "
+                "start Docker, or run this command as root"
             )
             raise UnsuitableMachineError(message)
         ensure(IMAGE_REQUIREMENTS)
@@ -118,7 +118,7 @@ def builder_of_machine() -> Iterator[Builder]:
 
 
 def build_images(images: tuple[Image, ...], builder: Builder, *, refresh: bool) -> dict[str, str]:
-    """Build what is not built yet; returns the reference of each image by its name.
+    """Build the images that are missing; returns their references by name.
 
     Raises:
         ClusterError: a folder has no Dockerfile, or a build failed.
@@ -130,7 +130,7 @@ def build_images(images: tuple[Image, ...], builder: Builder, *, refresh: bool) 
 def _build(image: Image, base: str, builder: Builder) -> str:
     folder = project_folder() / image.folder
     if not (folder / "Dockerfile").is_file():
-        message = f"{folder}/Dockerfile is missing: the image {image.name} is built from it"
+        message = f"{folder}/Dockerfile is missing; cannot build the image {image.name}"
         raise ClusterError(message)
     names = context_files(folder)
     # Both variants of a package share the digest, so that one tag follows from the other.
@@ -148,10 +148,10 @@ def _build(image: Image, base: str, builder: Builder) -> str:
 
 
 def load_into_own(state: State, references: list[str], builder: Builder) -> None:
-    """Import into our own node the images that it does not have yet."""
+    """Import the images that the node does not have yet."""
     supervisor = state.supervisor
     if supervisor is None or not is_running(supervisor) or state.profile != Profile.FULL:
-        message = "there is no running cluster with a node to load the images into: run `up` first"
+        message = "there is no running cluster with a node: run `local-cluster up` first"
         raise ClusterError(message)
     present = present_images(supervisor)
     for reference in references:
@@ -161,14 +161,14 @@ def load_into_own(state: State, references: list[str], builder: Builder) -> None
 
 
 def load_into_kind(cluster: str, references: list[str]) -> None:
-    """Load Docker's images into a kind cluster; kind itself skips what its nodes have."""
+    """Load Docker's images into a kind cluster; kind skips those that its nodes have."""
     for reference in references:
         say(f"Loading {reference} into the kind cluster {cluster}")
         run(["kind", "load", "docker-image", "--name", cluster, reference])
 
 
 def push_images(references: dict[str, str], registry: str, builder: Builder) -> dict[str, str]:
-    """Push images to a registry; returns the references that they have there."""
+    """Push images to a registry; returns their references there."""
     pushed = {}
     for name, reference in references.items():
         pushed[name] = f"{registry.rstrip('/')}/{reference.partition('/')[2]}"
@@ -180,14 +180,14 @@ def push_images(references: dict[str, str], registry: str, builder: Builder) -> 
 def provide_images(
     layout: Layout, state: State | None, variant: str, *, registry: str, refresh: bool
 ) -> dict[str, str]:
-    """Build a set of images and bring them to where the cluster finds them.
+    """Build a set of images and make them available to the cluster.
 
     Args:
         layout: the cluster's files.
-        state: the recorded cluster; None to build only.
+        state: the recorded cluster; None to only build.
         variant: a key of `VARIANTS`.
-        registry: where to push to, such as `registry.example/team`; empty not to push.
-        refresh: whether to make or pull the base image anew.
+        registry: registry to push to, such as `registry.example/team`; empty not to push.
+        refresh: whether to rebuild or pull the base image.
 
     Returns:
         The reference of each image, by its name.
@@ -197,23 +197,23 @@ def provide_images(
         if registry:
             references = push_images(references, registry, builder)
         elif state is None:
-            say("No cluster runs here: the images are built and not loaded anywhere")
+            say("No cluster is running: the images are built but not loaded")
         elif state.mode == Mode.OWN:
             load_into_own(state, list(references.values()), builder)
         elif state.mode == Mode.KIND:
             load_into_kind(state.context.removeprefix("kind-"), list(references.values()))
         else:
-            say("A cluster of yours pulls its images: give --push REGISTRY to push them")
+            say("This cluster pulls its images: push them with --push REGISTRY")
         if isinstance(builder, BuildahBuilder):
             for image in VARIANTS[variant]:
                 for reference in superseded(image, builder.references(repository_of(image))):
                     builder.remove(reference)
-    _record(layout, references)
+        _record(layout, references)
     return references
 
 
 def _record(layout: Layout, references: dict[str, str]) -> None:
-    """Add to `images.json`; an image that was not asked for this time stays as it was."""
+    """Update `images.json`, keeping the images that were not built this time."""
     known: dict[str, str] = {}
     if layout.images.exists():
         known = json.loads(layout.images.read_text())

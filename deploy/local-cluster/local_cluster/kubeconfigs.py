@@ -1,4 +1,4 @@
-"""Kubeconfig files, for people and for the cluster's own programs. Pure."""
+"""Kubeconfig files for users and for the cluster's programs. Pure."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def _reference(user: dict[str, str], cluster: dict[str, str]) -> dict[str, Any]:
 
 
 def component_kubeconfig(server: str, pki: Path, stem: str) -> str:
-    """The kubeconfig of one of the cluster's programs: it names the files in the `pki` folder.
+    """The kubeconfig of a program, which refers to files in the `pki` folder.
 
     Args:
         server: URL of the API server.
         pki: folder of the certificates.
-        stem: name of the client's certificate and key, without their endings.
+        stem: file name of the client's certificate and key, without suffix.
     """
     user = {
         "client-certificate": str(pki / f"{stem}.crt"),
@@ -41,7 +41,7 @@ def component_kubeconfig(server: str, pki: Path, stem: str) -> str:
 
 
 def portable_kubeconfig(server: str, authority: bytes, certificate: bytes, key: bytes) -> str:
-    """A kubeconfig that holds its certificates (PEM), so that it can be copied anywhere."""
+    """A self-contained kubeconfig with embedded certificates (PEM)."""
 
     def encode(content: bytes) -> str:
         return base64.b64encode(content).decode()

@@ -1,7 +1,7 @@
-"""Starting the supervisor, in namespaces of its own or plainly, and finding its true pid.
+"""Starts the supervisor, optionally in separate namespaces, and records its PID.
 
-The order matters: the supervisor is started but waits; its identity is written down; only then is
-it told to go. Whatever kills the command in between, nothing runs that is not on record.
+The order matters: the supervisor starts and waits, its identity is recorded, and only then is it
+released. If the command is killed in between, nothing runs without a record.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ NAMESPACES = (
 
 
 def write_plan(layout: Layout, programs: list[Program], node: dict[str, object] | None) -> None:
-    """Write what the supervisor shall do.
+    """Write the supervisor's plan.
 
     Args:
         layout: the cluster's files.
-        programs: what to start.
-        node: settings of the node, as `local_cluster.node` reads them; None without a node.
+        programs: the programs to start.
+        node: settings for `local_cluster.node`; None without a node.
     """
     plan = {
         "programs": [program.as_record() for program in programs],
@@ -49,16 +49,16 @@ def write_plan(layout: Layout, programs: list[Program], node: dict[str, object] 
 def start_supervisor(
     layout: Layout, *, isolated: bool, record: Callable[[ProcessIdentity], None]
 ) -> None:
-    """Start the supervisor of the written plan, and let it go once it is on record.
+    """Start the supervisor with the written plan, and release it once it is recorded.
 
     Args:
         layout: the cluster's files.
-        isolated: whether it gets pid, mount, network, ipc and host name namespaces of its own.
-        record: called with the supervisor's identity while it still waits; may prepare what the
-            supervisor's namespaces need from outside.
+        isolated: whether it gets its own PID, mount, network, IPC and UTS namespaces.
+        record: called with the supervisor's identity while it waits; may also set up what its
+            namespaces need from outside.
 
     Raises:
-        ClusterError: it did not start.
+        ClusterError: the supervisor did not start.
     """
     command = [sys.executable, "-m", "local_cluster.supervisor", str(layout.plan)]
     log_path = layout.logs / "supervisor.log"
@@ -76,7 +76,7 @@ def start_supervisor(
     try:
         record(_true_identity(process, isolated=isolated))
         if process.stdin is None or process.poll() is not None:
-            message = f"the supervisor ended at once; see {log_path}"
+            message = f"the supervisor ended immediately; see {log_path}"
             raise ClusterError(message)
         process.stdin.write(GO)
         process.stdin.close()
@@ -87,7 +87,7 @@ def start_supervisor(
 
 
 def _true_identity(process: subprocess.Popen[str], *, isolated: bool) -> ProcessIdentity:
-    """The supervisor itself: with namespaces, the only child of the `unshare` command."""
+    """Identity of the supervisor: with namespaces, the only child of `unshare`."""
     found: list[int] = [] if isolated else [process.pid]
 
     def look() -> bool:

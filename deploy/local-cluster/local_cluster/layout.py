@@ -1,7 +1,7 @@
-"""Where a cluster keeps its files, and what it calls its devices.
+"""Paths and device names of a cluster.
 
-Every name is derived from the cluster's folder, so that whatever an interrupted run left behind
-can be found again without any record of it. Pure, except for reading the environment.
+Every name is derived from the cluster's folder, so whatever an interrupted run leaves behind can be
+found without a record. Pure, except for reading the environment.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DEFAULT_FOLDER = Path(".cluster")
 
 
 def cache_folder() -> Path:
-    """The folder for what is costly to make and shared by all clones of one user."""
+    """The cache for expensive builds, shared by all clones of one user."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "inference-operator"
 
@@ -48,42 +48,57 @@ class Layout:
 
     @property
     def device(self) -> str:
-        """Name of the machine's end of the cable to the cluster, and of its firewall table."""
+        """Name of the host's veth device and of the cluster's firewall table."""
         return f"iop-{self.cluster_id}"
 
     @property
     def cgroup(self) -> str:
-        """Name of the control group that all pods of this cluster are below."""
+        """Name of the control group that contains all pods of this cluster."""
         return f"iop-{self.cluster_id}"
 
     @property
     def state(self) -> Path:
-        """What runs, so that it can be found and stopped."""
+        """Record of what was started, for finding and stopping it."""
         return self.root / "state.json"
 
     @property
     def plan(self) -> Path:
-        """What the supervisor starts."""
+        """Programs for the supervisor to start."""
         return self.root / "plan.json"
 
     @property
     def programs(self) -> Path:
-        """What the supervisor says of each program: running, or ended and how."""
+        """The supervisor's report per program: running, or how it ended."""
         return self.root / "programs.json"
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's way in; works from the machine."""
+        """The administrator's kubeconfig, for use on this machine."""
         return self.root / "kubeconfig"
 
     @property
     def images(self) -> Path:
-        """The references of the images that were built last."""
+        """References of the images that were built last."""
         return self.root / "images.json"
 
     @property
+    def image_build(self) -> Path:
+        """Record of the image build that was started in the background."""
+        return self.root / "image-build.json"
+
+    @property
+    def image_build_result(self) -> Path:
+        """Exit status of that build, once it has ended."""
+        return self.root / "image-build.result"
+
+    @property
+    def image_build_log(self) -> Path:
+        """Output of that build."""
+        return self.logs / "images.log"
+
+    @property
     def logs(self) -> Path:
-        """One log per program."""
+        """Logs, one per program."""
         return self.root / "logs"
 
     @property
@@ -98,7 +113,7 @@ class Layout:
 
     @property
     def data(self) -> Path:
-        """What the programs write: etcd, images, volumes."""
+        """Data of the programs: etcd, images, volumes."""
         return self.root / "data"
 
 

@@ -1,4 +1,4 @@
-"""Bringing a cluster of our own up and down, safely against repetition and interruption."""
+"""Starts and stops clusters; safe to repeat and to interrupt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from local_cluster import control_plane, foreign, packages, teardown, whole_cluster
+from local_cluster import background, control_plane, foreign, packages, teardown, whole_cluster
 from local_cluster import state as states
 from local_cluster.api import ApiServer
 from local_cluster.build import ensure_binary, revision
@@ -30,21 +30,21 @@ READY_SECONDS = 240.0
 
 
 class Interrupted(BaseException):
-    """The command was told to end (SIGINT or SIGTERM)."""
+    """The command received SIGINT or SIGTERM."""
 
 
 @contextmanager
 def folder_lock(layout: Layout) -> Iterator[None]:
-    """Let one command at a time change the cluster of a folder.
+    """Allow one command at a time to change a folder's cluster.
 
     Raises:
-        ClusterError: the folder cannot be written to.
+        ClusterError: the folder is not writable.
     """
     try:
         layout.root.mkdir(parents=True, exist_ok=True)
         file = (layout.root / "lock").open("w")
     except OSError as error:
-        message = f"the cluster's folder {layout.root} cannot be written to: {error.strerror}"
+        message = f"cannot write to the cluster's folder {layout.root}: {error.strerror}"
         raise ClusterError(message) from error
     with file:
         try:
@@ -57,7 +57,7 @@ def folder_lock(layout: Layout) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Interrupted`, once; later ones do not disturb the clean-up."""
+    """Turn the first SIGINT or SIGTERM into `Interrupted`; ignore later ones during clean-up."""
 
     def interrupt(number: int, _frame: object) -> None:
         for other in (signal.SIGINT, signal.SIGTERM):
@@ -73,7 +73,7 @@ def interruptible() -> Iterator[None]:
 
 
 def ended_programs(layout: Layout) -> dict[str, str]:
-    """The programs that the supervisor saw end, and how; empty while all is well."""
+    """Programs that ended, and how; empty while all are running."""
     return {
         name: text
         for name, text in read_programs(layout).items()
@@ -82,7 +82,7 @@ def ended_programs(layout: Layout) -> dict[str, str]:
 
 
 def read_programs(layout: Layout) -> dict[str, str]:
-    """What the supervisor says of each program; empty when there is no supervisor yet."""
+    """The supervisor's report per program; empty before it has started."""
     try:
         record = json.loads(layout.programs.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
@@ -91,9 +91,9 @@ def read_programs(layout: Layout) -> dict[str, str]:
 
 
 def has_begun(layout: Layout, state: State) -> bool:
-    """Whether the recorded supervisor runs and has been told to go.
+    """Whether the recorded supervisor is running and was released.
 
-    One whose command was killed before it could say so ends by itself; that is waited for, because
+    If its command was killed before releasing it, the supervisor exits by itself. Wait for that:
     until then it looks like a running cluster.
     """
     wait_until(lambda: bool(read_programs(layout)) or not is_running(state.supervisor), 10.0)
@@ -103,24 +103,29 @@ def has_begun(layout: Layout, state: State) -> bool:
 def wait_for(
     layout: Layout, state: State, what: str, condition: Callable[[], bool], progress: Progress
 ) -> None:
-    """Wait for a condition, while the cluster's programs live.
+    """Wait for a condition while the cluster's programs are running.
 
     Raises:
-        ClusterError: a program ended, or the condition did not come true in four minutes.
+        ClusterError: a program ended, or the condition is false after four minutes.
     """
     deadline = time.monotonic() + READY_SECONDS
     while not condition():
         ended = ended_programs(layout)
         if ended:
             name, how = next(iter(ended.items()))
-            message = f"{name} {how}; its last words:\n{last_lines(layout.logs / f'{name}.log')}"
+            message = (
+                f"{name} {how}; the end of its log:\n{last_lines(layout.logs / f'{name}.log')}"
+            )
             raise ClusterError(message)
         if not is_running(state.supervisor):
             log = layout.logs / "supervisor.log"
-            message = f"the supervisor ended; its last words:\n{last_lines(log)}"
+            message = f"the supervisor ended; the end of its log:\n{last_lines(log)}"
             raise ClusterError(message)
         if time.monotonic() > deadline:
-            message = f"{what}: not within {READY_SECONDS:.0f} s; see the logs in {layout.logs}"
+            message = (
+                f"timed out after {READY_SECONDS:.0f} s waiting for {what}; "
+                f"see the logs in {layout.logs}"
+            )
             raise ClusterError(message)
         progress.show(f"waiting for {what}")
         time.sleep(0.1)
@@ -136,23 +141,23 @@ def last_lines(path: Path, count: int = 12) -> str:
 
 
 def clear_logs(layout: Layout) -> None:
-    """Start the logs afresh: they are about one run of the cluster."""
+    """Delete the logs of the previous run."""
     if layout.logs.is_dir():
         for log in layout.logs.glob("*.log"):
             log.unlink()
 
 
 def up(layout: Layout, profile: Profile, context: str = "") -> None:
-    """Have a cluster run; whatever fails or interrupts, none is left half-way.
+    """Ensure that the cluster is running; on failure or interruption, remove what was started.
 
     Args:
         layout: the cluster's files.
-        profile: how much of a cluster of our own to start.
-        context: kubeconfig context of a cluster to use instead; empty for one of our own, or
-            kind's where there is Docker and kind.
+        profile: what to start, for a cluster without Docker.
+        context: kubeconfig context of an existing cluster; empty to create one, with kind where
+            Docker and kind are installed.
 
     Raises:
-        ClusterError: it could not be started; nothing of it is left but its logs.
+        ClusterError: the cluster did not start; only its logs remain.
     """
     with folder_lock(layout), interruptible():
         state = states.load(layout.state)
@@ -163,7 +168,7 @@ def up(layout: Layout, profile: Profile, context: str = "") -> None:
         elif state is None and profile == Profile.FULL and foreign.kind_is_usable():
             with _undone_unless_finished(layout):
                 foreign.create_kind(layout)
-            say(f"The cluster is up.\n  export KUBECONFIG={layout.kubeconfig}")
+            say(f"The cluster is ready.\n  export KUBECONFIG={layout.kubeconfig}")
         else:
             with _undone_unless_finished(layout):
                 _start(layout, profile)
@@ -175,13 +180,13 @@ def _undone_unless_finished(layout: Layout) -> Iterator[None]:
         yield
     except BaseException as error:
         if isinstance(error, Interrupted):
-            say(f"Interrupted by {error}: taking the cluster away again")
+            say(f"Interrupted by {error}: removing the cluster")
         remove(layout, states.load(layout.state))
         raise
 
 
 def remove(layout: Layout, state: State | None) -> None:
-    """Take away what `up` made, whatever kind of cluster it is."""
+    """Remove what `up` created, whatever kind of cluster it is."""
     if state is not None and state.mode != Mode.OWN:
         foreign.release(layout, state)
     else:
@@ -193,17 +198,17 @@ def _use_foreign(layout: Layout, state: State | None, context: str) -> None:
         foreign.use_context(layout, context)
     elif state.mode == Mode.OWN or (context and context != state.context):
         message = (
-            f"{layout.root} already holds a cluster ({state.mode}"
-            f"{': ' + state.context if state.context else ''}), which is not the context "
-            f"{context!r}: run `local-cluster down` first, or choose another --dir"
+            f"{layout.root} already holds another cluster ({state.mode}"
+            f"{': ' + state.context if state.context else ''}), not the context {context!r}: "
+            f"run `local-cluster down` first, or choose another --dir"
         )
         raise ClusterError(message)
-    elif foreign.answers(layout):
-        say(f"The cluster of context {state.context} answers.")
+    elif foreign.is_ready(layout):
+        say(f"The cluster of context {state.context} is reachable.")
     else:
         message = (
-            f"the cluster of context {state.context} does not answer; if it is gone, run "
-            f"`local-cluster down` and then `up`"
+            f"the cluster of context {state.context} is unreachable; if it was deleted, run "
+            f"`local-cluster down`, then `local-cluster up`"
         )
         raise ClusterError(message)
 
@@ -216,14 +221,14 @@ def _start(layout: Layout, profile: Profile) -> None:
     progress = Progress()
     stale = states.load(layout.state)
     if stale is not None:
-        say("Clearing what an earlier cluster here left when it ended without `down`")
+        say("Cleaning up after a previous cluster that ended without `down`")
     teardown.remove_own_cluster(layout, stale)
     clear_logs(layout)
     begin = whole_cluster.start if profile == Profile.FULL else control_plane.start
     state = begin(layout, binary)
     finish(layout, state, progress)
     progress.close()
-    say(f"The cluster is up after {elapsed(progress.seconds)}.")
+    say(f"The cluster is ready after {elapsed(progress.seconds)}.")
     say(f"  export KUBECONFIG={layout.kubeconfig}")
 
 
@@ -235,9 +240,9 @@ def server_url(state: State) -> str:
 
 
 def finish(layout: Layout, state: State, progress: Progress) -> None:
-    """Complete what was started, and wait until all of it answers. Safe to repeat."""
+    """Apply the add-ons and wait until everything is ready. Safe to repeat."""
     api = ApiServer(server_url(state), layout.pki)
-    wait_for(layout, state, "the API server", lambda: api.answers("/readyz"), progress)
+    wait_for(layout, state, "the API server", lambda: api.is_ok("/readyz"), progress)
     if state.profile == Profile.FULL:
         whole_cluster.load_pause_image(layout, state)
         for manifest in whole_cluster.addons(layout, state):
@@ -253,26 +258,27 @@ def finish(layout: Layout, state: State, progress: Progress) -> None:
 def _check_running(layout: Layout, state: State, profile: Profile) -> None:
     if state.profile != profile:
         message = (
-            f"the cluster in {layout.root} runs as '{state.profile}', not '{profile}': "
-            f"run `down` first, or choose another --dir"
+            f"the cluster in {layout.root} was started as '{state.profile}', not '{profile}': "
+            f"run `local-cluster down` first, or choose another --dir"
         )
         raise ClusterError(message)
     finish(layout, state, Progress())
-    say(f"The cluster in {layout.root} is up already.")
+    say(f"The cluster in {layout.root} is already running.")
     if state.revision != revision():
-        say("  It was started by another revision of the project: `down`, then `up`, renews it.")
+        say("  Another revision of the project started it; run `down`, then `up`, to replace it.")
 
 
 def down(layout: Layout) -> None:
-    """Take the cluster away; nothing happens when there is none."""
+    """Remove the cluster; does nothing if there is none."""
     if not layout.root.is_dir():
         say(f"There is no cluster in {layout.root}.")
         return
     with folder_lock(layout):
+        background.stop(layout)
         state = states.load(layout.state)
         remove(layout, state)
     (layout.root / "lock").unlink(missing_ok=True)
     if state is None:
         say(f"There was no cluster in {layout.root}.")
     elif state.mode == Mode.OWN:
-        say("The cluster is gone.")
+        say("The cluster is deleted.")

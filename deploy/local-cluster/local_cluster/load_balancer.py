@@ -1,8 +1,8 @@
-"""Gives Services of type LoadBalancer an address, as a cloud's controller would.
+"""Assigns addresses to Services of type LoadBalancer, as a cloud controller does.
 
-Run by the supervisor as `python -m local_cluster.load_balancer SERVER PKI_FOLDER RANGE`. The
-addresses are routed to the node, where kube-proxy answers for them; so they work from the machine
-and from the pods. Only the standard library is imported.
+The supervisor runs it as `python -m local_cluster.load_balancer SERVER PKI_FOLDER RANGE`. The
+addresses are routed to the node, where kube-proxy handles them, so they work from the host and from
+pods. Imports only the standard library.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ Services = dict[str, dict[str, Any]]
 
 
 def key_of(service: Manifest) -> str:
-    """Namespace and name of a Service, which name it among all."""
+    """Namespace and name of a Service."""
     return f"{service['metadata']['namespace']}/{service['metadata']['name']}"
 
 
 def address_of(service: Manifest) -> str:
-    """The address that a Service's status names; empty if none."""
+    """The address in a Service's status; empty if none."""
     ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
     return str(ingress[0].get("ip", ""))
 
 
-def wants_address(service: Manifest) -> bool:
-    """Whether a Service asks for a load balancer, and not for one of another class."""
+def needs_address(service: Manifest) -> bool:
+    """Whether a Service needs a load balancer of the default class."""
     spec = service["spec"]
     return spec.get("type") == "LoadBalancer" and not spec.get("loadBalancerClass")
 
 
 def changes(services: Services, pool: ipaddress.IPv4Network) -> dict[str, str]:
-    """What to write: the new address of each Service that needs one, empty to take one away.
+    """Changes to make: a new address per Service, or empty to remove its address.
 
     Args:
-        services: all Services, by their key.
-        pool: the addresses to give; when all are given, a Service stays pending.
+        services: all Services by key.
+        pool: available addresses; when they are used up, Services stay pending.
     """
-    used = {address_of(service) for service in services.values() if wants_address(service)}
+    used = {address_of(service) for service in services.values() if needs_address(service)}
     free = (str(address) for address in pool.hosts() if str(address) not in used)
-    wanted: dict[str, str] = {}
+    desired: dict[str, str] = {}
     for key, service in sorted(services.items()):
-        if wants_address(service) and not address_of(service):
+        if needs_address(service) and not address_of(service):
             address = next(free, "")
             if address:
-                wanted[key] = address
-        elif not wants_address(service) and address_of(service):
-            wanted[key] = ""
-    return wanted
+                desired[key] = address
+        elif not needs_address(service) and address_of(service):
+            desired[key] = ""
+    return desired
 
 
 def write(api: ApiServer, key: str, address: str) -> None:
-    """Set the address in a Service's status; a Service that is gone by now is no error."""
+    """Set the address in a Service's status; ignores a Service that was deleted."""
     namespace, _, name = key.partition("/")
     balancer = {"ingress": [{"ip": address}]} if address else None
     api.request(
@@ -74,7 +74,7 @@ def write(api: ApiServer, key: str, address: str) -> None:
 
 
 def follow(api: ApiServer, pool: ipaddress.IPv4Network) -> None:
-    """Serve until the API server ends the watch."""
+    """Watch Services until the API server ends the watch."""
     listed = api.get("/api/v1/services")
     if listed is None:
         return
@@ -95,14 +95,14 @@ def follow(api: ApiServer, pool: ipaddress.IPv4Network) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve for ever; the supervisor ends the process."""
+    """Run until the supervisor ends the process."""
     server, pki, pool = arguments
     api = ApiServer(server, Path(pki), CERTIFICATE)
     while True:
         try:
             follow(api, ipaddress.IPv4Network(pool))
         except OSError as error:
-            print(f"the API server does not answer: {error}", flush=True)
+            print(f"the API server is unreachable: {error}", flush=True)
         time.sleep(RETRY_SECONDS)
 
 

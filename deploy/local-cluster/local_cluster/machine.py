@@ -1,4 +1,4 @@
-"""Facts about this machine that the node's configuration depends on. Reads, changes nothing."""
+"""Properties of this machine that the node's configuration depends on. Read-only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_MTU = 1500
 
 
 def has_capability(status: str, number: int) -> bool:
-    """Whether the text of `/proc/PID/status` has a capability in its effective set."""
+    """Whether `/proc/PID/status` lists a capability in the effective set."""
     for line in status.splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff":
@@ -25,12 +25,12 @@ def has_capability(status: str, number: int) -> bool:
 
 
 def may_raise_oom_score() -> bool:
-    """Whether root here may lower oom_score_adj, which in a container it often may not."""
+    """Whether root may lower oom_score_adj, which containers often forbid."""
     return has_capability(Path("/proc/self/status").read_text(), CAP_SYS_RESOURCE)
 
 
 def outgoing_mtu() -> int:
-    """The largest packet, in bytes, that the device of the default route carries."""
+    """MTU of the default route's device, in bytes."""
     routes = json.loads(run(["ip", "-4", "-json", "route", "show", "default"]) or "[]")
     for route in routes:
         file = Path("/sys/class/net") / route.get("dev", "") / "mtu"
@@ -40,7 +40,7 @@ def outgoing_mtu() -> int:
 
 
 def resolver_text() -> str:
-    """The machine's resolv.conf: the one with real servers, where systemd-resolved has a stub."""
+    """The machine's resolv.conf; with systemd-resolved, the one with the upstream servers."""
     for file in RESOLVER_FILES:
         if file.is_file():
             return file.read_text()
@@ -48,10 +48,10 @@ def resolver_text() -> str:
 
 
 def choose_snapshotter(folder: Path) -> str:
-    """How containerd can stack layers in a folder, by trying it.
+    """Containerd's snapshotter for a folder, found by trying to mount an overlay there.
 
-    Overlays cannot be kept on every file system: not on another overlay (inside a container), nor
-    on most network file systems.
+    Overlays do not work on every file system, for example on another overlay (in a container) or on
+    most network file systems.
     """
     trial = Path(tempfile.mkdtemp(dir=folder, prefix="overlay-"))
     try:

@@ -1,8 +1,8 @@
-"""The cable between the machine and the cluster's network namespace, and the way out of it.
+"""Connects the cluster's network namespace to the host.
 
-Everything on the machine's side carries the cluster's own name: one virtual ethernet device (its
-routes go with it) and one firewall table. Nothing else of the machine is touched, but for IPv4
-forwarding, which is switched on if it was off, said, fenced, and switched off by the last `down`.
+On the host there is one veth device with its routes and one firewall table, both named after the
+cluster. Nothing else changes, except for IPv4 forwarding: if it is off, it is enabled for clusters
+only and disabled again by the last `down`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from local_cluster.processes import run
 DEVICE_PREFIX = "iop-"
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 FORWARDING_TABLE = "iop-forwarding"
-# 10.64.0.0/10 is rarely used: home routers and clouds take 10.0/16, 172.16/12 and 192.168/16.
+# 10.64.0.0/10 is rarely used: home routers and clouds use 10.0/16, 172.16/12 and 192.168/16.
 POOL = ipaddress.IPv4Network("10.64.0.0/10")
 BLOCK_PREFIX = 22
 
 
 @dataclass(frozen=True)
 class Network:
-    """The addresses of one cluster: one block of 1024, cut into four.
+    """The addresses of one cluster: a block of 1024, divided into quarters.
 
     Attributes:
-        block: the whole of it.
+        block: the whole block.
     """
 
     block: ipaddress.IPv4Network
@@ -56,17 +56,17 @@ class Network:
 
     @property
     def link(self) -> ipaddress.IPv4Network:
-        """The two ends of the cable."""
+        """Network of the veth pair."""
         return next(self._quarter(3).subnets(new_prefix=30))
 
     @property
     def machine(self) -> str:
-        """Address of the machine's end."""
+        """Address of the host's end."""
         return str(self.link[1])
 
     @property
     def node(self) -> str:
-        """Address of the cluster's end: the node, and the API server."""
+        """Address of the cluster's end: the node and the API server."""
         return str(self.link[2])
 
     @property
@@ -81,10 +81,7 @@ class Network:
 
 
 def routed(text: str) -> list[ipaddress.IPv4Network]:
-    """The IPv4 networks in the output of `ip -json route show table all`.
-
-    Default routes are left out: they cover everything and reserve nothing.
-    """
+    """The IPv4 networks, but not default routes, of `ip -json route show table all`."""
     found = []
     for route in json.loads(text or "[]"):
         destination = route.get("dst", "default")
@@ -94,13 +91,13 @@ def routed(text: str) -> list[ipaddress.IPv4Network]:
 
 
 def choose_block(cluster_id: str, taken: list[ipaddress.IPv4Network]) -> Network:
-    """The first free block of the pool, from a start that follows from the cluster's id.
+    """The first free block of the pool, starting at an offset derived from the cluster's ID.
 
-    Different clusters start at different places, so two that are started at once hardly ever try
-    the same block, and the same cluster tends to get the same addresses again.
+    Clusters started at the same time rarely try the same block, and a cluster usually gets the same
+    addresses again.
 
     Raises:
-        ClusterError: all blocks overlap something.
+        ClusterError: no block is free.
     """
     size = 2 ** (32 - BLOCK_PREFIX)
     count = POOL.num_addresses // size
@@ -110,21 +107,21 @@ def choose_block(cluster_id: str, taken: list[ipaddress.IPv4Network]) -> Network
         block = ipaddress.IPv4Network((first, BLOCK_PREFIX))
         if not any(block.overlaps(other) for other in taken):
             return Network(block)
-    message = f"no free block of addresses in {POOL}: see `ip route show table all`"
+    message = f"no free address block in {POOL}; see `ip route show table all`"
     raise ClusterError(message)
 
 
 def find_block(cluster_id: str) -> Network:
-    """A block of addresses that nothing on this machine uses now."""
+    """An address block that no route on this machine overlaps."""
     taken = routed(run(["ip", "-4", "-json", "route", "show", "table", "all"]))
     return choose_block(cluster_id, taken)
 
 
 def firewall_rules(device: str, network: Network) -> str:
-    """The machine's firewall table of one cluster, for `nft -f -`.
+    """The host's firewall table of one cluster, for `nft -f -`.
 
-    Pods reach what the machine reaches, under the machine's address; nobody from outside reaches
-    the pods through the machine.
+    Pods reach what the host reaches, with the host's address. Nothing outside reaches pods through
+    the host.
     """
     sources = f"{{ {network.pods}, {network.link} }}"
     return f"""table ip {device}
@@ -144,7 +141,7 @@ table ip {device} {{
 
 
 def forwarding_fence() -> str:
-    """A table that lets only clusters make use of forwarding, where it was off before us."""
+    """A firewall table that limits IPv4 forwarding to clusters."""
     return f"""table ip {FORWARDING_TABLE} {{
   chain forward {{
     type filter hook forward priority filter;
@@ -155,10 +152,10 @@ def forwarding_fence() -> str:
 
 
 def connect(device: str, network: Network, pid: int) -> None:
-    """Lay the cable into the network namespace of a process, and route to it.
+    """Create the veth pair into a process's network namespace, with routes and firewall.
 
     Raises:
-        ClusterError: a device or route could not be made.
+        ClusterError: a device, route or table could not be created.
     """
     run(["ip", "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", str(pid)])
     run(["ip", "address", "add", f"{network.machine}/30", "dev", device])
@@ -167,13 +164,13 @@ def connect(device: str, network: Network, pid: int) -> None:
         run(["ip", "route", "add", str(destination), "via", network.node, "dev", device])
     run(["nft", "-f", "-"], stdin=firewall_rules(device, network))
     if FORWARDING.read_text().strip() == "0":
-        say("Switching on IPv4 forwarding, for the pods only, until the last `down`")
+        say("Enabling IPv4 forwarding, for pods only, until the last `down`")
         run(["nft", "-f", "-"], stdin=forwarding_fence())
         FORWARDING.write_text("1")
 
 
 def set_up_inside(network: Network) -> None:
-    """Give the cluster's end of the cable its address; called in the namespace."""
+    """Configure the cluster's end of the veth pair; called in its namespace."""
     run(["ip", "link", "set", "lo", "up"])
     run(["ip", "address", "add", f"{network.node}/30", "dev", "eth0"])
     run(["ip", "link", "set", "eth0", "up"])
@@ -182,7 +179,7 @@ def set_up_inside(network: Network) -> None:
 
 
 def cluster_devices() -> list[str]:
-    """The machine's ends of the cables of all clusters that run now."""
+    """The host's veth devices of all running clusters."""
     folder = Path("/sys/class/net")
     return [path.name for path in folder.iterdir() if path.name.startswith(DEVICE_PREFIX)]
 
@@ -192,14 +189,14 @@ def _has_table(name: str) -> bool:
 
 
 def remove(device: str) -> None:
-    """Remove the machine's side: device, routes, table; forwarding, if nobody else needs it."""
+    """Remove device, routes and firewall table, and forwarding if no other cluster needs it."""
     if os.geteuid() != 0 or shutil.which("nft") is None:
         return
     if (Path("/sys/class/net") / device).exists():
         try:
             run(["ip", "link", "delete", device])
         except CommandError:
-            # It goes by itself with the namespace of its other end, perhaps just now.
+            # The kernel deletes it with the namespace of its peer, perhaps at this moment.
             if (Path("/sys/class/net") / device).exists():
                 raise
     if _has_table(device):

@@ -1,7 +1,7 @@
-"""Making a node's private view of the machine, inside the cluster's own namespaces.
+"""Prepares the node's namespaces: host name, network, mounts and kernel settings.
 
-Called by the supervisor before it starts any program. All mounts are in the cluster's mount
-namespace and go with it. Only the standard library is imported: see `supervisor`.
+The supervisor calls it before it starts any program. All mounts are in the cluster's mount
+namespace and disappear with it. Imports only the standard library, see `supervisor`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ CONTAINERD_ROOT = DATA / "containerd"
 CONTAINERD_STATE = Path("/run/containerd")
 CONTAINERD_SOCKET = CONTAINERD_STATE / "containerd.sock"
 
-# Programs have these paths built in. `up` makes the mount points where the machine lacks them.
+# Paths that programs have built in. `up` creates missing mount points on the host.
 BOUND = {"kubelet": Path("/var/lib/kubelet"), "cni": Path("/var/lib/cni")}
 
-# What the kubelet insists on writing. The kernel is the machine's, not the cluster's: it is shown
-# files that already hold what it wants.
+# Settings that the kubelet insists on. They would change the host's kernel, so the kubelet is shown
+# files that already have these values.
 KERNEL_SETTINGS = {
     "vm/overcommit_memory": "1",
     "vm/panic_on_oom": "0",
@@ -35,7 +35,7 @@ KERNEL_SETTINGS = {
 
 
 def node_settings(network: Network, data: Path, logs: Path, name: str) -> dict[str, object]:
-    """What `prepare` needs to know, as the plan's JSON has it."""
+    """Settings for `prepare`, as stored in the plan."""
     return {
         "block": str(network.block),
         "data": str(data),
@@ -45,14 +45,14 @@ def node_settings(network: Network, data: Path, logs: Path, name: str) -> dict[s
 
 
 def prepare(settings: dict[str, Any]) -> None:
-    """Turn fresh namespaces into a node: host name, network, folders, kernel settings.
+    """Turn new namespaces into a node.
 
     Raises:
-        ClusterError: a mount or a device could not be made.
+        ClusterError: a mount or a device could not be created.
     """
     socket.sethostname(settings["name"])
     set_up_inside(Network(ipaddress.IPv4Network(settings["block"])))
-    # The kubelet needs to pass mounts on to containers; in a namespace of our own that ends here.
+    # The kubelet propagates mounts to containers; they stay within this namespace.
     run(["mount", "--make-rshared", "/"])
     for folder in ("/run", "/var/log"):
         run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder])

@@ -1,6 +1,6 @@
-"""The configuration files of the node's programs, as text. Pure.
+"""The configuration files of the node's programs. Pure.
 
-Each setting that differs from what a production node has says why.
+Comments give the reason where a setting differs from a production node.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 PAUSE_IMAGE = "inference-operator.dev/pause:1"
 
 
-# Images are imported, never pulled, and memory and disk are the machine's: delete nothing, evict
-# nobody.
+# Images are imported and cannot be pulled again, and the host owns memory and disk: never collect
+# images, never evict pods.
 KEEP_EVERYTHING: dict[str, Any] = {
     "imageGCHighThresholdPercent": 100,
     "imageGCLowThresholdPercent": 99,
@@ -36,18 +36,18 @@ KEEP_EVERYTHING: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class NodeSite:
-    """What the node's configuration depends on.
+    """Input of the node's configuration.
 
     Attributes:
         pki: folder of certificates.
         config: folder the rendered files are in.
         network: the cluster's addresses.
-        mtu: largest packet that leaves the machine, bytes.
-        cgroup: the control group that all pods are below.
+        mtu: MTU of the host's default route, in bytes.
+        cgroup: control group that contains all pods.
         cni_binaries: folder of the CNI plugins.
-        snapshotter: containerd's way to stack layers: `overlayfs`, or `native` where the data's
-            file system cannot carry overlays.
-        may_raise_oom_score: whether this root may protect processes from the OOM killer.
+        snapshotter: containerd's snapshotter: `overlayfs`, or `native` where the file system does
+            not support overlays.
+        may_raise_oom_score: whether root may protect processes from the OOM killer.
     """
 
     pki: Path
@@ -86,7 +86,7 @@ def kubelet_configuration(site: NodeSite) -> str:
         "oomScoreAdj": -999 if site.may_raise_oom_score else 0,
         "enforceNodeAllocatable": ["pods"],
         "maxPods": 200,
-        # The machine has iptables rules of its own or none; kube-proxy works with nftables.
+        # The host manages its own iptables rules; kube-proxy uses nftables.
         "makeIPTablesUtilChains": False,
         **KEEP_EVERYTHING,
         "containerLogMaxSize": "10Mi",
@@ -102,7 +102,7 @@ def kubelet_configuration(site: NodeSite) -> str:
 def kube_proxy_configuration(site: NodeSite, kubeconfig: Path) -> str:
     """The KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)."""
     untouched = {
-        # The connection table's size and time-outs belong to the machine.
+        # The connection table belongs to the host.
         "maxPerCore": 0,
         "min": 0,
         "tcpEstablishedTimeout": "0s",
@@ -127,9 +127,9 @@ def kube_proxy_configuration(site: NodeSite, kubeconfig: Path) -> str:
 
 
 def containerd_configuration(site: NodeSite) -> str:
-    """The configuration of containerd, version 2 of its format (containerd 1.6 and 1.7).
+    """The configuration of containerd, format version 2 (containerd 1.6 and 1.7).
 
-    AppArmor is off because its profiles would be loaded into the machine's kernel and stay.
+    AppArmor is disabled: its profiles would be loaded into the host's kernel and remain there.
     """
     cri = 'plugins."io.containerd.grpc.v1.cri"'
     return f"""version = 2
@@ -155,10 +155,9 @@ state = "{CONTAINERD_STATE}"
 
 
 def cni_configuration(site: NodeSite) -> str:
-    """The pod network: a routed cable per pod.
+    """The pod network: one routed veth pair per pod.
 
-    No bridge: traffic between pods of one bridge passes the firewall's connection tracking only
-    where br_netfilter is loaded, and Services break where it is not.
+    Not a bridge: connection tracking, and with it Services, would need br_netfilter.
     """
     point_to_point = {
         "type": "ptp",
@@ -181,9 +180,9 @@ def cni_configuration(site: NodeSite) -> str:
 
 
 def upstream_resolvers(resolv_conf: str) -> list[str]:
-    """The name servers of a resolv.conf that a network namespace of its own can reach.
+    """The name servers of a resolv.conf that are reachable from another network namespace.
 
-    A resolver on loopback (systemd-resolved, dnsmasq) is the machine's alone.
+    Resolvers on loopback (systemd-resolved, dnsmasq) are not.
     """
     servers = []
     for line in resolv_conf.splitlines():
@@ -200,7 +199,7 @@ def upstream_resolvers(resolv_conf: str) -> list[str]:
 
 
 def corefile(kubeconfig: Path, upstream: list[str]) -> str:
-    """CoreDNS' configuration: the cluster's names, and the machine's resolvers for the rest."""
+    """The configuration of CoreDNS: cluster names, and the host's resolvers for all others."""
     forward = f"  forward . {' '.join(upstream)}\n" if upstream else ""
     return f""".:53 {{
   errors

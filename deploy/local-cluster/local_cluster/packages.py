@@ -1,7 +1,7 @@
-"""What the machine must have, and installing what is missing on Debian and Ubuntu.
+"""Checks the machine and installs missing packages on Debian and Ubuntu.
 
-The packages are the distribution's own. containerd's package brings a system service, which is
-neither started nor left enabled: each cluster starts its own.
+The packages are the distribution's. containerd's system service is neither started nor enabled:
+each cluster starts its own containerd.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from local_cluster.processes import run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Debian's folder of CNI plugins, then the one of their own releases.
+# Folders of Debian's package and of the upstream releases.
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """A Debian package, and the files that show that its content is there already.
+    """A Debian package, and the files that show whether it is installed.
 
     Attributes:
         package: name of the package.
@@ -41,7 +41,7 @@ class Requirement:
     plugins: tuple[str, ...] = ()
 
     def is_met(self) -> bool:
-        """Whether all of it is there."""
+        """Whether all commands and plugins are installed."""
         if any(shutil.which(command) is None for command in self.commands):
             return False
         return not self.plugins or cni_folder(self.plugins) is not None
@@ -66,7 +66,7 @@ IMAGE_REQUIREMENTS = (
 
 
 def cni_folder(plugins: tuple[str, ...]) -> Path | None:
-    """The folder that holds all these CNI plugins, if any does."""
+    """The folder with all of these CNI plugins, or None."""
     for folder in CNI_FOLDERS:
         if all((folder / plugin).exists() for plugin in plugins):
             return folder
@@ -74,15 +74,15 @@ def cni_folder(plugins: tuple[str, ...]) -> Path | None:
 
 
 def check_machine() -> None:
-    """Make sure that this machine can run a node of our own.
+    """Check that this machine can run a node.
 
     Raises:
-        UnsuitableMachineError: it cannot; the message says what would do.
+        UnsuitableMachineError: it cannot; the message lists the alternatives.
     """
     alternatives = (
-        "Other ways: install Docker and kind, and run the same command again; or name a cluster "
-        "of yours with CONTEXT=<kubeconfig context>. For the Kubernetes API alone, without pods, "
-        "`local-cluster up --control-plane-only` needs no root"
+        "Alternatives: install Docker and kind and run this command again, or use an existing "
+        "cluster with CONTEXT=<kubeconfig context>. For the Kubernetes API without pods, run "
+        "`local-cluster up --control-plane-only`, which needs no root"
     )
     if platform.system() != "Linux":
         message = f"the local cluster needs Linux; this is {platform.system()}. {alternatives}"
@@ -90,57 +90,55 @@ def check_machine() -> None:
     if os.geteuid() != 0:
         packages = " ".join(requirement.package for requirement in NODE_REQUIREMENTS)
         message = (
-            f"the local cluster needs root, for namespaces, mounts and network devices. "
-            f"Run the command as root. Debian packages it uses: {packages}. {alternatives}"
+            f"the local cluster needs root for namespaces, mounts and network devices. "
+            f"Run this command as root. It uses the Debian packages {packages}. {alternatives}"
         )
         raise UnsuitableMachineError(message)
 
 
 def ensure(requirements: tuple[Requirement, ...]) -> None:
-    """Install the packages that are missing.
+    """Install missing packages.
 
     Raises:
-        UnsuitableMachineError: they are missing and cannot be installed here.
+        UnsuitableMachineError: packages are missing and cannot be installed.
     """
     missing = [r.package for r in requirements if not r.is_met()]
     if not missing:
         return
     names = " ".join(missing)
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        message = f"these must be installed first (names of the Debian packages): {names}"
+        message = f"install these packages first (Debian names): {names}"
         raise UnsuitableMachineError(message)
     say(f"Installing Debian packages: {names}")
     with _no_services():
         _install(missing)
     still = [r.package for r in requirements if not r.is_met()]
     if still:
-        message = f"installed, and yet their commands are not there: {' '.join(still)}"
+        message = f"the packages were installed, but their commands are missing: {' '.join(still)}"
         raise UnsuitableMachineError(message)
 
 
 def _install(packages: list[str]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # Where another installation is under way, its end is waited for.
+    # Wait for another installation to finish.
     apt = ["apt-get", "--quiet", "--yes", "-o", "DPkg::Lock::Timeout=300"]
     install = [*apt, "install", "--no-install-recommends", *packages]
     refused = ""
     try:
         run([*apt, "update"], env=environment)
     except CommandError as error:
-        # One broken source among several is common and need not matter for these packages.
+        # A broken apt source is common and may not matter for these packages.
         refused = str(error)
     try:
         run(install, env=environment)
     except CommandError as error:
-        message = "\n".join(
-            filter(None, ("the packages could not be installed", refused, str(error)))
-        )
+        message = "\n".join(filter(None, ("cannot install the packages", refused, str(error))))
         raise UnsuitableMachineError(message) from error
 
 
 @contextmanager
 def _no_services() -> Iterator[None]:
-    """Keep packages from starting services (policy-rc.d), and from leaving them enabled."""
+    """Keep packages from starting services (policy-rc.d) and from enabling them."""
     had_containerd = shutil.which("containerd") is not None
     created = False
     if not POLICY.exists():
@@ -160,4 +158,4 @@ def _disable(unit: str) -> None:
     try:
         run(["systemctl", "disable", "--quiet", unit])
     except ClusterError as error:
-        say(f"Note: {unit} came with its package and could not be disabled: {error}")
+        say(f"Note: cannot disable {unit}, which its package enabled: {error}")

@@ -1,8 +1,8 @@
-"""The cluster's certificates: one authority for its programs, one for the API aggregation.
+"""The cluster's certificates: one authority for its programs, one for API aggregation.
 
-Two authorities, because the API server trusts whoever the second one signs to name any user; a
-component's ordinary certificate must not have that power. The cluster lives for days on one
-machine, so nothing is rotated. Private keys are readable by their owner only.
+There are two, because the API server lets holders of the second authority's certificates
+impersonate any user. Clusters live for days, so certificates are not rotated. Only the owner can
+read keys.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class Subject:
-    """Whom a certificate names.
+    """The subject of a certificate.
 
     Attributes:
         name: common name; for a client, its Kubernetes user.
@@ -63,7 +63,7 @@ def _alternative_name(address: str) -> x509.GeneralName:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, from its first byte on."""
+    """Write a file that only its owner can read, without a moment in which others could."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -103,7 +103,7 @@ def _write(
 
 
 def create_authority(folder: Path, stem: str, name: str) -> KeyPair:
-    """Make a certificate authority, written to `STEM.crt` and `STEM.key`."""
+    """Create a certificate authority as `STEM.crt` and `STEM.key`."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = Subject(name)
     certificate = (
@@ -132,7 +132,7 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def create_certificate(folder: Path, stem: str, subject: Subject, authority: KeyPair) -> KeyPair:
-    """Make a certificate that serves as client and, if it has addresses, as server."""
+    """Create a client certificate, which is also a server certificate if it has addresses."""
     key = ec.generate_private_key(ec.SECP256R1())
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
     if subject.addresses:
@@ -155,7 +155,7 @@ def create_certificate(folder: Path, stem: str, subject: Subject, authority: Key
 
 
 def create_signing_key(folder: Path, stem: str) -> None:
-    """Make the key that signs service account tokens: `STEM.key`, and `STEM.pub` to check them."""
+    """Create the key pair for service account tokens: `STEM.key` and `STEM.pub`."""
     key = ec.generate_private_key(ec.SECP256R1())
     write_key(folder / f"{stem}.key", key)
     (folder / f"{stem}.pub").write_bytes(
@@ -166,12 +166,12 @@ def create_signing_key(folder: Path, stem: str) -> None:
 
 
 def create_cluster_pki(folder: Path, node_name: str, server_addresses: tuple[str, ...]) -> None:
-    """Make everything that the programs of one cluster need, in one folder.
+    """Create all certificates and keys of a cluster.
 
     Args:
-        folder: where the files go; made when it is not there, readable by its owner only.
-        node_name: name of the node, as its kubelet calls itself.
-        server_addresses: addresses and names that the cluster's own servers are reached at.
+        folder: target folder; created if necessary, accessible to its owner only.
+        node_name: name of the node.
+        server_addresses: addresses and names of the cluster's servers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)

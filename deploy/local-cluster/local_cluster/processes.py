@@ -1,7 +1,7 @@
-"""Which process is ours: identity by pid, start time and boot, never by name.
+"""Identifies processes by PID, start time and boot, never by name.
 
-A pid alone is reused by the kernel; together with the time it started and the boot it belongs to
-it names one process for ever. Nothing here stops a process whose identity does not match.
+The kernel reuses PIDs; together with the start time and the boot ID they are unique. A process is
+stopped only if its identity matches.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """One process, for ever.
+    """A process, unambiguously.
 
     Attributes:
-        pid: process id as the machine (the first pid namespace) sees it.
+        pid: process ID in the host's PID namespace.
         start_ticks: clock ticks between boot and the start of the process.
-        boot_id: random id that the kernel draws at each boot.
+        boot_id: random ID of the boot.
     """
 
     pid: int
@@ -38,22 +38,22 @@ class ProcessIdentity:
 
 
 def boot_id() -> str:
-    """The id of the machine's present boot."""
+    """ID of the current boot."""
     return (PROC / "sys/kernel/random/boot_id").read_text().strip()
 
 
 def parse_stat(text: str) -> tuple[str, int, int]:
-    """Read state, parent pid and start ticks from the text of `/proc/PID/stat`.
+    """State, parent PID and start ticks from `/proc/PID/stat`.
 
-    The second field is the command in parentheses and may itself hold spaces and parentheses, so
-    the fields are counted from its last closing one (proc_pid_stat(5)).
+    The second field, the command, may contain spaces and parentheses, so fields are counted from
+    the last closing parenthesis (proc_pid_stat(5)).
     """
     fields = text[text.rindex(")") + 1 :].split()
     return fields[0], int(fields[1]), int(fields[19])
 
 
 def identify(pid: int, proc: Path = PROC) -> ProcessIdentity | None:
-    """The identity of a running process, or None when there is none (a zombie has ended)."""
+    """The identity of a running process; None if there is none or it is a zombie."""
     try:
         state, _, start_ticks = parse_stat((proc / str(pid) / "stat").read_text())
     except (FileNotFoundError, ProcessLookupError):
@@ -64,12 +64,12 @@ def identify(pid: int, proc: Path = PROC) -> ProcessIdentity | None:
 
 
 def is_running(identity: ProcessIdentity | None) -> bool:
-    """Whether that very process still runs."""
+    """Whether this process is still running."""
     return identity is not None and identify(identity.pid) == identity
 
 
 def children(pid: int, proc: Path = PROC) -> list[int]:
-    """The pids of the direct children of a process."""
+    """PIDs of the direct children of a process."""
     found = []
     for entry in proc.iterdir():
         if not entry.name.isdigit():
@@ -84,7 +84,7 @@ def children(pid: int, proc: Path = PROC) -> list[int]:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, interval: float = 0.05) -> bool:
-    """Poll until the condition holds; False when the deadline passes first."""
+    """Poll until the condition holds; False if the deadline passes first."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() >= deadline:
@@ -94,10 +94,10 @@ def wait_until(condition: Callable[[], bool], seconds: float, interval: float = 
 
 
 def stop(identity: ProcessIdentity, grace_seconds: float = 5.0) -> None:
-    """End that very process: politely, then by force.
+    """Stop a process with SIGTERM, then SIGKILL.
 
     Raises:
-        ClusterError: it still runs after both.
+        ClusterError: it is still running after both.
     """
     for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 10.0)):
         if not is_running(identity):
@@ -108,7 +108,7 @@ def stop(identity: ProcessIdentity, grace_seconds: float = 5.0) -> None:
             return
         if wait_until(lambda: not is_running(identity), patience):
             return
-    message = f"process {identity.pid} does not end; look at it with `ps -fp {identity.pid}`"
+    message = f"process {identity.pid} does not stop; inspect it with `ps -fp {identity.pid}`"
     raise ClusterError(message)
 
 
@@ -119,18 +119,18 @@ def run(
     stdin: str | None = None,
     cwd: Path | None = None,
 ) -> str:
-    """Run a command to its end and return its standard output.
+    """Run a command and return its standard output.
 
     Raises:
         ClusterError: the command is not installed.
-        CommandError: the command ended with an error.
+        CommandError: the command failed.
     """
     try:
         result = subprocess.run(
             command, env=env, input=stdin, cwd=cwd, capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
-        message = f"`{command[0]}` is not installed, and `{' '.join(command)}` needs it"
+        message = f"cannot run `{' '.join(command)}`: {command[0]} is not installed"
         raise ClusterError(message) from None
     if result.returncode != 0:
         raise CommandError(command, result.returncode, result.stdout + result.stderr)

@@ -1,8 +1,8 @@
-"""The command line of every program of the cluster, and the order they start in. Pure.
+"""The command line of every program of the cluster, and their start order. Pure.
 
-The control plane is the same with and without a node, apart from the addresses it listens on.
-Flags are those that a production cluster sets, less what costs time on two cores and guards
-against what a throw-away cluster does not fear: fsync, leader election, audit.
+The control plane is the same with and without a node, apart from its listen addresses. Flags are
+those of a production cluster, without what a disposable cluster on two cores can do without: fsync,
+leader election and audit.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ RIGHTS_GATE = "rights-granted"
 
 @dataclass(frozen=True)
 class Site:
-    """Where the programs of one cluster find things.
+    """Paths, addresses and ports of one cluster's programs.
 
     Attributes:
-        binary: the Go binary that holds all Kubernetes programs.
+        binary: the Go binary that contains all Kubernetes programs.
         pki: folder of certificates and keys.
         config: folder of rendered configuration files.
-        data: folder that the programs may write to.
-        address: IPv4 address that the API server is reached at.
+        data: folder for the programs' data.
+        address: IPv4 address of the API server.
         etcd_port, etcd_peer_port, api_port, controller_port: TCP ports.
-        service_range: CIDR that Services get their addresses from.
-        load_balancer_range: CIDR that LoadBalancer Services get theirs from; empty without a node.
+        service_range: CIDR of Service addresses.
+        load_balancer_range: CIDR of LoadBalancer addresses; empty without a node.
     """
 
     binary: Path
@@ -54,12 +54,12 @@ class Site:
 
     @property
     def api_probe(self) -> str:
-        """Where the API server says that it is ready, its built-in roles included."""
+        """Readiness URL of the API server, which covers its built-in roles."""
         return f"https://{self.address}:{self.api_port}/readyz"
 
     @property
     def rights_gate(self) -> str:
-        """A file that exists once the programs that have no built-in role were given one."""
+        """File that exists once the RBAC roles of the add-on programs are applied."""
         return str(self.config / RIGHTS_GATE)
 
     def command(self, program: str, flags: dict[str, str]) -> tuple[str, ...]:
@@ -67,12 +67,12 @@ class Site:
         return (str(self.binary), program, *(f"--{name}={value}" for name, value in flags.items()))
 
     def client_config(self, program: str) -> str:
-        """Path of the kubeconfig that a program talks to the API server with."""
+        """Path of a program's kubeconfig."""
         return str(self.config / f"{program}.kubeconfig")
 
 
 def etcd(site: Site) -> Program:
-    """The store. Durability is given up for speed: the cluster is thrown away after a crash."""
+    """etcd, without fsync: the cluster is discarded after a crash."""
     client = f"https://127.0.0.1:{site.etcd_port}"
     peer = f"https://127.0.0.1:{site.etcd_peer_port}"
     flags = {
@@ -133,17 +133,19 @@ def kube_apiserver(site: Site, *, with_node: bool) -> Program:
         "enable-aggregator-routing": "true",
     }
     if not with_node:
-        # A loopback address may not be published as the endpoint of the `kubernetes` Service.
+        # The `kubernetes` Service may not have a loopback endpoint.
         flags["endpoint-reconciler-type"] = "none"
     command = site.command("kube-apiserver", flags)
     return Program("kube-apiserver", command, after=("etcd",), probe=site.api_probe)
 
 
-def kube_controller_manager(site: Site) -> Program:
-    """All built-in controllers, alone (no leader election).
+def kube_controller_manager(site: Site, *, with_node: bool) -> Program:
+    """All built-in controllers, without leader election.
 
-    The HPA loop runs every 5 s instead of 15, so that a person watching a demonstration sees it
-    act; what it decides is unchanged.
+    Without a node there is no kubelet to report, so a Node that a test creates would be lost, and
+    its pods evicted, within a minute: the controller that does that is off.
+
+    The HPA controller runs every 5 s instead of 15 s, so that demonstrations and tests wait less.
     """
     own = site.client_config("kube-controller-manager")
     flags = {
@@ -164,17 +166,23 @@ def kube_controller_manager(site: Site) -> Program:
         "kube-api-qps": "200",
         "kube-api-burst": "400",
     }
+    if not with_node:
+        flags["controllers"] = "*,-node-lifecycle-controller"
     command = site.command("kube-controller-manager", flags)
     return Program("kube-controller-manager", command, after=("kube-apiserver",))
 
 
 def control_plane(site: Site, *, with_node: bool) -> list[Program]:
-    """The programs that answer the API and run its controllers."""
-    return [etcd(site), kube_apiserver(site, with_node=with_node), kube_controller_manager(site)]
+    """etcd, the API server and the controllers."""
+    return [
+        etcd(site),
+        kube_apiserver(site, with_node=with_node),
+        kube_controller_manager(site, with_node=with_node),
+    ]
 
 
 def kube_scheduler(site: Site) -> Program:
-    """The scheduler, alone (no leader election)."""
+    """The scheduler, without leader election."""
     own = site.client_config("kube-scheduler")
     flags = {
         "kubeconfig": own,
@@ -190,15 +198,15 @@ def kube_scheduler(site: Site) -> Program:
 
 
 def containerd(site: Site) -> Program:
-    """The container runtime; it needs nothing of Kubernetes, so it starts at once."""
+    """The container runtime; it depends on no other program and starts immediately."""
     command = (CONTAINERD, "--config", str(site.config / "containerd.toml"), "--log-level", "warn")
     return Program("containerd", command, probe=str(CONTAINERD_SOCKET))
 
 
 def kubelet(site: Site) -> Program:
-    """The node's agent.
+    """The kubelet.
 
-    It reads cgroups twice as often as by default (10 s), so that autoscalers see a load sooner.
+    Housekeeping runs every 5 s instead of 10 s, so that autoscalers see load sooner.
     """
     flags = {
         "config": str(site.config / "kubelet.yaml"),
@@ -216,20 +224,20 @@ def kubelet(site: Site) -> Program:
 
 
 def kube_proxy(site: Site) -> Program:
-    """Services, as nftables rules of the cluster's network namespace."""
+    """kube-proxy, which implements Services with nftables in the cluster's network namespace."""
     flags = {"config": str(site.config / "kube-proxy.yaml")}
     return Program("kube-proxy", site.command("kube-proxy", flags), after=("kube-apiserver",))
 
 
 def coredns(site: Site) -> Program:
-    """The cluster's DNS, a program of the node rather than a pod: no image is needed for it."""
+    """The cluster's DNS. It runs on the node instead of in a pod, so it needs no image."""
     command = (str(site.binary), "coredns", "-conf", str(site.config / "Corefile"))
     after = ("kube-apiserver",)
     return Program("coredns", command, after, f"{site.address}:53", site.rights_gate)
 
 
 def metrics_server(site: Site) -> Program:
-    """The figures behind `kubectl top` and HPAs, as fresh as metrics-server allows (10 s)."""
+    """The resource metrics for HPAs and `kubectl top`, at the shortest resolution (10 s)."""
     own = site.client_config("metrics-server")
     flags = {
         "kubeconfig": own,
@@ -253,7 +261,7 @@ def metrics_server(site: Site) -> Program:
 
 
 def load_balancer(site: Site) -> Program:
-    """Addresses for Services of type LoadBalancer, as a cloud's controller would give them."""
+    """The controller that assigns addresses to LoadBalancer Services."""
     server = f"https://{site.address}:{site.api_port}"
     module = (sys.executable, "-m", "local_cluster.load_balancer")
     command = (*module, server, str(site.pki), site.load_balancer_range)
@@ -262,7 +270,7 @@ def load_balancer(site: Site) -> Program:
 
 
 def whole_cluster(site: Site) -> list[Program]:
-    """Everything: the control plane and one node."""
+    """All programs: the control plane and one node."""
     return [
         containerd(site),
         *control_plane(site, with_node=True),

@@ -1,4 +1,4 @@
-"""Talking to the cluster's containerd from outside: it listens in the cluster's mount namespace."""
+"""Access to the cluster's containerd, whose socket is in the cluster's mount namespace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KUBERNETES_NAMESPACE = "k8s.io"
 
 
 def inside(supervisor: ProcessIdentity, command: list[str]) -> list[str]:
-    """A command, to be run in the cluster's namespaces."""
+    """The command that runs another one in the cluster's namespaces."""
     return ["nsenter", "--target", str(supervisor.pid), "--mount", "--net", "--pid", "--", *command]
 
 
@@ -26,21 +26,21 @@ def _ctr(arguments: list[str]) -> list[str]:
 
 
 def present_images(supervisor: ProcessIdentity) -> set[str]:
-    """The references of the images that the node has."""
+    """References of the images on the node."""
     return set(run(inside(supervisor, _ctr(["images", "list", "--quiet"]))).split())
 
 
 def import_image(supervisor: ProcessIdentity, producer: list[str], snapshotter: str) -> None:
-    """Load an image into the node, and unpack it there.
+    """Import an image into the node and unpack it.
 
     Args:
-        supervisor: of the cluster.
-        producer: a command that writes an image archive (of `docker save` or OCI) to its standard
-            output. It is read as it is written: a large image is not written to disk once more.
-        snapshotter: containerd's way to stack layers.
+        supervisor: the cluster's supervisor.
+        producer: a command that writes an image archive (Docker or OCI) to standard output. It is
+            streamed, so that a large image is not written to disk again.
+        snapshotter: containerd's snapshotter.
 
     Raises:
-        ClusterError: the archive could not be made, or containerd refused it.
+        ClusterError: the producer failed, or containerd rejected the archive.
     """
     command = inside(supervisor, _ctr(["images", "import", "--snapshotter", snapshotter, "-"]))
     with (

@@ -1,7 +1,7 @@
-"""The record of what runs: enough to find it, to stop it and to tell it from a stranger.
+"""The record of a cluster: what is needed to find and stop it.
 
-Written before anything is started, and again as things come up, so that no interruption leaves
-something that nobody remembers. It holds no secrets.
+It is written before anything starts and updated as components start, so an interruption leaves
+nothing that is not recorded. It contains no secrets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FORMAT = 1
 
 
 class Mode(StrEnum):
-    """Whose cluster it is."""
+    """Who runs the cluster."""
 
     OWN = "own"
     KIND = "kind"
@@ -30,7 +30,7 @@ class Mode(StrEnum):
 
 
 class Profile(StrEnum):
-    """How much of a cluster of our own is started."""
+    """What a local cluster consists of."""
 
     FULL = "full"
     CONTROL_PLANE = "control-plane"
@@ -38,19 +38,19 @@ class Profile(StrEnum):
 
 @dataclass(frozen=True)
 class State:
-    """One cluster, as its folder remembers it.
+    """The record of one cluster.
 
     Attributes:
-        mode: ours, kind's, or somebody's context that we only use.
-        profile: with a node, or the API alone.
-        cluster_id: the id that its devices and control groups are named by.
-        supervisor: the process all others are below; None until it is started.
-        network: the addresses, by name, `block` being the cluster's range; empty without a node.
-        snapshotter: containerd's way to stack layers; empty without a node.
-        ports: TCP ports on loopback, by program; empty with a node.
-        context: kubeconfig context, for kind and for a context of the user's.
-        revision: of this package, when the cluster was started.
-        created: whether this folder's `up` made the cluster (only then `down` deletes it).
+        mode: a local cluster, a kind cluster, or an existing context.
+        profile: with a node, or the control plane only.
+        cluster_id: ID in the names of its devices and control groups.
+        supervisor: parent of all programs; None until it has started.
+        network: addresses by name; `block` is the cluster's range. Empty without a node.
+        snapshotter: containerd's snapshotter; empty without a node.
+        ports: TCP ports on loopback by program; empty with a node.
+        context: kubeconfig context, for kind and existing clusters.
+        revision: revision of this package that started the cluster.
+        created: whether `up` created the cluster; only then `down` deletes it.
     """
 
     mode: Mode
@@ -71,10 +71,10 @@ def dump(state: State) -> str:
 
 
 def parse(text: str) -> State:
-    """Read JSON text back.
+    """Parse JSON text.
 
     Raises:
-        ValueError: the text is not a state that this version wrote.
+        ValueError: the text is not a state of this format.
     """
     record = json.loads(text)
     if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
@@ -93,10 +93,10 @@ def parse(text: str) -> State:
 
 
 def load(path: Path) -> State | None:
-    """The recorded state, or None when nothing was recorded.
+    """The recorded state, or None if there is none.
 
     Raises:
-        ClusterError: the file cannot be read as a state.
+        ClusterError: the file is not a valid state.
     """
     try:
         text = path.read_text()
@@ -106,14 +106,14 @@ def load(path: Path) -> State | None:
         return parse(text)
     except ValueError as error:
         message = (
-            f"{path} cannot be read ({error}). If a cluster of another version runs, stop it with "
-            f"that version; otherwise delete the file and run the command again"
+            f"{path} is invalid ({error}). If another version of the project started the cluster, "
+            f"stop it with that version; otherwise delete the file and run the command again"
         )
         raise ClusterError(message) from error
 
 
 def save(path: Path, state: State) -> None:
-    """Write the state in one step, so that a reader sees the old one or the new one."""
+    """Write the state atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(dump(state))

@@ -1,10 +1,10 @@
-"""What of a cluster runs, for people. Reads, changes nothing."""
+"""Shows the state of a cluster. Changes nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_cluster import control_plane, foreign, lifecycle, whole_cluster
+from local_cluster import background, control_plane, foreign, lifecycle, whole_cluster
 from local_cluster import state as states
 from local_cluster.api import ApiServer
 from local_cluster.console import say
@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 
 
 def show(layout: Layout) -> bool:
-    """Print the state of the cluster; returns whether all of it is well."""
+    """Print the state of the cluster; returns whether everything is healthy."""
     state = states.load(layout.state)
     if state is None:
-        say(f"No cluster in {layout.root}. Start one with `local-cluster up`.")
+        say(f"No cluster in {layout.root}. Run `local-cluster up` to start one.")
         return False
     if state.mode != Mode.OWN:
-        healthy = foreign.answers(layout)
+        healthy = foreign.is_ready(layout)
         _line("Cluster", f"{state.mode}: context {state.context}")
-        _line("API server", "answers" if healthy else "does NOT answer")
+        _line("API server", "ready" if healthy else "UNREACHABLE")
+        _show_image_build(layout)
         _line("Kubeconfig", str(layout.kubeconfig))
         return healthy
     if not is_running(state.supervisor):
-        say(f"The cluster in {layout.root} ended without `down`; `up` starts a new one.")
+        say(
+            f"The cluster in {layout.root} ended without `down`. Run `local-cluster up` to restart."
+        )
         return False
     return _show_own(layout, state)
 
@@ -40,13 +43,13 @@ def show(layout: Layout) -> bool:
 def _show_own(layout: Layout, state: State) -> bool:
     server = lifecycle.server_url(state)
     api = ApiServer(server, layout.pki)
-    conditions: dict[str, Callable[[], bool]] = {"the API": lambda: api.answers("/readyz")}
+    conditions: dict[str, Callable[[], bool]] = {"the API": lambda: api.is_ok("/readyz")}
     if state.profile == Profile.FULL:
         conditions |= whole_cluster.checks(state, api)
     else:
         conditions |= control_plane.checks(api)
     kind = "control plane and one node" if state.profile == Profile.FULL else "control plane only"
-    _line("Cluster", f"our own, {kind}, below process {state.supervisor and state.supervisor.pid}")
+    _line("Cluster", f"local, {kind}, supervisor PID {state.supervisor and state.supervisor.pid}")
     _line("API server", server)
     healthy = True
     for what, holds in conditions.items():
@@ -61,9 +64,15 @@ def _show_own(layout: Layout, state: State) -> bool:
         for image in sorted(present_images(state.supervisor)):
             if "@" not in image and not image.startswith("sha256:"):
                 _line("Image", image)
+    _show_image_build(layout)
     _line("Kubeconfig", str(layout.kubeconfig))
     _line("Logs", str(layout.logs))
     return healthy
+
+
+def _show_image_build(layout: Layout) -> None:
+    if text := background.describe(layout):
+        _line("Image build", text)
 
 
 def _line(name: str, text: str) -> None:

@@ -1,11 +1,11 @@
-"""The one process that all programs of a cluster are below.
+"""The parent process of all programs of a cluster.
 
-Started as `python -m local_cluster.supervisor PLAN.json`. With a node it is the first process of
-the cluster's own pid namespace, so that its end is the end of everything in the cluster. It starts
-each program once what it needs answers, writes one log per program, reaps what has ended and says
-so in programs.json. It restarts nothing: a program that died is a finding, not a nuisance.
+Started as `python -m local_cluster.supervisor PLAN.json`. With a node it is PID 1 of the
+cluster's PID namespace, so everything in the cluster ends with it. It starts each program when
+its dependencies respond, writes one log per program, and records in programs.json how programs
+ended. It restarts nothing: a failure should be seen.
 
-Only the standard library is imported: this process lives as long as the cluster does.
+Imports only the standard library, because the process lives as long as the cluster.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ PROBE_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Program:
-    """One program to run.
+    """A program to run.
 
     Attributes:
-        name: also the name of its log.
-        command: its arguments, the executable's path first.
-        after: names of the programs that must answer before it is started.
-        probe: where it answers: `HOST:PORT`, the path of a unix socket, or an https URL that must
-            be answered with status 200; empty if nowhere.
-        gate: path of a file that must exist before it is started; empty if it waits for none.
+        name: its name, also of its log.
+        command: the executable's path and the arguments.
+        after: names of the programs that must respond before it starts.
+        probe: where it responds: `HOST:PORT`, the path of a Unix socket, or an https URL that must
+            return status 200; empty if it is not probed.
+        gate: path of a file that must exist before it starts; empty for none.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Program:
     gate: str = ""
 
     def as_record(self) -> dict[str, Any]:
-        """The program as the plan's JSON has it."""
+        """The program as JSON for the plan."""
         return {
             "name": self.name,
             "command": list(self.command),
@@ -63,7 +63,7 @@ class Program:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Program:
-        """Read a program back from the plan's JSON."""
+        """The program from the plan's JSON."""
         return cls(
             record["name"],
             tuple(record["command"]),
@@ -73,8 +73,8 @@ class Program:
         )
 
 
-def answers(probe: str, pki: Path | None = None) -> bool:
-    """Whether somebody answers there; an empty probe always holds.
+def responds(probe: str, pki: Path | None = None) -> bool:
+    """Whether a probe succeeds; an empty one always does.
 
     Args:
         probe: see `Program`.
@@ -84,7 +84,7 @@ def answers(probe: str, pki: Path | None = None) -> bool:
         if not probe:
             return True
         if probe.startswith("https://"):
-            return pki is not None and _answers_https(probe, pki)
+            return pki is not None and _responds_https(probe, pki)
         return _accepts_connections(probe)
     except (OSError, http.client.HTTPException):
         return False
@@ -99,7 +99,7 @@ def _accepts_connections(probe: str) -> bool:
     return True
 
 
-def _answers_https(url: str, pki: Path) -> bool:
+def _responds_https(url: str, pki: Path) -> bool:
     address = urlsplit(url)
     tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
     tls.load_cert_chain(str(pki / "admin.crt"), str(pki / "admin.key"))
@@ -114,20 +114,20 @@ def _answers_https(url: str, pki: Path) -> bool:
 
 
 class Supervisor:
-    """Starts the programs of a plan, in order, and watches over them."""
+    """Starts the programs of a plan in order and records how they end."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
-        """Take a plan as `launch.write_plan` writes it."""
+        """Take a plan written by `launch.write_plan`."""
         self._waiting = [Program.from_record(record) for record in plan["programs"]]
         self._logs = Path(plan["logs"])
         self._record = Path(plan["record"])
         self._pki = Path(plan["pki"])
         self._pids: dict[int, Program] = {}
-        self._answering: set[str] = set()
+        self._responding: set[str] = set()
         self._ended: dict[str, str] = {}
 
     def run(self) -> None:
-        """Work until told to end; then end every program that was started."""
+        """Run until a signal arrives, then kill every program."""
         self._write()
         while True:
             self._start_what_can()
@@ -143,8 +143,8 @@ class Supervisor:
 
     def _start_what_can(self) -> None:
         for program in self._pids.values():
-            if program.name not in self._answering and answers(program.probe, self._pki):
-                self._answering.add(program.name)
+            if program.name not in self._responding and responds(program.probe, self._pki):
+                self._responding.add(program.name)
         ready = [p for p in self._waiting if self._may_start(p)]
         for program in ready:
             self._waiting.remove(program)
@@ -153,7 +153,7 @@ class Supervisor:
             self._write()
 
     def _may_start(self, program: Program) -> bool:
-        if not set(program.after) <= self._answering:
+        if not set(program.after) <= self._responding:
             return False
         return not program.gate or Path(program.gate).exists()
 
@@ -176,7 +176,7 @@ class Supervisor:
         )
         os.dup2(log, 1)
         os.dup2(log, 2)
-        # Without a pid namespace this is what ends the programs when the supervisor is killed.
+        # Without a PID namespace, this ends the programs when the supervisor is killed.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             return
@@ -195,12 +195,12 @@ class Supervisor:
             program = self._pids.pop(pid, None)
             if program is not None:
                 self._ended[program.name] = _describe(status)
-                self._answering.discard(program.name)
+                self._responding.discard(program.name)
                 self._say(f"{program.name} ended: {self._ended[program.name]}")
                 self._write()
 
     def _end_all(self) -> None:
-        """By force: all that they would still write is about to be deleted."""
+        """Kill the programs: their data is about to be deleted."""
         for pid in self._pids:
             os.kill(pid, signal.SIGKILL)
         while self._pids:
@@ -227,10 +227,10 @@ def _describe(status: int) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the plan whose path is the one argument; start only when told to on standard input."""
+    """Run the plan at the given path, once released through standard input."""
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     plan = json.loads(Path(arguments[0]).read_text())
-    # The command that started us first records our pid. If it dies before, nothing must start.
+    # The parent records our PID first. If it dies before that, nothing must start.
     if sys.stdin.readline() != GO:
         return 1
     if plan["node"] is not None:

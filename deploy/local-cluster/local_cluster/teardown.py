@@ -1,7 +1,7 @@
-"""Taking a cluster away without a trace, whatever state it is in.
+"""Removes a cluster completely, whatever state it is in.
 
-Each step works from names that follow from the cluster's folder, so it also clears what an
-interrupted run, a crash of the machine or a lost state file left. Steps are safe to repeat.
+Names are derived from the cluster's folder, so this also cleans up after an interrupted run, a
+crash of the machine or a lost state file. Every step is safe to repeat.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 
 def stop_programs(state: State) -> None:
-    """End the supervisor, and with it every program and container of the cluster."""
+    """Stop the supervisor, and with it all programs and containers of the cluster."""
     if state.supervisor is not None and state.supervisor.boot_id == boot_id():
         stop(state.supervisor)
 
 
 def remove_own_cluster(layout: Layout, state: State | None) -> None:
-    """Remove a cluster of our own: processes, devices, firewall, control groups, files.
+    """Remove a local cluster: processes, devices, firewall, control groups, files.
 
-    The logs stay, for whoever wants to know why; the next `up` clears them.
+    The logs remain until the next `up`.
 
     Raises:
-        ClusterError: something could not be removed; the message says what.
+        ClusterError: something could not be removed.
     """
     if state is not None:
         stop_programs(state)
     network.remove(layout.device)
     if not wait_until(lambda: cgroups.remove(layout.cgroup), 10.0):
         left = ", ".join(str(path) for path in cgroups.folders(layout.cgroup))
-        message = f"processes of the cluster still run below {left}; try `down` again"
+        message = f"processes of the cluster still run below {left}; run `local-cluster down` again"
         raise ClusterError(message)
     if not network.cluster_devices():
         remove_mount_points()
@@ -47,14 +47,14 @@ def remove_own_cluster(layout: Layout, state: State | None) -> None:
 
 
 def remove_mount_points() -> None:
-    """Delete the empty folders that clusters mount over, when the last cluster has gone."""
+    """Delete the empty mount points on the host after the last cluster."""
     for folder in BOUND.values():
         if os.geteuid() == 0 and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
 
 def remove_files(layout: Layout) -> None:
-    """Delete what is in the cluster's folder, except its logs and its lock."""
+    """Delete the files of the cluster, except its logs and its lock."""
     for folder in (layout.data, layout.pki, layout.config):
         shutil.rmtree(folder, ignore_errors=False, onerror=_unless_missing)
     for file in (layout.kubeconfig, layout.plan, layout.programs, layout.images, layout.state):
@@ -63,5 +63,5 @@ def remove_files(layout: Layout) -> None:
 
 def _unless_missing(_function: object, path: str, info: tuple[type, BaseException, object]) -> None:
     if not isinstance(info[1], FileNotFoundError):
-        message = f"{path} could not be deleted: {info[1]}"
+        message = f"cannot delete {path}: {info[1]}"
         raise ClusterError(message) from info[1]

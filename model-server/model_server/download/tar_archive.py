@@ -10,6 +10,8 @@ import gzip
 import io
 import re
 import tarfile
+from collections.abc import Callable
+from functools import partial
 from typing import IO, Any, BinaryIO, Self, cast
 
 from model_server.download.errors import UnsafeArchive
@@ -22,7 +24,13 @@ _MANY_DIGITS = re.compile(rb"[0-9]{101}")
 
 
 class _Header(tarfile.TarInfo):
-    """A tar header that is checked before `tarfile` acts on it."""
+    """A tar header that is checked before `tarfile` acts on it.
+
+    Attributes:
+        is_checked: whether our hook was called; `tarfile` does not promise to call it.
+    """
+
+    is_checked = False
 
     _EXTENDED = (
         tarfile.XHDTYPE,
@@ -37,12 +45,29 @@ class _Header(tarfile.TarInfo):
         """Reads the 512 bytes of a header.
 
         Raises:
+            UnsafeArchive: see `_check`.
+        """
+        return cls._check(buf, partial(super().frombuf, buf, encoding, errors))
+
+    @classmethod
+    def _frombuf(
+        cls, buf: bytes | bytearray, encoding: str, errors: str, *, dircheck: bool = True
+    ) -> Self:
+        """The same for newer Pythons, whose `tarfile` calls this instead of `frombuf`."""
+        base = super()._frombuf  # type: ignore[misc] # private, and absent from older Pythons
+        return cls._check(buf, partial(base, buf, encoding, errors, dircheck=dircheck))
+
+    @classmethod
+    def _check(cls, buf: bytes | bytearray, read: Callable[[], Self]) -> Self:
+        """Reads a header and checks it.
+
+        Raises:
             UnsafeArchive: it is damaged (`tarfile` would take that for the archive's end), its
                 size is negative, which would lead the parser back, or it is of an extended header
                 that would be read into memory whole.
         """
         try:
-            header = super().frombuf(buf, encoding, errors)
+            header = read()
         except tarfile.HeaderError as error:
             if buf.count(0) == len(buf):  # nothing, or zeros: this is the end
                 raise
@@ -51,6 +76,7 @@ class _Header(tarfile.TarInfo):
             raise UnsafeArchive("a member has a negative size")
         if header.type in cls._EXTENDED and header.size > MAX_HEADER_BYTES:
             raise UnsafeArchive(f"a member's header is larger than {amount(MAX_HEADER_BYTES)}")
+        header.is_checked = True
         return header
 
     def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
@@ -152,6 +178,8 @@ def unpack_tar(file: BinaryIO, writer: Writer, *, compressed: bool) -> None:
     # "r|": a stream, in which the parser cannot go back.
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, errorlevel=1) as archive:
         while (member := archive.next()) is not None:
+            if not getattr(member, "is_checked", False):
+                raise UnsafeArchive("its headers cannot be checked with this version of Python")
             writer.budget.count_member()
             metered.allow(member.size)
             if writer.wants(member.name):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import stat
 import struct
+import warnings
 import zipfile
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from model_server.download.errors import UnsafeArchive
 from model_server.download.member_names import show
@@ -31,8 +32,22 @@ def unpack_zip(file: BinaryIO, writer: Writer) -> None:
             if member.is_dir():
                 writer.folder(member.filename)
                 continue
-            with archive.open(member) as content:
+            with _open(archive, member) as content:
                 writer.file(member.filename, content, member.file_size)
+
+
+def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    """Opens a member; newer Pythons warn, and others say nothing, when members overlap.
+
+    Raises:
+        UnsafeArchive: the member shares bytes with another.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return archive.open(member)
+        except UserWarning as error:
+            raise UnsafeArchive(f"it is damaged or a decompression bomb ({error})") from error
 
 
 def _check_zip_member(member: zipfile.ZipInfo) -> None:

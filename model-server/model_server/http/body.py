@@ -1,11 +1,11 @@
-"""Takes the picture out of a request, however the client sent it.
+"""Reads the picture or JSON from a request body: raw bytes, multipart upload or JSON.
 
-Raw bytes, a multipart upload, or base64 inside JSON. It looks at the envelope only: whether the
-bytes are a picture is for `images` to say.
+The content decides, not the Content-Type: `curl -d` labels JSON as a URL-encoded form.
 """
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import IO
 
@@ -18,56 +18,82 @@ from model_server.errors import (
     MissingImage,
     RequestError,
     UnsupportedMediaType,
+    clipped,
     shown,
 )
 from model_server.http.current import state
 from model_server.http.lifecycle import is_connected, reserve_more
 from model_server.protocols.json_input import check_json, decode_base64, parse_json, parsed_bytes
+from model_server.protocols.media import looks_like_form, looks_like_json, looks_like_picture
 
-# What curl --data-binary sends when it is not told otherwise.
-_CURL_DEFAULT = "application/x-www-form-urlencoded"
-_RAW = {"", "application/octet-stream", "binary/octet-stream", _CURL_DEFAULT}
+_FORM = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+# Defaults of clients. With these and with image/*, any bytes are passed to the decoder.
+_UNTYPED = {"", _FORM, "application/octet-stream", "binary/octet-stream"}
 _FIELD = "image"
+_HOW_TO_SEND = (
+    f"send the picture as the body (curl --data-binary @FILE), as {_MULTIPART} "
+    f"(curl -F {_FIELD}=@FILE), or as base64 in JSON"
+)
 _PART_BYTES = 1 << 20
 
 
-def picture() -> bytes:
-    """The bytes of the request's picture.
+@dataclass(frozen=True)
+class Input:
+    """Content of a request: JSON, or the bytes of a picture."""
+
+    data: bytes
+    is_json: bool
+
+
+def picture_or_json() -> Input:
+    """Reads the content of the request.
 
     Raises:
         MissingImage: if there is none.
-        UnsupportedMediaType: if the content type is none that can carry one.
-        InvalidRequest: if the JSON or the base64 in it is wrong.
+        UnsupportedMediaType: if it is neither JSON nor a picture.
+        InvalidRequest: if the upload is malformed.
+        Overloaded: if the memory budget is exhausted.
     """
-    kind = request.mimetype
-    if kind == "multipart/form-data":
-        return _uploaded()
-    if kind == "application/json":
-        return _from_json(read_json())
-    if kind in _RAW or kind.startswith("image/"):
-        data = read_body()
-        if not data:
-            raise MissingImage(
-                "the request has no body; send the picture's bytes as the body, or as the "
-                f"multipart field {_FIELD!r}"
-            )
-        return data
-    raise UnsupportedMediaType(
-        f"the content type {kind} cannot carry a picture; use image/jpeg or another image type, "
-        "application/octet-stream, multipart/form-data, or application/json with base64"
-    )
+    body, kind = read_body(), request.mimetype
+    picture = looks_like_picture(body)
+    if not picture and (kind == "application/json" or looks_like_json(body)):
+        check_json(body)
+        reserve_more(parsed_bytes(body))
+        return Input(body, is_json=True)
+    if kind == _MULTIPART and not picture:
+        return Input(_uploaded(body), is_json=False)
+    if not body:
+        raise MissingImage(f"the request has no body; {_HOW_TO_SEND}")
+    if kind == _FORM and not picture and looks_like_form(body):
+        raise UnsupportedMediaType(f"a URL-encoded form cannot carry a picture; {_HOW_TO_SEND}")
+    if not (picture or kind in _UNTYPED or kind.startswith("image/")):
+        raise UnsupportedMediaType(
+            f"the body (Content-Type {clipped(kind)}) is not a picture; {_HOW_TO_SEND}"
+        )
+    return Input(body, is_json=False)
+
+
+def picture() -> bytes:
+    """Bytes of the request's picture; in JSON, the field `image`.
+
+    Raises:
+        RequestError: as `picture_or_json`.
+    """
+    received = picture_or_json()
+    return _from_json(received.data) if received.is_json else received.data
 
 
 def read_body() -> bytes:
-    """The request's body, whole; it can be read once.
+    """Reads the whole body; possible once.
 
-    Its bytes are counted as they come: what is only announced takes nobody's place.
+    Bytes are counted as they arrive: an announced length reserves nothing.
 
     Raises:
-        BodyTooSlow: if it came too slowly.
-        InvalidRequest: if the connection ended before all of it came.
-        Overloaded: if it does not fit beside those of others.
-        RequestEntityTooLarge: if it is longer than the server accepts.
+        BodyTooSlow: if it arrived too slowly.
+        InvalidRequest: if the connection ended early.
+        Overloaded: if the memory budget is exhausted.
+        RequestEntityTooLarge: if it exceeds the limit.
     """
     announced = request.content_length
     if announced is None or not request.environ.get("wsgi.input_terminated"):
@@ -75,8 +101,8 @@ def read_body() -> bytes:
     else:
         if announced > state().settings.max_body_bytes:
             raise RequestEntityTooLarge
-        # Flask asks for 64 KiB at a time, and gunicorn copies all that it holds each time: 2.1
-        # instead of 1.5 ms for a megabyte.
+        # Flask reads 64 KiB at a time, and gunicorn copies its buffer each time: 2.1 instead of
+        # 1.5 ms for a megabyte.
         stream = request.environ["wsgi.input"]
     data = _received(stream, announced)
     if announced is not None and len(data) < announced:
@@ -85,7 +111,7 @@ def read_body() -> bytes:
 
 
 def _received(stream: IO[bytes], size: int | None) -> bytes:
-    """All that comes, at most `size`; each part is counted before the next is awaited."""
+    """Reads at most `size` bytes; each part is counted before the next is awaited."""
     whole = io.BytesIO()
     try:
         while size is None or whole.tell() < size:
@@ -103,25 +129,25 @@ def _received(stream: IO[bytes], size: int | None) -> bytes:
 
 def _cut_short(what_came: str) -> RequestError:
     if is_connected(request):
-        # The client has not ended it, so the worker has: see `process.worker`.
+        # Not closed by the client, so by the worker: see `process.worker`.
         seconds = state().settings.timeout_seconds
         return BodyTooSlow(
-            f"only {what_came} came; it must come within the {seconds:g} s that a request has, and "
-            "faster while others wait"
+            f"only {what_came} arrived; the limit is {seconds:g} s, and less while other requests "
+            "wait"
         )
     return InvalidRequest(f"the connection ended after {what_came}")
 
 
 def read_json(json_length: int | None = None) -> bytes:
-    """The request's body, whole, of which objects are going to be made.
+    """Reads a JSON body and reserves memory for parsing it.
 
     Args:
-        json_length: Bytes of JSON, if binary tensors follow it.
+        json_length: Length of the JSON part if binary data follows.
 
     Raises:
         BodyTooSlow, InvalidRequest, RequestEntityTooLarge: as `read_body`.
-        PayloadTooLarge: if there is more in it than a request can need.
-        Overloaded: if the objects would be too large beside those of other requests.
+        PayloadTooLarge: if the JSON has too many values.
+        Overloaded: if the memory budget is exhausted.
     """
     body = read_body()
     check_json(body, json_length)
@@ -129,9 +155,15 @@ def read_json(json_length: int | None = None) -> bytes:
     return body
 
 
-def _uploaded() -> bytes:
-    body = read_body()
-    reserve_more(2 * len(body))  # the file in the form, and its bytes
+def _uploaded(body: bytes) -> bytes:
+    if not body:
+        raise MissingImage(f"the request has no body; {_HOW_TO_SEND}")
+    if "boundary" not in request.mimetype_params:
+        raise InvalidRequest(
+            f"Content-Type {_MULTIPART} has no boundary; let the client set this header itself, "
+            f"as curl -F {_FIELD}=@FILE does"
+        )
+    reserve_more(2 * len(body))  # the parsed file and its bytes
     _, form, files = request.make_form_data_parser().parse(
         io.BytesIO(body), request.mimetype, len(body), request.mimetype_params
     )
@@ -146,9 +178,9 @@ def _uploaded() -> bytes:
         text = form.get(_FIELD)
         if text:
             return decode_base64(text, _FIELD)
-        raise MissingImage(f"the form has no file in its field {_FIELD!r}")
+        raise MissingImage(f"the form has no file; send the picture in the field {_FIELD!r}")
     if not data:
-        raise MissingImage(f"the file in the form's field {_FIELD!r} is empty")
+        raise MissingImage("the uploaded file is empty")
     return data
 
 
@@ -156,14 +188,14 @@ def _from_json(body: bytes) -> bytes:
     document = parse_json(body)
     if not isinstance(document, Mapping) or _FIELD not in document:
         raise MissingImage(
-            f'the JSON has no {_FIELD!r}; send {{"{_FIELD}": "<base64 of the picture>"}}'
+            f'the JSON has no field {_FIELD!r}; send {{"{_FIELD}": "<base64 of the picture>"}}'
         )
     unknown = next((key for key in document if key != _FIELD), None)
     if unknown is not None:
-        raise InvalidRequest(f"field {shown(unknown)} is unknown; there is {_FIELD}")
+        raise InvalidRequest(f"unknown field {shown(unknown)}; the only field is {_FIELD!r}")
     value = document[_FIELD]
     if isinstance(value, Mapping) and list(value) == ["b64"]:
         value = value["b64"]
     if not isinstance(value, str):
-        raise InvalidRequest(f'{_FIELD!r} must be a base64 string, or {{"b64": "..."}}')
+        raise InvalidRequest(f'field {_FIELD!r} must be a base64 string or {{"b64": "..."}}')
     return decode_base64(value, _FIELD)

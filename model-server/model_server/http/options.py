@@ -1,14 +1,16 @@
-"""What a request asks for beside its body: query parameters and the Accept header.
+"""Query parameters and the Accept header.
 
-A parameter that the endpoint does not know is refused by name: one that is silently ignored would
-look as if it worked.
+Unknown parameters are rejected by name; silently ignored ones would look as if they worked.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flask import request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
-from model_server.errors import InvalidRequest, NotAcceptable, shown
+from model_server.errors import InvalidRequest, NotAcceptable, clipped, shown
 from model_server.settings import Settings
 from model_server.vision.detection import Selection
 from model_server.vision.images import EncodedFormat
@@ -20,15 +22,15 @@ _MOST = 1000
 
 
 def refuse_unknown(known: Sequence[str]) -> None:
-    """Makes sure that the query has only known parameters, each at most once.
+    """Rejects unknown and repeated query parameters.
 
     Raises:
-        InvalidRequest: naming the parameter and those that there are.
+        InvalidRequest: with the parameter and the known ones.
     """
     for name, values in request.args.lists():
         if name not in known:
-            there_are = ", ".join(known) or "none here"
-            raise InvalidRequest(f"query parameter {shown(name)} is unknown; there is {there_are}")
+            there_are = f"the parameters are {', '.join(known)}" if known else "there are none here"
+            raise InvalidRequest(f"unknown query parameter {shown(name)}; {there_are}")
         if len(values) > 1:
             raise InvalidRequest(f"query parameter {shown(name)} is given more than once")
 
@@ -37,7 +39,7 @@ def selection(settings: Settings) -> Selection:
     """`score_threshold` and `max_boxes`, or the settings' defaults.
 
     Raises:
-        InvalidRequest: naming the parameter and its range.
+        InvalidRequest: with the parameter and its range.
     """
     text = request.args.get("score_threshold")
     threshold = settings.score_threshold
@@ -48,7 +50,7 @@ def selection(settings: Settings) -> Selection:
             threshold = -1.0
         if not 0.0 <= threshold <= 1.0:
             raise InvalidRequest(
-                f"query parameter 'score_threshold' = {shown(text)} must be from 0 to 1"
+                f"query parameter 'score_threshold' = {shown(text)} must be between 0 and 1"
             )
     return Selection(threshold, _count("max_boxes", settings.max_boxes))
 
@@ -57,7 +59,7 @@ def top_k(settings: Settings) -> int:
     """`top_k`, or the settings' default.
 
     Raises:
-        InvalidRequest: naming its range.
+        InvalidRequest: with its range.
     """
     return _count("top_k", settings.top_k)
 
@@ -66,7 +68,7 @@ def wanted_picture() -> EncodedFormat | None:
     """`picture=png` or `picture=jpeg`: the annotated picture inside the JSON.
 
     Raises:
-        InvalidRequest: if it is something else.
+        InvalidRequest: for any other value.
     """
     text = request.args.get("picture")
     known: dict[str, EncodedFormat] = {"png": "PNG", "jpeg": "JPEG"}
@@ -78,18 +80,26 @@ def wanted_picture() -> EncodedFormat | None:
 
 
 def accepted(offered: Sequence[str]) -> str:
-    """The media type to answer with: the client's favourite, the first offered when it has none.
+    """The media type to answer with: the best match, or the first offered without a preference.
 
     Raises:
-        NotAcceptable: if the Accept header allows none of them.
+        NotAcceptable: if the Accept header excludes all of them.
     """
-    if "Accept" not in request.headers:
+    header = request.headers.get("Accept")
+    if header is None:
         return offered[0]
-    best = request.accept_mimetypes.best_match(offered)
+    best = _best_match(header, tuple(offered))
     if best is None:
         raise NotAcceptable(
-            f"the Accept header allows none of the types there are here: {', '.join(offered)}"
+            f"Accept: {clipped(request.headers['Accept'])} cannot be satisfied here; "
+            f"ask for {', '.join(offered)}"
         )
+    return best
+
+
+@lru_cache(maxsize=64)  # clients of one kind send one header; each is 8 KB at most
+def _best_match(header: str, offered: tuple[str, ...]) -> str | None:
+    best: str | None = parse_accept_header(header, MIMEAccept).best_match(offered)
     return best
 
 

@@ -114,6 +114,9 @@ class ModelInfo:
         description: A line for people, empty when unknown.
         activations: The last operator of outputs, by name: softmax, log_softmax or sigmoid; absent
             if it is another.
+        roles: What outputs of a detector are, by name, where the operator that makes them tells:
+            boxes, classes, scores or count.
+        box_format: The order of a box's numbers, where the exporter is known; else empty.
         warnings: What its answers may suffer from, for whoever starts the server.
     """
 
@@ -125,6 +128,8 @@ class ModelInfo:
     labels: Labels | None = None
     description: str = ""
     activations: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
+    box_format: Literal["", "yxyx", "xyxy"] = ""
     warnings: tuple[str, ...] = ()
 
 

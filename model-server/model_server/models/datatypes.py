@@ -25,10 +25,15 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 
 
+def has_datatype(dtype: np.dtype[Any]) -> bool:
+    """Whether the protocols can carry elements of a NumPy type."""
+    return dtype in _NAMES
+
+
 def datatype_of(dtype: np.dtype[Any]) -> str:
     """The name of a NumPy type: `FP32` for float32.
 
     Raises:
-        KeyError: if no model of ours can have it.
+        KeyError: if the protocols cannot carry it; such models are refused when they are loaded.
     """
     return _NAMES[dtype]

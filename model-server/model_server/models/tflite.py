@@ -57,17 +57,15 @@ class TfliteModel(Model):
         metadata = read_metadata(path)
         inputs = tuple(spec for spec, _ in self._inputs)
         outputs = tuple(spec for spec, _ in self._outputs)
-        image, last = examine_tflite(path, inputs, metadata)
+        found = examine_tflite(path, inputs, tuple(spec.name for spec in outputs), metadata)
         self.info = ModelInfo(
             format="tflite",
             inputs=inputs,
             outputs=outputs,
-            image=image,
-            activations={
-                spec.name: activation
-                for spec, activation in zip(outputs, last, strict=False)
-                if activation
-            },
+            image=found.image,
+            activations=found.activations,
+            roles=found.roles,
+            box_format=found.box_format,
             labels=metadata.labels,
             description=metadata.description,
         )

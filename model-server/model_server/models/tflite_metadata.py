@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_server.models.flatbuffer import Table
-from model_server.models.labels import Labels, parse_labels
+from model_server.models.label_files import parse_labels
+from model_server.models.labels import Labels
 
 _NAME = b"TFLITE_METADATA"
 _MAX_LABEL_BYTES = 8 * 1024 * 1024

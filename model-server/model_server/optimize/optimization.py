@@ -136,7 +136,7 @@ class Optimization:
 
     def _companion(self, record: Mapping[str, Any]) -> Companion:
         image = ImageInput(scaling="none", resize=self._vision.image.resize)
-        return Companion(image, self._vision.info.first_class, record)
+        return Companion(image, self._vision.first_class, record)
 
     def _load(self, folder: Path, companion: Companion) -> VisionModel:
         """The result, loaded as the server will load it from its folder."""

@@ -1,11 +1,13 @@
-"""gunicorn's threaded worker, made to lose no request when it stops and no thread to a slow client.
+"""A gunicorn thread worker that loses no request on shutdown and no thread to a slow client.
 
-What gunicorn does not do by itself: answer the connections that the kernel has accepted for us
-when the order to stop comes; wait for a request's complete headers without holding a thread; answer
-what has no body (a health check, for example) while all other threads wait for bodies; give up on a
-client that sends too slowly or never takes its answer; close the connections that are idle longest
-when there are too many; and take what was refused of a long body, so that the client gets to read
-why. It knows nothing of models or routes.
+Beyond gunicorn's own worker, it
+
+- serves connections left in the backlog when it is told to stop;
+- waits for the complete headers of a request without occupying a thread;
+- answers requests without a body, such as health checks, while other threads wait for bodies;
+- ends requests that arrive too slowly and responses that are not read;
+- closes the connections that have been idle longest when there are too many;
+- drains rejected bodies, so that clients can read the error.
 """
 
 import contextlib
@@ -30,20 +32,20 @@ from model_server.process.clients import (
     unsent_bytes,
 )
 
-# A new connection that says nothing for this long is closed.
+# A new connection that sends nothing for this long is closed.
 _SILENT_SECONDS = 30.0
-# From the first byte of a request to the end of its headers.
+# Time from the first byte of a request to the end of its headers.
 _HEADER_SECONDS = 10.0
-# While others wait for a thread, a body must come at least as fast, after a moment.
+# While all threads are busy, a body must arrive at least at this rate after this time.
 _BODY_BYTES_PER_SECOND = 16 * 1024
 _BODY_SECONDS = 2.0
-# Threads for requests without a body: they never wait for a client's bytes.
+# Threads for requests without a body, which never wait for a client.
 _QUESTION_THREADS = 4
-# Connections below the most that there may be, from which on idle ones are closed.
+# Idle connections are closed once no more than this number are left.
 _SPARE_CONNECTIONS = 100
-# A client that takes nothing of its answer for this long is given up.
+# A client that reads nothing of its response for this long is dropped.
 _STUCK_SECONDS = 30.0
-# Between two looks for clients that are too slow.
+# Interval between checks for slow clients.
 _LOOK_SECONDS = 0.5
 _BLOCK_BYTES = 256 * 1024
 _NOBODY_THERE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
@@ -53,17 +55,17 @@ _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _EMPTY
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
-    """One worker process: a thread for each request, a main loop that accepts and watches."""
+    """A worker process: one thread per request, and a main loop that accepts and supervises."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        # Made before the fork, so that the master sees what the worker writes.
+        # Created before the fork, so that it is shared with the master.
         self._serving = mmap.mmap(-1, 1)
         self._reading: dict[TConn, float] = {}
         self._read_seconds: float = self.app.read_seconds
         self._body_bytes: int = self.app.body_bytes
         self._next_look = 0.0
-        # How much of its answer each client has not taken yet, and since when as much.
+        # Unread bytes of each client's response, and since when this number has not changed.
         self._unsent: dict[TConn, tuple[int, float]] = {}
         # Who has sent a part of a request's headers: how much, and until when the rest must come.
         self._heard: dict[TConn, tuple[int, float]] = {}
@@ -74,11 +76,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     @property
     def serves(self) -> bool:
-        """Whether its models are loaded and it accepts connections; for the master."""
+        """Whether models are loaded and connections accepted; read by the master."""
         return self._serving[0] == 1
 
     def run(self) -> None:
-        """The main loop, which begins when the models are loaded."""
+        """Runs the main loop; called once the models are loaded."""
         self._serving[0] = 1
         self._last_turn = time.monotonic()
         self.app.begin_serving(lambda: time.monotonic() - self._last_turn)
@@ -93,7 +95,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         return pool
 
     def accept(self, listener: Any) -> None:
-        """Takes a new connection; a thread gets it when its request's headers are complete."""
+        """Accepts a connection; a thread gets it once the headers of a request are complete."""
         self._accept(listener)
 
     def _accept(self, listener: Any) -> bool:
@@ -193,7 +195,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self._awaiting.pop(conn, None)
 
     def handle(self, conn: TConn) -> Any:
-        """Handles a connection's next request; notes since when, for `murder_pending`."""
+        """Handles the next request of a connection, timed for `murder_pending`."""
         self._reading[conn] = time.monotonic()
         try:
             return super().handle(conn)
@@ -202,11 +204,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             self._unsent.pop(conn, None)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
-        """Takes what was refused unread of a body that is not too long, and throws it away.
+        """Reads and discards the rest of a rejected body, up to a limit.
 
-        To close instead resets the connection while the client still sends: it would learn that
-        the pipe is broken, not why it was refused. gunicorn itself takes 64 KB. A client that
-        sends too slowly is ended by `murder_pending`.
+        Closing instead would reset the connection while the client still sends, so that it saw a
+        broken pipe instead of the error. gunicorn itself reads 64 KB. `murder_pending` ends
+        clients that send too slowly.
         """
         left = self._body_bytes
         with contextlib.suppress(OSError, ParseException):
@@ -215,10 +217,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         return bool(super()._keepalive_after(conn, keepalive))
 
     def murder_pending(self) -> None:
-        """Called at every turn of the main loop: also ends the reading of what comes too slowly.
+        """Also ends requests that arrive too slowly; called in every iteration of the main loop.
 
-        The reading side is shut, so that the thread wakes up; an answer that is being computed
-        can still be sent. All requests are looked at, so not at every turn.
+        Shuts down the reading side only, which wakes the thread up and lets a response still be
+        sent. Checks all requests, and therefore only once per interval.
         """
         super().murder_pending()
         now = self._last_turn = time.monotonic()
@@ -233,7 +235,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             if since < oldest:
                 with contextlib.suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RD)
-            with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
+            with contextlib.suppress(OSError, ValueError):  # ended in the meantime
                 self._end_if_stuck(conn)
 
     def _end_late_headers(self, now: float) -> None:
@@ -253,7 +255,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                     conn.sock.shutdown(socket.SHUT_RD)
 
     def _end_if_stuck(self, conn: TConn) -> None:
-        """Wakes a thread whose client does not take the answer: its memory is needed elsewhere."""
+        """Ends responses that clients do not read, to free their memory."""
         now, unsent = time.monotonic(), unsent_bytes(conn.sock)
         before, since = self._unsent.get(conn, (0, now))
         if unsent == 0 or unsent != before:
@@ -262,7 +264,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             conn.sock.shutdown(socket.SHUT_RDWR)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """When stopping, first takes what waits in the backlog: closing would reset it."""
+        """On shutdown, first accepts the backlog: closing would reset those connections."""
         super().set_accept_enabled(enabled)
         if enabled or self.alive:
             return
@@ -274,19 +276,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                 listener.close()
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """When stopping, no connection that says nothing keeps the worker longer than that."""
+        """Limits how long silent connections delay the shutdown."""
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
 
 
 def _read_ahead(conn: TConn) -> bytes:
-    """What was read of the next request with the last one."""
+    """Bytes of the next request that were read together with the last one."""
     return conn.parser.unreader.buf.getvalue() if conn.parser is not None else b""
 
 
 class _Watched:
-    """A request's body that tells when a thread begins and ends to wait for it."""
+    """A request body that reports when a thread starts and stops waiting for it."""
 
     def __init__(self, body: Any, begin: Callable[[], None], end: Callable[[], None]) -> None:
         self._body, self._begin, self._end = body, begin, end

@@ -60,6 +60,16 @@ def classification_output(specs: Sequence[TensorSpec], *, binary: bool = False) 
     return specs[0].name if len(flat) == 1 and flat[0] > 1 else None
 
 
+def are_probabilities(scores: Array, *, quantized: bool) -> bool:
+    """Whether scores [1, classes] are a softmax's: from 0 to 1, and 1 together.
+
+    A quantized softmax has steps of 1/256, so that the sum of a thousand of them is only about 1.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    tolerance = 0.5 if quantized else 0.01
+    return bool(values.min() >= 0.0 and values.max() <= 1.001 and abs(values.sum() - 1) < tolerance)
+
+
 def score_kind(activation: str, samples: Iterable[Array]) -> ScoreKind:
     """What a classifier's values are, decided once for all pictures.
 

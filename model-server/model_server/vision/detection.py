@@ -1,38 +1,52 @@
 """From a detector's raw tensors to a list of named boxes.
 
-Pure array work: which of a model's outputs are boxes, classes, scores and count, whatever the
-exporter called them; then threshold, order and names. It knows no format, picture or protocol.
+Pure array work: threshold, order, names, and boxes of any form brought to fractions of the picture.
+Which tensor is which is found out in `detector_outputs`. It knows no format or protocol.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from model_server.models.base import Array, TensorSpec
+from model_server.errors import InferenceFailed
+from model_server.models.base import Array
 from model_server.models.labels import Labels, detector_name
+from model_server.vision.yolo import YoloForm, decode
 
-# What each output is called in the signatures of the TF Object Detection API, of its TFLite
-# exporter, of TFLite Model Maker and of our own bundled detector.
-_NAMES = {
-    "boxes": ("detection_boxes", "boxes", "location", "locations"),
-    "classes": ("detection_classes", "classes", "category", "categories"),
-    "scores": ("detection_scores", "scores", "score"),
-    "count": ("num_detections", "count", "num_boxes", "number_of_detections"),
-}
-_POSTPROCESS = "TFLite_Detection_PostProcess"
-# Order of that operator's outputs: its documented result.
-_POSTPROCESS_ORDER = ("boxes", "classes", "scores", "count")
+BoxFormat = Literal["yxyx", "xyxy", "cxcywh"]
+BoxUnits = Literal["fraction", "pixels"]
+# Boxes stick out of the picture a little; one that is farther out is in another unit.
+_FARTHEST = 2.0
+_HIGHEST_SCORE = 1.05
 
 
 @dataclass(frozen=True)
 class DetectionOutputs:
-    """Which output is which, by the model's own names; `count` is None when there is none."""
+    """Which output is which, by the model's own names, and how its boxes are written.
+
+    Attributes:
+        boxes: [1, N, 4]; with `raw`, everything in one tensor.
+        classes: [1, N]; empty with `raw`.
+        scores: [1, N]; empty with `raw`.
+        count: How many of the N there are; None if all.
+        box_format: Order of a box's four numbers.
+        units: Fractions of the picture, or pixels.
+        frame: Height and width that pixels are of; None for the picture's own.
+        raw: The form of a YOLO model's undecoded output; empty for others.
+        first_class: What classes count from.
+    """
 
     boxes: str
-    classes: str
-    scores: str
+    classes: str = ""
+    scores: str = ""
     count: str | None = None
+    box_format: BoxFormat = "yxyx"
+    units: BoxUnits = "fraction"
+    frame: tuple[int, int] | None = None
+    raw: YoloForm = ""
+    first_class: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,67 +66,6 @@ class Detection:
     box: tuple[float, float, float, float]
 
 
-def detection_outputs(
-    specs: Sequence[TensorSpec], sample: Mapping[str, Array]
-) -> DetectionOutputs | None:
-    """Finds a detector's outputs, or None if the model is not a detector.
-
-    Args:
-        specs: The model's outputs, in its order.
-        sample: What one inference gave: the shapes that the specs do not tell.
-    """
-    by_name = _by_name([spec.name for spec in specs])
-    found = by_name or _by_shape(specs, sample)
-    if found is None or not _looks_right(found, sample):
-        return None
-    return found
-
-
-def _by_name(names: Sequence[str]) -> DetectionOutputs | None:
-    roles: dict[str, str] = {}
-    for role, known in _NAMES.items():
-        for name in names:
-            if name.lower() in known:
-                roles.setdefault(role, name)
-    if not {"boxes", "classes", "scores"} <= roles.keys():
-        numbered = sorted(name for name in names if name.partition(":")[0] == _POSTPROCESS)
-        roles = dict(zip(_POSTPROCESS_ORDER, numbered, strict=False)) if len(numbered) == 4 else {}
-    if not roles:
-        return None
-    return DetectionOutputs(roles["boxes"], roles["classes"], roles["scores"], roles.get("count"))
-
-
-def _by_shape(specs: Sequence[TensorSpec], sample: Mapping[str, Array]) -> DetectionOutputs | None:
-    """For exporters that lose the names: TF 2's gives `StatefulPartitionedCall:N` in any order.
-
-    Of the two [1, N] outputs the classes are whole numbers and the scores are not.
-    """
-    if len(specs) not in {3, 4}:
-        return None
-    shapes = {spec.name: sample[spec.name].shape for spec in specs}
-    boxes = [name for name, shape in shapes.items() if len(shape) == 3 and shape[-1] == 4]
-    counts = [name for name, shape in shapes.items() if int(np.prod(shape)) == 1]
-    if len(boxes) != 1:
-        return None
-    rows = shapes[boxes[0]][:2]
-    pair = [name for name, shape in shapes.items() if shape == rows and name not in counts]
-    if len(pair) != 2:
-        return None
-    whole = [bool(np.all(sample[name] == np.rint(sample[name]))) for name in pair]
-    classes, scores = pair if whole[0] and not whole[1] else reversed(pair)
-    return DetectionOutputs(boxes[0], classes, scores, counts[0] if counts else None)
-
-
-def _looks_right(outputs: DetectionOutputs, sample: Mapping[str, Array]) -> bool:
-    boxes = sample[outputs.boxes]
-    return (
-        boxes.ndim == 3
-        and boxes.shape[-1] == 4
-        and sample[outputs.classes].shape[:2] == boxes.shape[:2]
-        and sample[outputs.scores].shape[:2] == boxes.shape[:2]
-    )
-
-
 @dataclass(frozen=True)
 class Selection:
     """Which detections a caller wants.
@@ -126,26 +79,26 @@ class Selection:
     max_boxes: int
 
 
-def select_detections(
-    tensors: Mapping[str, Array],
-    outputs: DetectionOutputs,
-    selection: Selection,
-    labels: Labels | None,
-    first_class: int,
-) -> list[Detection]:
-    """The detections of the first picture of a batch, best first.
+@dataclass(frozen=True)
+class Rows:
+    """Detections of one picture before any selection: boxes [N, 4], classes [N], scores [N]."""
+
+    boxes: Array
+    classes: Array
+    scores: Array
+
+
+def rows_of(tensors: Mapping[str, Array], outputs: DetectionOutputs, least_score: float) -> Rows:
+    """The first picture's rows, as the model writes its boxes.
 
     Args:
-        tensors: The model's outputs as real values: boxes [1, N, 4] as fractions, classes and
-            scores [1, N] (or [1, N, C] scores per class), count.
+        tensors: The model's outputs as real values.
         outputs: Which tensor is which.
-        selection: What to leave out.
-        labels: Names, or None.
-        first_class: What the model's format counts classes from.
-
-    Boxes are cut off at the picture's edges; one with no area left, or with a value that is not a
-    number, is dropped.
+        least_score: Of a YOLO model's thousands of rows, only these are suppressed.
     """
+    if outputs.raw:
+        whole = np.asarray(tensors[outputs.boxes][0], np.float32)
+        return Rows(*decode(whole, outputs.raw, least_score))
     boxes, classes, scores = (
         np.asarray(tensors[name][0], dtype=np.float32)
         for name in (outputs.boxes, outputs.classes, outputs.scores)
@@ -153,23 +106,98 @@ def select_detections(
     if outputs.count is not None:
         count = max(0, int(np.ravel(tensors[outputs.count])[0]))
         boxes, classes, scores = boxes[:count], classes[:count], scores[:count]
+    return Rows(boxes, classes, scores)
+
+
+def fractions(
+    boxes: Array, outputs: DetectionOutputs, picture: tuple[int, int] | None = None
+) -> Array:
+    """Boxes [N, 4] of any form as (ymin, xmin, ymax, xmax) in fractions of the picture.
+
+    Args:
+        boxes: As the model writes them.
+        outputs: Their form.
+        picture: Height and width of the picture, for pixels of its own.
+    """
+    if outputs.box_format == "yxyx":
+        corners = boxes
+    elif outputs.box_format == "xyxy":
+        corners = boxes[:, [1, 0, 3, 2]]
+    else:
+        centre, half = boxes[:, [1, 0]], boxes[:, [3, 2]] / 2
+        corners = np.concatenate([centre - half, centre + half], axis=1)
+    if outputs.units == "pixels":
+        height, width = outputs.frame or picture or (1, 1)
+        corners = corners / np.array([height, width, height, width], np.float32)
+    made: Array = corners
+    return made
+
+
+def select_detections(
+    tensors: Mapping[str, Array],
+    outputs: DetectionOutputs,
+    selection: Selection,
+    labels: Labels | None,
+    picture: tuple[int, int] | None = None,
+) -> list[Detection]:
+    """The detections of the first picture of a batch, best first.
+
+    Args:
+        tensors: The model's outputs as real values: boxes [1, N, 4], classes and scores [1, N],
+            count.
+        outputs: Which tensor is which, and how boxes are written.
+        selection: What to leave out.
+        labels: Names, or None.
+        picture: Height and width of the picture, for boxes in its own pixels.
+
+    Boxes are cut off at the picture's edges; one with no area left, or with a value that is not a
+    number, is dropped.
+
+    Raises:
+        InferenceFailed: if a box lies far outside, or a score is no score: the outputs are not what
+            they are taken for.
+    """
+    rows = rows_of(tensors, outputs, selection.score_threshold)
+    boxes = fractions(rows.boxes, outputs, picture)
+    good = np.isfinite(boxes).all(axis=1) & np.isfinite(rows.classes) & np.isfinite(rows.scores)
+    good &= rows.scores >= selection.score_threshold
+    _refuse_impossible(boxes[good], rows.scores[good], outputs)
     clipped = np.clip(boxes, 0.0, 1.0)
-    good = np.isfinite(boxes).all(axis=1) & np.isfinite(classes) & np.isfinite(scores)
-    good &= scores >= selection.score_threshold
     good &= (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
     kept = np.flatnonzero(good)
-    order = kept[np.argsort(-scores[kept], kind="stable")][: selection.max_boxes]
+    order = kept[np.argsort(-rows.scores[kept], kind="stable")][: selection.max_boxes]
     return [
         Detection(
-            label=detector_name(labels, int(classes[index]), first_class),
-            class_id=int(classes[index]),
-            score=min(1.0, float(scores[index])),
-            box=(
-                float(clipped[index, 0]),
-                float(clipped[index, 1]),
-                float(clipped[index, 2]),
-                float(clipped[index, 3]),
-            ),
+            label=detector_name(labels, int(number), outputs.first_class),
+            class_id=int(number),
+            score=min(1.0, score),
+            box=(ymin, xmin, ymax, xmax),
         )
-        for index in order
+        # Whole arrays at once: a number at a time is four times as slow.
+        for number, score, (ymin, xmin, ymax, xmax) in zip(
+            rows.classes[order].tolist(),
+            rows.scores[order].tolist(),
+            clipped[order].tolist(),
+            strict=True,
+        )
     ]
+
+
+def _refuse_impossible(boxes: Array, scores: Array, outputs: DetectionOutputs) -> None:
+    if scores.size and float(scores.max()) > _HIGHEST_SCORE:
+        raise InferenceFailed(
+            f"the output {outputs.scores!r} has the score {float(scores.max()):g}, and scores go "
+            "up to 1: say which outputs are which with --detector-outputs"
+        )
+    if boxes.size and not (boxes.min() >= 1 - _FARTHEST and boxes.max() <= _FARTHEST):
+        farthest = float(boxes.flat[int(np.abs(boxes).argmax())])
+        raise InferenceFailed(
+            f"the output {outputs.boxes!r} has a box at {farthest:g} times the picture's size, "
+            f"taken as {outputs.box_format} in {outputs.units}: say how boxes are written with "
+            "--box-units fraction or pixels, and --box-format yxyx, xyxy or cxcywh"
+        )
+
+
+def in_pixels_of(outputs: DetectionOutputs, frame: tuple[int, int] | None) -> DetectionOutputs:
+    """The same outputs with boxes in pixels of a frame (height, width)."""
+    return replace(outputs, units="pixels", frame=frame)

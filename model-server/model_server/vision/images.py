@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from model_server.errors import (
     ImageTooLarge,
@@ -26,6 +26,7 @@ from model_server.errors import (
     RequestError,
     UnsupportedMediaType,
 )
+from model_server.vision.picture_formats import format_of
 from model_server.vision.structure import check_structure, exif_is_sane
 
 # Our own limit is checked before pixels are decoded; Pillow's is a warning that would be one
@@ -159,11 +160,13 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
     check_structure(data)
     try:
         image = Image.open(io.BytesIO(data), formats=limits.formats)
-    except Exception as error:  # as above; Pillow's own type is only the most frequent
-        raise UnsupportedMediaType(
-            f"the {len(data)} bytes are not a picture in a format read here "
-            f"({', '.join(limits.formats)})"
-        ) from error
+    except UnidentifiedImageError as error:
+        raise _not_opened(data, limits) from error
+    except MemoryError as error:
+        raise ImageTooLarge("the picture needs more memory than there is") from error
+    except Exception as error:  # as above
+        form = format_of(data) or "encoded"
+        raise InvalidImage(f"the {form} picture cannot be opened: {_cause(error)}") from error
     width, height = image.size
     if width * height > limits.pixels or max(width, height) > limits.side:
         raise ImageTooLarge(
@@ -173,6 +176,27 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
     if width < 1 or height < 1:
         raise InvalidImage(f"the picture is {width}x{height}")
     return image
+
+
+def _not_opened(data: bytes, limits: ImageLimits) -> RequestError:
+    """Why no codec took the bytes: a damaged header, a format that is not read, no picture."""
+    form, read = format_of(data), ", ".join(limits.formats)
+    if form in limits.formats:
+        return InvalidImage(f"the {form} picture is damaged or cut short: its header is unreadable")
+    if form:
+        return UnsupportedMediaType(
+            f"the picture is in the format {form}, which is not read here; send one of {read}"
+        )
+    return UnsupportedMediaType(
+        f"the {len(data)} bytes are not a picture in a format read here ({read})"
+    )
+
+
+def _cause(error: Exception) -> str:
+    """Pillow's words; those that name a constant of its source are replaced."""
+    if "MAX_TEXT_CHUNK" in str(error) or "MAX_TEXT_MEMORY" in str(error):
+        return "its text metadata is larger than 1 MiB; remove the metadata"
+    return str(error) or type(error).__name__
 
 
 def _orientation(image: Image.Image) -> int:
@@ -237,21 +261,6 @@ def _strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]
     rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
         yield image.crop((0, top, image.width, min(top + rows, image.height))), (0, top)
-
-
-def resize(image: Image.Image, width: int, height: int, method: str) -> Image.Image:
-    """Resizes to exactly width x height (no padding: boxes stay fractions of the picture).
-
-    Args:
-        image: Any picture.
-        width: In pixels.
-        height: In pixels.
-        method: nearest, bilinear or bicubic. The last two average over all covered pixels when
-            they shrink, as Pillow does and as the reference figures were measured.
-    """
-    if image.size == (width, height):
-        return image
-    return image.resize((width, height), Image.Resampling[method.upper()])
 
 
 def encode(image: Image.Image, encoded_format: EncodedFormat) -> bytes:

@@ -19,7 +19,8 @@ from model_server.models.base import (
     ModelInfo,
     TensorSpec,
 )
-from model_server.vision.images import encode, resize
+from model_server.vision.images import encode
+from model_server.vision.resizing import Resizer, choose
 
 JpegDecoding = Literal["auto", "exact", "reduced"]
 
@@ -73,7 +74,9 @@ def least_side(spec: TensorSpec, how: ImageInput, decoding: JpegDecoding) -> int
     return _WIDE_MARGIN * max(size)
 
 
-def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
+def prepare(
+    image: Image.Image, spec: TensorSpec, how: ImageInput, resize: Resizer | None = None
+) -> Array:
     """The picture as a batch of one.
 
     Args:
@@ -81,6 +84,7 @@ def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
         spec: The model's input. Where its height or width is -1 the picture keeps its size, as
             detectors of the TF Object Detection API expect.
         how: Range and resize method.
+        resize: Who resizes; by default whoever is fastest here. The pixels are the same.
 
     Returns:
         [1, H, W, C] or [1, C, H, W] of the input's type, or [1] of encoded PNG for an input of
@@ -96,15 +100,14 @@ def prepare(image: Image.Image, spec: TensorSpec, how: ImageInput) -> Array:
         raise InvalidModel(f"the input {spec.name} has shape {list(spec.shape)}: no picture fits")
     height, width = spec.shape[1:3] if axis == 3 else spec.shape[2:4]
     channels = spec.shape[axis]
-    sized = resize(
+    pixels = (resize or choose())(
         image,
         width if width > 0 else image.width,
         height if height > 0 else image.height,
         how.resize,
     )
-    pixels = np.asarray(sized.convert("L") if channels == 1 else sized)
     if channels == 1:
-        pixels = pixels[:, :, np.newaxis]
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, np.newaxis]
     tensor = _to_type(pixels, spec, how)
     return (tensor if axis == 3 else np.ascontiguousarray(tensor.transpose(2, 0, 1)))[np.newaxis]
 

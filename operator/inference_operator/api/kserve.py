@@ -1,8 +1,8 @@
-"""What a user of KServe may have written into the annotations of an InferenceService.
+"""KServe's annotations on an InferenceService.
 
-KServe configures a part of a service by annotations instead of fields. Those that ask for what
-happens here anyway are accepted, all others are refused with what to write instead: an autoscaler
-or a stop that was asked for and never came would be found out at night.
+KServe configures parts of a service with annotations instead of fields. Annotations that ask for
+what happens here anyway are accepted. All others are refused with what to write instead, so that
+nobody relies on an autoscaler or a stop that has no effect.
 
 The names and values are those of https://kserve.github.io/website (deployment modes, autoscaling).
 """
@@ -21,9 +21,9 @@ _ACCEPTED: Mapping[str, tuple[str, ...]] = {
     "serving.kserve.io/stop": ("false",),
 }
 _INSTEAD: Mapping[str, str] = {
-    "serving.kserve.io/deploymentMode": "every service is a Deployment: remove it",
-    "serving.kserve.io/autoscalerClass": "remove it; another autoscaler than the HPA can scale the "
-    "InferenceService itself, which has a scale subresource",
+    "serving.kserve.io/deploymentMode": "services always run as Deployments: remove it",
+    "serving.kserve.io/autoscalerClass": "remove it; autoscalers other than the HPA can scale "
+    "the InferenceService itself through its scale subresource",
     "serving.kserve.io/stop": "set spec.predictor.minReplicas to 0 without maxReplicas",
     "serving.kserve.io/metric": "set spec.predictor.scaleMetric",
     "serving.kserve.io/metrics": "set spec.predictor.scaleMetric",
@@ -38,7 +38,7 @@ _INSTEAD: Mapping[str, str] = {
 
 
 def annotations_of(metadata: Mapping[str, object]) -> dict[str, str]:
-    """The annotations that are KServe's or Knative's own."""
+    """The annotations with a prefix of KServe or Knative."""
     given = metadata.get("annotations")
     if not isinstance(given, Mapping):
         return {}
@@ -46,13 +46,13 @@ def annotations_of(metadata: Mapping[str, object]) -> dict[str, str]:
 
 
 def check(annotations: Mapping[str, str]) -> None:
-    """Accept what is fulfilled here.
+    """Accept annotations that ask for what happens anyway.
 
     Args:
         annotations: As `annotations_of` gives them.
 
     Raises:
-        SpecError: one asks for something else; the message says what to write instead.
+        SpecError: An annotation asks for something else; the message says what to write instead.
     """
     for key, value in sorted(annotations.items()):
         if value not in _ACCEPTED.get(key, ()):

@@ -1,7 +1,7 @@
-"""A careful look into raw JSON: every read checks the type and remembers the key.
+"""Reads raw JSON field by field, checking types and remembering which fields were read.
 
-Exists so that a wrong value is reported with the path of its field, and so that a field which
-nobody read is reported too instead of being ignored. Knows nothing of what the fields mean.
+A wrong value is reported with the path of its field, and so is a field that nothing has read. Knows
+nothing about what the fields mean.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _KINDS = {
 
 
 class Reader:
-    """One JSON object below `path`, as `spec.predictor`.
+    """One JSON object at `path`, such as `spec.predictor`.
 
     Raises:
-        SpecError: from every method, when a value has the wrong type or is out of range.
+        SpecError: From every method, if a value has the wrong type or is out of range.
     """
 
     def __init__(self, raw: object, path: str) -> None:
@@ -52,45 +52,55 @@ class Reader:
         value = self._raw.get(key)
         if value is None:
             return None
-        # bool is an int to Python but not to a person who wrote `minReplicas: true`.
+        # A bool is an int in Python, but `minReplicas: true` is a mistake.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise SpecError(self.path(key), f"must be {_KINDS[kind]}, not {value!r}")
         return value
 
     def text(self, key: str, check: Callable[[str], bool] | None = None, hint: str = "") -> str:
-        """A string, empty when absent; `hint` says what is allowed when `check` fails."""
+        """A string, empty if absent; `hint` says what is allowed if `check` fails."""
         value: str = self._value(key, str) or ""
         if value and check is not None and not check(value):
             raise SpecError(self.path(key), f"{value!r} {hint}")
         return value
 
     def choice(self, key: str, allowed: Collection[str], hint: str = "") -> str:
-        """One of `allowed`, empty when absent."""
+        """One of `allowed`, empty if absent."""
         value = self.text(key)
         if value and value not in allowed:
             advice = hint or "use " + " or ".join(sorted(allowed))
             raise SpecError(self.path(key), f"{value!r} is not supported: {advice}")
         return value
 
-    def number(self, key: str, least: int, most: int) -> int | None:
-        """A whole number in `least..most`, None when absent."""
+    def number(self, key: str, minimum: int, maximum: int) -> int | None:
+        """A whole number from `minimum` to `maximum`, None if absent."""
         value: int | None = self._value(key, int)
-        if value is not None and not least <= value <= most:
-            raise SpecError(self.path(key), f"must be {least} to {most}, not {value}")
+        if value is not None and not minimum <= value <= maximum:
+            raise SpecError(self.path(key), f"must be {minimum} to {maximum}, not {value}")
         return value
 
+    def fraction(self, key: str) -> float | None:
+        """A number in 0..1, None when absent."""
+        self._read.add(key)
+        value = self._raw.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise SpecError(self.path(key), f"must be a number from 0 to 1, not {value!r}")
+        return float(value)
+
     def flag(self, key: str) -> bool | None:
-        """True or false, None when absent."""
+        """True or false, None if absent."""
         value: bool | None = self._value(key, bool)
         return value
 
     def mapping(self, key: str) -> Json:
-        """An object as it is, empty when absent."""
+        """An object as it is, empty if absent."""
         value: Json = self._value(key, dict) or {}
         return value
 
     def texts(self, key: str) -> Mapping[str, str]:
-        """An object of strings, empty when absent."""
+        """An object of strings, empty if absent."""
         value = self.mapping(key)
         for name, item in value.items():
             if not isinstance(item, str):
@@ -107,7 +117,7 @@ class Reader:
         return {name: str(item) for name, item in value.items()}
 
     def objects(self, key: str) -> tuple[Json, ...]:
-        """A list of objects, empty when absent."""
+        """A list of objects, empty if absent."""
         value = self._value(key, list) or []
         for index, item in enumerate(value):
             if not isinstance(item, Mapping):
@@ -115,17 +125,17 @@ class Reader:
         return tuple(value)
 
     def child(self, key: str) -> Reader:
-        """A reader of the object `key`, an empty one when absent."""
+        """A reader of the object `key`, of an empty one if absent."""
         return Reader(self.mapping(key), self.path(key))
 
     def refuse(self, *keys: str, advice: str) -> None:
-        """Refuse known fields that are not supported."""
+        """Refuse fields that are known but not supported."""
         for key in keys:
             if self.has(key):
                 raise SpecError(self.path(key), f"is not supported: {advice}")
 
     def finish(self) -> None:
-        """Refuse whatever nobody asked for."""
+        """Refuse fields that were not read."""
         for key, value in self._raw.items():
             if key not in self._read and value is not None:
                 raise SpecError(self.path(key), "is not a field of this resource: remove it")

@@ -1,7 +1,7 @@
-"""What an InferenceService asks for, as frozen and typed values.
+"""The spec of an InferenceService as typed, immutable values.
 
-`spec` makes them from a resource's body and `manifests` builds from them; nothing else knows what
-a field of the resource is called. No logic beyond what follows from the values themselves.
+`spec` parses them from the body of a resource and `desired` builds manifests from them. No logic
+beyond what follows from the values themselves.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from inference_operator.objects import Json
+from inference_operator.rollout.settings import RolloutSettings
+
+DEFAULT_ROLLOUT = RolloutSettings()
 
 
 class Format(StrEnum):
-    """Format of a model; empty means that the server finds out."""
+    """Format of a model; if empty, the server detects it."""
 
     UNKNOWN = ""
     TFLITE = "tflite"
@@ -23,7 +26,7 @@ class Format(StrEnum):
 
     @property
     def needs_tensorflow(self) -> bool:
-        """Whether only the image with TensorFlow can serve it."""
+        """Whether it needs the image with TensorFlow."""
         return self in {Format.SAVEDMODEL, Format.KERAS}
 
 
@@ -54,7 +57,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Model:
-    """What is served and by which container."""
+    """The model, and the container that serves it."""
 
     source: Source
     format: Format = Format.UNKNOWN
@@ -68,11 +71,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Scaling:
-    """How many replicas, and what an autoscaler looks at.
+    """The number of replicas, and what an autoscaler measures.
 
-    `target` is percent of the request when `target_type` is Utilization, otherwise millicores
-    (cpu) or MiB (memory) a pod. `metrics` is a list of autoscaling/v2 MetricSpec that replaces
-    `metric` and `target`.
+    `target` is in percent of the request if `target_type` is Utilization, otherwise in millicores
+    (cpu) or MiB (memory) per pod. `metrics` is a list of autoscaling/v2 MetricSpec that replaces
+    `metric` and `target`. `configured` says whether any field about autoscaling is set.
     """
 
     min_replicas: int = 1
@@ -82,17 +85,17 @@ class Scaling:
     target_type: str = "Utilization"
     metrics: tuple[Json, ...] = ()
     behavior: Json = field(default_factory=dict)
-    asked: bool = False
+    configured: bool = False
 
     @property
     def autoscaled(self) -> bool:
-        """Whether an autoscaler owns the replicas."""
-        return self.min_replicas > 0 and (self.max_replicas > self.min_replicas or self.asked)
+        """Whether an autoscaler owns the number of replicas."""
+        return self.min_replicas > 0 and (self.max_replicas > self.min_replicas or self.configured)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request and one pod may take; None leaves it to the server."""
+    """Limits of requests and pods; None means the server's default."""
 
     concurrency: int | None = None
     timeout_s: int | None = None
@@ -102,7 +105,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Pod:
-    """Fields of the pod that are passed through as they are, by their Kubernetes names."""
+    """Fields of the pod; `fields` are passed through under their Kubernetes names."""
 
     fields: Json = field(default_factory=dict)
     security_context: Json = field(default_factory=dict)
@@ -111,6 +114,21 @@ class Pod:
     grace_period_s: int | None = None
     automount_token: bool = False
     strategy: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A picture that every pod must answer rightly before it is ready.
+
+    Either `image`, a file of the model's folder, or `key` of the ConfigMap `config_map`. `label`
+    must be among the answers with at least `min_score` (0..1).
+    """
+
+    image: str = ""
+    config_map: str = ""
+    key: str = ""
+    label: str = ""
+    min_score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,7 +141,7 @@ class Exposure:
 
 @dataclass(frozen=True)
 class InferenceService:
-    """One resource, understood."""
+    """One parsed resource."""
 
     name: str
     namespace: str
@@ -134,3 +152,7 @@ class InferenceService:
     limits: Limits
     pod: Pod
     exposure: Exposure
+    golden: tuple[Golden, ...] = ()
+    rollout: RolloutSettings = DEFAULT_ROLLOUT
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""The command: `inference-operator run | render FILE | version`.
+"""The command line: `inference-operator run | render FILE | version`.
 
-Turns errors into one line on standard error and an exit status; does no work itself.
+Errors become one line on standard error and an exit status.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     start = commands.add_parser("run", help="run the operator (the default)")
     start.set_defaults(command=run)
-    show = commands.add_parser("render", help="print what an InferenceService becomes, offline")
-    show.add_argument("file", type=Path, help="YAML file with InferenceServices, - for stdin")
+    show = commands.add_parser("render", help="print manifests, without a cluster")
+    show.add_argument("file", type=Path, help="YAML file with InferenceServices, or - for stdin")
     show.set_defaults(command=render)
     about = commands.add_parser("version", help="print the version")
     about.set_defaults(command=version)
@@ -46,8 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(_: argparse.Namespace) -> int:
-    """Run until stopped."""
-    # Imported here, because `render` and `version` must not wait for kopf.
+    """Run the operator until it is stopped."""
+    # Imported here, so that `render` and `version` do not wait for kopf.
     from inference_operator.app.handlers import run_operator  # noqa: PLC0415
     from inference_operator.config import Config  # noqa: PLC0415
     from inference_operator.logs import configure_logging  # noqa: PLC0415
@@ -59,7 +59,7 @@ def run(_: argparse.Namespace) -> int:
 
 
 def render(options: argparse.Namespace) -> int:
-    """Print the manifests of a file of InferenceServices."""
+    """Print the manifests of the InferenceServices in a file."""
     from inference_operator.app.render import render_file  # noqa: PLC0415
 
     print(render_file(options.file), end="")

@@ -14,14 +14,15 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Self
 
-from inference_operator import __version__
+from inference_operator import __version__, names
 from inference_operator.app import health
+from inference_operator.app.sight import Sight
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
-from inference_operator.errors import ApiError, ConfigError
+from inference_operator.errors import ApiError, ApiFailure, ConfigError
 from inference_operator.kinds import WATCHED_KINDS
 from inference_operator.kubernetes.client import ApiClient, Login
-from inference_operator.kubernetes.election import Election
+from inference_operator.kubernetes.election import Candidate, Election
 from inference_operator.kubernetes.watch import Watch
 from inference_operator.objects import Key
 from inference_operator.reconcile.loop import Loop
@@ -74,23 +75,28 @@ class Context:
         self._client = client = ApiClient(login, connections=config.workers + 4 + watches)
         await client.open()
         store = Store()
-        queue: WorkQueue[Key] = WorkQueue()
+        # A namespace whose answers are slow leaves two workers to the others.
+        most = max(1, config.workers - 2)
+        queue: WorkQueue[Key] = WorkQueue(group=lambda key: key[0], most=most)
         self._observer = observer = Observer(store, queue, config.status_delay_seconds)
         reconciler = Reconciler(client, store, config)
         resync = Resync(client, observer, reconciler.compare, config.namespaces)
         versions = await _list_everything(resync)
-        for (kind, namespace), version in versions.items():
-            if kind in WATCHED_KINDS:
-                target = (kind, namespace)
-                watch = Watch(client, target, version, observer.observe, resync.relist)
-                self._spawn(watch.run())
+        targets = {one: version for one, version in versions.items() if one[0] in WATCHED_KINDS}
+        streams = [
+            Watch(client, target, version, observer.observe, resync.relist)
+            for target, version in targets.items()
+        ]
+        for stream in streams:
+            self._spawn(stream.run())
         loop = Loop(reconciler, queue, store)
         for _ in range(config.workers):
             self._spawn(loop.run())
         self._spawn(resync.run(config.resync_seconds))
         self._start_leading(client, loop)
         if config.health_port:
-            metrics = health.Metrics(loop, client)
+            sight = Sight(streams, resync, config.resync_seconds, queue.oldest_s)
+            metrics = health.Metrics(loop, client, sight)
             self._health = await health.serve(metrics, config.health_port, self.alive)
         logger.info(
             "inference-operator %s serves %s",
@@ -105,9 +111,9 @@ class Context:
             loop.lead()
             return
         identity = config.identity or socket.gethostname()
-        self._election = Election(
-            client, config.own_namespace, identity, config.lease_seconds, loop.lead
-        )
+        candidate = Candidate(identity, config.own_namespace, config.lease_seconds)
+        self._election = Election(client, candidate, loop.lead)
+        client.may_write = self._election.may_write
         self._spawn(self._election.run())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -144,13 +150,22 @@ async def _list_everything(resync: Resync) -> dict[tuple[str, str], str]:
         try:
             return await resync.prime()
         except ApiError as error:
-            advice = {
-                403: "give the operator its ClusterRole (deploy/install.yaml)",
-                404: "install the resource (kubectl apply -f deploy/install.yaml)",
-            }.get(error.status, "check the connection to the API server")
-            message = f"the cluster cannot be read: {error}: {advice}"
+            message = f"the cluster cannot be read: {error}: {advice(error)}"
             # A cluster that is still being set up becomes readable by itself.
             if time.monotonic() > deadline:
                 raise ConfigError(message) from error
-            logger.warning("%s; trying again", message)
+            logger.warning("%s; retrying", message)
             await asyncio.sleep(2)
+
+
+def advice(error: ApiError, *, resource_was_there: bool = False) -> str:
+    """What to do about an error of reading the cluster."""
+    if error.failure is ApiFailure.NOT_FOUND and resource_was_there:
+        return (
+            f"the CustomResourceDefinition {names.PLURAL}.{names.GROUP} was deleted, and every "
+            "InferenceService with it: install it again (kubectl apply -f deploy/install.yaml)"
+        )
+    return {
+        ApiFailure.FORBIDDEN: "give the operator its ClusterRole (deploy/install.yaml)",
+        ApiFailure.NOT_FOUND: "install the resource (kubectl apply -f deploy/install.yaml)",
+    }.get(error.failure, "check the connection to the API server")

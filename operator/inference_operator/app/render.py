@@ -1,6 +1,6 @@
-"""What an InferenceService becomes, as YAML, without a cluster.
+"""Renders the manifests of InferenceServices as YAML, without a cluster.
 
-The same builders as in the cluster, so what is printed is what would be applied. Reads one file.
+It uses the same builders as the running operator, so it prints what would be applied.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ def render_file(file: Path, config: Config | None = None) -> str:
     """The children of every InferenceService in `file` (`-` for standard input), as YAML.
 
     Raises:
-        ConfigError: the file cannot be read, is no YAML, or holds no InferenceService.
-        SpecError: a field is wrong; the message names the resource and the field.
+        ConfigError: The file cannot be read, is not YAML, contains no InferenceService or an
+            invalid one; the message names the file and the field.
     """
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text()
         documents = [document for document in yaml.safe_load_all(text) if document]
     except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}: give a file that can be read") from error
+        raise ConfigError(f"{file}: {error.strerror}: specify a readable file") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{file} is not YAML: {error}") from error
     services = [d for d in documents if isinstance(d, dict) and d.get("kind") == names.KIND]
     if not services:
-        raise ConfigError(f"{file} has no {names.KIND}: nothing to render")
+        raise ConfigError(f"{file} has no {names.KIND}: there is nothing to render")
     config = config or Config.from_environment()
     children = [child for body in services for child in _children(file, body, config)]
     return yaml.safe_dump_all(children, sort_keys=False)
@@ -43,7 +43,7 @@ def render_file(file: Path, config: Config | None = None) -> str:
 def _children(file: Path, body: dict[str, Any], config: Config) -> list[dict[str, Any]]:
     if body.get("apiVersion") != names.API_VERSION:
         raise ConfigError(
-            f"{file}: apiVersion is {body.get('apiVersion')!r}: write {names.API_VERSION}"
+            f"{file}: apiVersion is {body.get('apiVersion')!r}: set it to {names.API_VERSION}"
         )
     try:
         service = parse(body)
@@ -52,7 +52,7 @@ def _children(file: Path, body: dict[str, Any], config: Config) -> list[dict[str
         raise ConfigError(f"{file}: {names.KIND} {name}: {error}") from error
     children = []
     for child in build_desired(service, config).children:
-        # Only the API server knows the owner's uid.
+        # Only the API server knows the UID of the owner.
         metadata = {k: v for k, v in child["metadata"].items() if k != "ownerReferences"}
         children.append({**child, "metadata": metadata})
     return children

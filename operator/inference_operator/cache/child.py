@@ -17,9 +17,12 @@ from inference_operator.cache.observed import (
 )
 from inference_operator.kinds import KINDS
 from inference_operator.objects import Json, resource_version
+from inference_operator.rollout.records import Revision, read_revision
 
 # Set by the Deployment controller, never by the operator.
 _REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
+# Where kinds keep what is asked of them; of a ControllerRevision the last two.
+_CONTENT = ("spec", "revision", "data")
 
 
 class ReplicasOwner(Enum):
@@ -52,6 +55,7 @@ class Child:
         repaired_at: Time of the last repair, on the monotonic clock.
         deployment: State of a Deployment.
         load_balancer: Host name or address that a cloud gave to a Service, or empty.
+        revision: What a ControllerRevision records.
     """
 
     uid: str
@@ -66,6 +70,7 @@ class Child:
     repaired_at: float = 0.0
     deployment: DeploymentState | None = None
     load_balancer: str = ""
+    revision: Revision | None = None
 
     def mark_in_sync(self, digest: bytes) -> None:
         """Record that the body equals the manifest with this digest, and drop the body."""
@@ -95,16 +100,21 @@ def read_child(kind: str, body: Json) -> Child:
         child.deployment = read_deployment(body)
     elif kind == "Service":
         child.load_balancer = read_load_balancer(body)
+    elif kind == "ControllerRevision":
+        child.revision = read_revision(body)
     return child
 
 
 def changed_by(metadata: Json) -> str:
-    """Manager of the latest change that was neither the operator's nor a status update."""
+    """Manager of the latest change that was neither the operator's nor a status update.
+
+    Scaling counts: `kubectl scale` and autoscalers write through the `scale` subresource.
+    """
     ours = {names.FIELD_MANAGER, names.HANDOVER_MANAGER}
     others = [
         (entry.get("time", ""), entry.get("manager", ""))
         for entry in metadata.get("managedFields") or ()
-        if entry.get("manager") not in ours and not entry.get("subresource")
+        if entry.get("manager") not in ours and entry.get("subresource") != "status"
     ]
     return str(max(others)[1]) if others else "somebody"
 
@@ -123,7 +133,7 @@ def _reduce(kind: str, body: Json) -> Json:
         "apiVersion": KINDS[kind].api_version,
         "kind": kind,
         "metadata": reduced,
-        "spec": body.get("spec") or {},
+        **{key: body[key] for key in _CONTENT if key in body},
     }
 
 

@@ -1,9 +1,8 @@
-"""Does an object still say what was applied to it?
+"""Compares an object with the manifest that was applied to it.
 
-Server-side apply owns only the fields that were sent, so only those are compared: what others
-add (a sidecar, an annotation of the cluster) is theirs. The API server may also write a value in
-another form (`0.5` as `500m`); that form, once seen in its answer, is accepted as ours.
-Pure: dicts in, a digest or a assessment out.
+Server-side apply owns only the fields that were sent, so only those are compared: what others add
+(a sidecar, an annotation) is theirs. The API server may store a value in another form (`0.5` as
+`500m`); the form in its answer is accepted. Pure.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# What identifies an element of a list of objects, as Kubernetes' own merge keys do.
+# What identifies an element of a list of objects, like Kubernetes' own merge keys.
 _KEYS = ("name", "uid", "mountPath", "containerPort", "port", "ip", "topologyKey")
-# Objects that server-side apply owns as a whole: one key more is a change too.
+# Objects that server-side apply owns as a whole: an additional key is a change.
 _ATOMIC = frozenset(
     {
         "selector",
@@ -28,17 +27,17 @@ _ATOMIC = frozenset(
     }
 )
 _ABSENT = "<absent>"
-_SILENT = ("", 0, False, None)
+_EMPTY = ("", 0, False, None)
 
 
 def digest(value: object) -> bytes:
-    """Sixteen bytes that change whenever the JSON value does."""
+    """A digest of 16 bytes of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def project(desired: object, observed: object) -> object:
-    """`observed`, cut down to the fields that `desired` has; absent fields show as such."""
+    """`observed`, reduced to the fields of `desired`; missing fields are marked as absent."""
     if isinstance(desired, Mapping):
         if not isinstance(observed, Mapping):
             return _ABSENT
@@ -52,8 +51,8 @@ def project(desired: object, observed: object) -> object:
         if not isinstance(observed, list):
             return _ABSENT
         return _project_list(desired, observed)
-    # The API server drops empty values on writing.
-    if observed == _ABSENT and desired in _SILENT:
+    # The API server drops empty values.
+    if observed == _ABSENT and desired in _EMPTY:
         return desired
     return observed
 
@@ -61,7 +60,7 @@ def project(desired: object, observed: object) -> object:
 def _project_list(desired: list[Any] | tuple[Any, ...], observed: list[Any]) -> object:
     key = _merge_key(desired)
     if key is None:
-        # Without a key the list is replaced as a whole, so one element more is a change too.
+        # Without a key the list is replaced as a whole, so an additional element is a change.
         if len(desired) != len(observed):
             return _ABSENT
         return [project(a, b) for a, b in zip(desired, observed, strict=True)]
@@ -70,7 +69,7 @@ def _project_list(desired: list[Any] | tuple[Any, ...], observed: list[Any]) -> 
 
 
 def _merge_key(items: list[Any] | tuple[Any, ...]) -> str | None:
-    """The key by which the elements are told apart, None when they are known by position only."""
+    """The key that identifies the elements, None if only their position does."""
     for key in _KEYS:
         values = {_key_of(item, key) for item in items}
         if items and None not in values and len(values) == len(items):
@@ -86,9 +85,9 @@ def _key_of(item: object, key: str) -> str | int | None:
 def matches(desired: object, observed: object) -> bool:
     """Whether `observed` has every field of `desired` with the same value.
 
-    The same as comparing `project(desired, observed)` with `desired`, without building either.
+    Equivalent to `project(desired, observed) == desired`, without building the projection.
     """
-    # Most of it is equal to the letter, which costs next to nothing to see.
+    # Most values are equal, which is cheap to find out.
     if desired == observed:
         return True
     if isinstance(desired, Mapping):
@@ -102,7 +101,7 @@ def matches(desired: object, observed: object) -> bool:
         )
     if isinstance(desired, (list, tuple)):
         return isinstance(observed, list) and _list_matches(desired, observed)
-    return observed == _ABSENT and desired in _SILENT
+    return observed == _ABSENT and desired in _EMPTY
 
 
 def _list_matches(desired: list[Any] | tuple[Any, ...], observed: list[Any]) -> bool:
@@ -116,7 +115,7 @@ def _list_matches(desired: list[Any] | tuple[Any, ...], observed: list[Any]) -> 
 
 
 def _plain(value: object) -> object:
-    """Tuples and mappings as the lists and dicts that JSON has."""
+    """Tuples and mappings as lists and dicts."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

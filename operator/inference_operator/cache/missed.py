@@ -9,35 +9,41 @@ from __future__ import annotations
 
 from inference_operator.objects import Key, ObjectRef
 
-MAXIMUM_KEYS = 256
-MAXIMUM_PER_KEY = 32
+MAXIMUM = 5000
+MAXIMUM_PER_KEY = 64
 
 
 class Missed:
-    """References by InferenceService; the oldest ones make room for new ones."""
+    """References by InferenceService; when there are too many, the oldest are dropped."""
 
     def __init__(self) -> None:
         self._refs: dict[Key, dict[ObjectRef, None]] = {}
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._refs.values()))
+        return self._count
 
     def add(self, key: Key, ref: ObjectRef) -> None:
         """Note one object."""
         refs = self._refs.setdefault(key, {})
-        if len(refs) < MAXIMUM_PER_KEY:
-            refs[ref] = None
-        if len(self._refs) > MAXIMUM_KEYS:
-            del self._refs[next(iter(self._refs))]
+        if ref in refs or len(refs) >= MAXIMUM_PER_KEY:
+            return
+        refs[ref] = None
+        self._count += 1
+        while self._count > MAXIMUM:
+            self.take(next(iter(self._refs)))
 
     def discard(self, key: Key, ref: ObjectRef) -> None:
         """Drop one object."""
         refs = self._refs.get(key)
-        if refs is not None:
-            refs.pop(ref, None)
+        if refs is not None and ref in refs:
+            del refs[ref]
+            self._count -= 1
             if not refs:
                 del self._refs[key]
 
     def take(self, key: Key) -> tuple[ObjectRef, ...]:
         """All objects of `key`, which are no longer noted afterwards."""
-        return tuple(self._refs.pop(key, ()))
+        refs = self._refs.pop(key, {})
+        self._count -= len(refs)
+        return tuple(refs)

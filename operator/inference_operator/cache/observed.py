@@ -1,23 +1,24 @@
-"""What was seen of the cluster, cut down to what decisions need.
+"""The observed state of children and pods, reduced to what decisions need.
 
-A thousand services must fit in a few megabytes, so whole objects are never kept: each watch event
-is boiled down to one of these small values. Pure; the reading of raw pods is in `pods`.
+A thousand services must fit into a few megabytes, so every watch event is reduced to one of these
+small values. Pure; `pods` reads raw pods.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from inference_operator import names
+from inference_operator.errors import mentions_quota
 from inference_operator.objects import Json, find_condition
+from inference_operator.rollout.records import Revision
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a pod, or all of them, cannot serve.
-
-    `rank` orders problems of several pods: 0 is the most telling one.
-    """
+    """Why a pod or a Deployment cannot serve; of several problems the lowest `rank` is reported."""
 
     reason: str
     message: str
@@ -30,7 +31,9 @@ class PodState:
     """One pod.
 
     `stage` says in one word how far a pod without a problem has come; `deployment` is the name of
-    the Deployment that it belongs to.
+    the Deployment that it belongs to. `crashes` counts how often the model server has ended.
+    `downloaded_at` is when the download ended (seconds since 1970; 0 while it has not), and
+    `model_digest` that of what it brought, as `sha256:HEX`.
     """
 
     name: str
@@ -40,11 +43,18 @@ class PodState:
     stage: str = "Pending"
     problem: Problem | None = None
     deployment: str = ""
+    crashes: int = 0
+    downloaded_at: int = 0
+    model_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """Counts and failures of a Deployment, as its controller reports them."""
+    """Counts and failures of a Deployment, as its controller reports them.
+
+    `revision` is the digest in its pod template. `progressed_at` is when a pod last became ready
+    or was created (seconds since 1970; 0 when unknown).
+    """
 
     generation: int = 0
     observed_generation: int = 0
@@ -53,10 +63,12 @@ class DeploymentState:
     updated: int = 0
     available: int = 0
     problem: Problem | None = None
+    revision: str = ""
+    progressed_at: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every pod is of the newest template and available."""
+        """Whether every pod has the latest template and is available."""
         return (
             self.observed_generation >= self.generation
             and self.replicas == self.updated == self.available == self.desired
@@ -67,17 +79,21 @@ class DeploymentState:
 class Observed:
     """Everything known about the children of one InferenceService.
 
-    `deployments` and `load_balancers` are by name of the Deployment and of the Service.
+    `deployments` are by name of the Deployment, `load_balancers` and `endpoints` by name of the
+    Service; `endpoints` are the names of the pods that it sends requests to.
     """
 
     deployments: Mapping[str, DeploymentState] = field(default_factory=dict)
     pods: tuple[PodState, ...] = ()
     load_balancers: Mapping[str, str] = field(default_factory=dict)
+    endpoints: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    revisions: tuple[Revision, ...] = ()
 
 
 def read_deployment(body: Json) -> DeploymentState:
-    """Boil a Deployment down."""
+    """Reduce a Deployment to its state."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     return DeploymentState(
         generation=body["metadata"].get("generation", 0),
         observed_generation=status.get("observedGeneration", 0),
@@ -86,11 +102,13 @@ def read_deployment(body: Json) -> DeploymentState:
         updated=status.get("updatedReplicas", 0),
         available=status.get("availableReplicas", 0),
         problem=_deployment_problem(status),
+        revision=str(labels.get(names.LABEL_REVISION, "")),
+        progressed_at=seconds_of(find_condition(status, "Progressing").get("lastUpdateTime")),
     )
 
 
 def _deployment_problem(status: Json) -> Problem | None:
-    """Pods that could not even be created, or a rollout that stopped moving."""
+    """Pods that could not be created, or a rollout without progress."""
     failure = find_condition(status, "ReplicaFailure")
     if failure.get("status") == "True":
         message = str(failure.get("message", ""))
@@ -103,8 +121,8 @@ def _deployment_problem(status: Json) -> Problem | None:
 
 
 def _refusal(message: str) -> str:
-    """A short reason from the words of an admission plugin."""
-    if "exceeded quota" in message or "failed quota" in message:
+    """A reason from the message of an admission plugin; the condition has nothing else."""
+    if mentions_quota(message):
         return "QuotaExceeded"
     if "violates PodSecurity" in message:
         return "PodSecurityViolation"
@@ -113,7 +131,15 @@ def _refusal(message: str) -> str:
     return "PodCreationFailed"
 
 
+def seconds_of(time: object) -> int:
+    """A Kubernetes timestamp as seconds since 1970; 0 when it is none."""
+    try:
+        return int(datetime.fromisoformat(str(time)).timestamp())
+    except ValueError:
+        return 0
+
+
 def read_load_balancer(body: Json) -> str:
-    """Host name or address that a cloud gave to a Service, empty while there is none."""
+    """Host name or address of the load balancer of a Service, empty while there is none."""
     ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
     return str(ingress[0].get("hostname") or ingress[0].get("ip") or "")

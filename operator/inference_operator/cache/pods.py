@@ -1,9 +1,9 @@
-"""One pod, classified: is it serving, on its way, or stuck, and then why.
+"""Classifies a pod: is it serving, starting, or stuck, and why?
 
-Every pod of a service is looked at, not one of them, and its containers are read in the order in
-which they run. What is said must not change while the cause does not: kubelet alternates between
-`ErrImagePull` and `ImagePullBackOff` and between `CrashLoopBackOff` and `Running`, so both sides of
-each give the same words, without counts or times. Pure.
+Containers are read in the order in which they run. The message must not change while the cause does
+not: the kubelet alternates between `ErrImagePull` and `ImagePullBackOff`, and between
+`CrashLoopBackOff` and `Running`, so both of each give the same message, without counts or times.
+Pure.
 """
 
 from __future__ import annotations
@@ -14,44 +14,121 @@ from dataclasses import replace
 from typing import Any
 
 from inference_operator import names
-from inference_operator.cache.observed import PodState, Problem
+from inference_operator.cache.observed import PodState, Problem, seconds_of
 from inference_operator.objects import Json, find_condition
 
 _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
-_ON_THE_WAY = {"ContainerCreating", "PodInitializing", ""}
+_STARTING = {"ContainerCreating", "PodInitializing", ""}
 _LONGEST_MESSAGE = 400
-# A container's own line of cause: `Reason: message`.
-_OWN_WORDS = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
+_LONGEST_PULL_DETAIL = 240
+# What the model server writes as its termination message: `Reason: message`.
+_TERMINATION_MESSAGE = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
 
-# What preemption tried changes from attempt to attempt; the cause stands before it.
+# What the download leaves when it worked.
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+# The outcome of preemption changes with every attempt; the cause precedes it.
 _PREEMPTION = re.compile(r"(,? no new claims to deallocate)?,? preemption:.*", re.DOTALL)
 
 
 def classify(pod: Json, deployment: str = "") -> PodState:
-    """Boil a pod down to what a user wants to know of it."""
+    """Reduce a pod to its state.
+
+    Args:
+        pod: The pod as the API server returns it.
+        deployment: Name of its Deployment.
+    """
     metadata, status = pod["metadata"], pod.get("status") or {}
     revision = (metadata.get("labels") or {}).get(names.LABEL_REVISION, "")
-    state = PodState(metadata["name"], revision, metadata.get("uid", ""), deployment=deployment)
+    state = PodState(
+        metadata["name"],
+        revision,
+        metadata.get("uid", ""),
+        deployment=deployment,
+        crashes=_crashes(status),
+        **_download(status),
+    )
     ready = find_condition(status, "Ready").get("status") == "True"
+    if status.get("phase") in {"Succeeded", "Failed"}:
+        return replace(state, stage="Finished", problem=_shortened(_end(status)))
     if "deletionTimestamp" in metadata:
-        return _with(state, stage="Terminating")
+        return replace(state, stage="Terminating")
     if ready:
-        return _with(state, ready=True, stage="Ready")
+        return replace(state, ready=True, stage="Ready")
+    # Before the other problems: a crash from before the pod became Ready is not why it left.
+    lost = _lost_readiness(status, (pod.get("spec") or {}).get("nodeName", ""))
+    if lost is not None:
+        return replace(state, stage="Unready", problem=_shortened(lost))
     problem = next(_problems(status), None)
-    if problem is not None:
-        message = " ".join(problem.message.split())
-        if len(message) > _LONGEST_MESSAGE:
-            message = message[: _LONGEST_MESSAGE - 3] + "..."
-        problem = Problem(problem.reason, message, problem.exit_code, problem.rank)
-    return _with(state, stage=_stage(status), problem=problem)
+    return replace(state, stage=_stage(status), problem=problem and _shortened(problem))
 
 
-def _with(state: PodState, **changes: Any) -> PodState:
-    return replace(state, **changes)
+def _shortened(problem: Problem) -> Problem:
+    message = " ".join(problem.message.split())
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[: _LONGEST_MESSAGE - 3] + "..."
+    return replace(problem, message=message)
+
+
+def _end(status: Json) -> Problem:
+    """Why a pod that will never run again ended, such as an eviction by the kubelet."""
+    reason, message = status.get("reason"), status.get("message")
+    if not reason:
+        disruption = find_condition(status, "DisruptionTarget")
+        reason, message = disruption.get("reason"), message or disruption.get("message")
+    return Problem(reason or "PodFailed", str(message or "the pod ended"), rank=5)
+
+
+def _lost_readiness(status: Json, node: str) -> Problem | None:
+    """Why a pod whose containers run was Ready and no longer is; None when it never was.
+
+    The kubelet sets Ready together with ContainersReady, so Ready=False beside ContainersReady=True
+    comes from the node lifecycle controller, which does that once a node stops reporting.
+    """
+    ready = find_condition(status, "Ready")
+    since = str(ready.get("lastTransitionTime") or "")
+    if find_condition(status, "ContainersReady").get("status") == "True":
+        if ready.get("reason") == "ReadinessGatesNotReady":
+            return Problem("ReadinessGatesNotReady", str(ready.get("message", "")), rank=3)
+        message = f"node {node} has not reported since {since}: check the node"
+        return Problem("NodeNotReady", message, rank=3)
+    for container in status.get("containerStatuses") or ():
+        running = (container.get("state") or {}).get("running")
+        if running is None or container.get("ready") or not container.get("started"):
+            continue
+        # A container that was never ready has a condition older than itself.
+        if since > str(running.get("startedAt") or since):
+            name = container["name"]
+            message = f"container {name} has not passed its readiness probe since {since}"
+            return Problem("ReadinessProbeFailed", message, rank=3)
+    return None
+
+
+def _crashes(status: Json) -> int:
+    """How often the model server has ended, the present end included."""
+    for container in status.get("containerStatuses") or ():
+        if container.get("name") == names.CONTAINER:
+            ended = "running" not in (container.get("state") or {})
+            started = bool(container.get("lastState")) or bool(container.get("containerID"))
+            return int(container.get("restartCount", 0)) + (ended and started)
+    return 0
+
+
+def _download(status: Json) -> dict[str, Any]:
+    """When a download ended well, and the digest of what it brought."""
+    for container in status.get("initContainerStatuses") or ():
+        ended = (container.get("state") or {}).get("terminated") or {}
+        if container.get("name") == names.INIT_CONTAINER and ended.get("exitCode") == 0:
+            found = _DIGEST.fullmatch(str(ended.get("message") or "").strip())
+            return {
+                "downloaded_at": seconds_of(ended.get("finishedAt")),
+                "model_digest": found[0] if found else "",
+            }
+    return {}
 
 
 def _stage(status: Json) -> str:
-    """How far a pod that has no problem has come."""
+    """The stage of a pod without a problem."""
     if find_condition(status, "PodScheduled").get("status") != "True":
         return "Pending"
     if any("running" in (c.get("state") or {}) for c in status.get("initContainerStatuses") or ()):
@@ -60,10 +137,7 @@ def _stage(status: Json) -> str:
 
 
 def _problems(status: Json) -> Iterator[Problem]:
-    """Problems of a pod that is not ready, the most telling one first."""
-    if status.get("phase") == "Failed":
-        reason = status.get("reason") or "PodFailed"
-        yield Problem(reason, status.get("message") or "the pod failed", rank=5)
+    """Problems of a pod that is not ready, the most telling first."""
     scheduled = find_condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         message = _PREEMPTION.sub("", str(scheduled.get("message", "")))
@@ -80,7 +154,7 @@ def _container_problems(container: Json, *, initializer: bool) -> Iterator[Probl
     reason = waiting.get("reason", "")
     if reason in _PULL:
         yield _pull_problem(container, waiting)
-    elif reason not in _ON_THE_WAY and reason != "CrashLoopBackOff":
+    elif reason not in _STARTING and reason != "CrashLoopBackOff":
         yield Problem(reason, waiting.get("message") or "the container cannot be created", rank=2)
     ended = state.get("terminated") or last.get("terminated")
     if ended and not (initializer and ended.get("exitCode") == 0):
@@ -89,21 +163,24 @@ def _container_problems(container: Json, *, initializer: bool) -> Iterator[Probl
 
 
 def _pull_problem(container: Json, waiting: Json) -> Problem:
-    """The same words for an attempt that failed and for the wait before the next."""
+    """The same message for a failed attempt and for the wait before the next one."""
     message = str(waiting.get("message") or "")
     detail = message.split("ErrImagePull: ", 1)[-1]
     if detail.startswith("Back-off"):
-        detail = "it is not there, or the registry cannot be reached or wants credentials"
+        detail = "it does not exist, or the registry is unreachable or requires credentials"
+    if len(detail) > _LONGEST_PULL_DETAIL:
+        # Errors are wrapped from the outside, so the cause is at the end.
+        detail = "..." + detail[3 - _LONGEST_PULL_DETAIL :]
     return Problem("ImagePullBackOff", f"cannot pull image {container['image']}: {detail}", rank=1)
 
 
 def _exit_problem(name: str, ended: Json, when_silent: str) -> Problem:
-    """Why a container ended, in its own words where it left any."""
+    """Why a container ended, in its own words if it wrote a termination message."""
     code = ended.get("exitCode")
     if ended.get("reason") == "OOMKilled":
         hint = "raise spec.predictor.model.resources.limits.memory"
         return Problem("OOMKilled", f"container {name} ran out of memory: {hint}", code)
-    words = _OWN_WORDS.fullmatch(str(ended.get("message") or "").strip())
+    words = _TERMINATION_MESSAGE.fullmatch(str(ended.get("message") or "").strip())
     if words:
         return Problem(words[1], words[2], code)
     detail = f": {ended['message'].strip()}" if ended.get("message") else ""

@@ -8,23 +8,27 @@ owner is not a known InferenceService: labels can be forged, and must not fill t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from inference_operator import names
 from inference_operator.api import kserve
+from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.cache.child import Child, read_child
+from inference_operator.cache.endpoints import Endpoints, read_endpoints, service_of
 from inference_operator.cache.missed import Missed
 from inference_operator.cache.observed import Observed, PodState
 from inference_operator.cache.ownership import deployment_of, is_controlled_by
 from inference_operator.cache.packing import pack, unpack
 from inference_operator.cache.pods import classify
-from inference_operator.objects import Json, Key, ObjectRef, resource_version
+from inference_operator.objects import Json, Key, ObjectRef, find_condition, resource_version
 
 Version = tuple[str, int]
 """UID and resource version."""
 
+_SLICE = "EndpointSlice"
 # Objects with the name of a child and another owner; more are not remembered.
 MAXIMUM_FOREIGN = 16
 
@@ -38,6 +42,7 @@ class Entry:
         uid: Its UID.
         version: Its resource version.
         generation: Its generation.
+        ready: Status and reason of its condition Ready.
         children: Objects that it controls.
         pods: Pods of its Deployments and their resource versions, by name.
         foreign: Objects that have the name of a child and another owner.
@@ -47,8 +52,11 @@ class Entry:
     uid: str = ""
     version: int = 0
     generation: int = 0
+    metadata_hash: int = 0
+    ready: tuple[str, str] = ("", "")
     children: dict[ObjectRef, Child] = field(default_factory=dict)
     pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
+    endpoints: dict[str, Endpoints] = field(default_factory=dict)
     foreign: dict[ObjectRef, Version] = field(default_factory=dict)
 
 
@@ -66,6 +74,10 @@ class Store:
         """Keys of all known InferenceServices."""
         return (key for key, entry in list(self._entries.items()) if entry.raw)
 
+    def readiness(self) -> Iterator[tuple[Key, str, str]]:
+        """Every known InferenceService with the status and reason of its condition Ready."""
+        return ((key, *entry.ready) for key, entry in list(self._entries.items()) if entry.raw)
+
     def all_keys(self) -> list[Key]:
         """Keys of everything known, including those of deleted InferenceServices."""
         return list(self._entries)
@@ -77,6 +89,7 @@ class Store:
             return {}
         known = {ref: (child.uid, child.version) for ref, child in entry.children.items()}
         known |= entry.foreign
+        known |= {(_SLICE, name): (e.uid, e.version) for name, e in entry.endpoints.items()}
         known |= {("Pod", pod.name): (pod.uid, version) for pod, version in entry.pods.values()}
         if entry.raw:
             known[names.KIND, key[1]] = (entry.uid, entry.version)
@@ -122,10 +135,13 @@ class Store:
             if child.load_balancer
         }
         pods = sorted((pod for pod, _ in entry.pods.values()), key=lambda pod: pod.name)
+        revisions = (child.revision for child in entry.children.values() if child.revision)
         return Observed(
             deployments,
             tuple(pod for pod in pods if pod.deployment in deployments),
             load_balancers,
+            _routed_pods(entry),
+            tuple(sorted(revisions, key=lambda revision: revision.number)),
         )
 
     def put_service(self, key: Key, body: Json) -> bool:
@@ -137,11 +153,16 @@ class Store:
             return False
         if entry.uid and entry.uid != metadata["uid"]:
             self._disown(key, entry)
-        kept = ("name", "namespace", "uid", "generation", "deletionTimestamp")
+        elif not entry.uid:
+            # Whose they are is known only now: they are read again before anything is decided.
+            for ref in entry.foreign:
+                self.missed.add(key, ref)
+            entry.foreign = {}
+        kept = ("name", "namespace", "uid", "generation", "deletionTimestamp", "finalizers")
         reduced = {
             "metadata": {
                 **{name: metadata[name] for name in kept if name in metadata},
-                **_kserve_annotations(metadata),
+                **_needed_metadata(metadata),
             },
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
@@ -149,6 +170,10 @@ class Store:
         entry.raw = pack(reduced)
         entry.uid, entry.version = metadata["uid"], version
         entry.generation = metadata.get("generation", 0)
+        # Labels and annotations count like the spec, and do not raise the generation.
+        entry.metadata_hash = hash(repr(_needed_metadata(metadata)))
+        ready = find_condition(reduced["status"], "Ready")
+        entry.ready = (sys.intern(ready.get("status", "")), sys.intern(ready.get("reason", "")))
         return True
 
     def drop_service(self, key: Key, uid: str) -> None:
@@ -165,7 +190,9 @@ class Store:
         entry.foreign = dict([*entry.foreign.items(), *former.items()][-MAXIMUM_FOREIGN:])
         for name in entry.pods:
             self.missed.add(key, ("Pod", name))
-        entry.children, entry.pods = {}, {}
+        for name in entry.endpoints:
+            self.missed.add(key, (_SLICE, name))
+        entry.children, entry.pods, entry.endpoints = {}, {}, {}
 
     def keeps(self, key: Key, kind: str, metadata: Json) -> bool:
         """Whether an object with this metadata would be stored under `key`."""
@@ -176,6 +203,8 @@ class Store:
             return False
         if kind == "Pod":
             return names.is_child_name(key[1], deployment_of(metadata))
+        if kind == _SLICE:
+            return names.is_child_name(key[1], service_of(metadata))
         return names.is_child_name(key[1], metadata["name"]) and is_controlled_by(
             metadata, entry.uid
         )
@@ -191,6 +220,8 @@ class Store:
             return False
         if kind == "Pod":
             return self._put_pod(key, entry, body)
+        if kind == _SLICE:
+            return self._put_endpoints(key, entry, body)
         return self._put_child(key, entry, kind, body)
 
     def drop(self, key: Key, ref: ObjectRef, uid: str) -> bool:
@@ -206,6 +237,10 @@ class Store:
             known = pod is not None and pod.uid == uid
             if known:
                 del entry.pods[name]
+        elif kind == _SLICE:
+            known = name in entry.endpoints and entry.endpoints[name].uid == uid
+            if known:
+                del entry.endpoints[name]
         elif ref in entry.children and entry.children[ref].uid == uid:
             known = True
             del entry.children[ref]
@@ -245,6 +280,24 @@ class Store:
         entry.foreign[ref] = version
         return was_ours or known_uid != version[0]
 
+    def _put_endpoints(self, key: Key, entry: Entry, body: Json) -> bool:
+        metadata = body["metadata"]
+        name, new = metadata["name"], read_endpoints(body)
+        if not names.is_child_name(key[1], service_of(metadata)):
+            return self.drop(key, (_SLICE, name), new.uid)
+        known = entry.endpoints.get(name)
+        if known is not None and known.uid == new.uid and 0 < new.version <= known.version:
+            return False
+        entry.endpoints[name] = new
+        return known is None or (known.service_uid, known.pods) != (new.service_uid, new.pods)
+
+    def find_pod(self, namespace: str, name: str, uid: str) -> Key | None:
+        """The service that a pod was stored for, whatever its labels say by now."""
+        for key, entry in self._entries.items():
+            if key[0] == namespace and name in entry.pods and entry.pods[name][0].uid == uid:
+                return key
+        return None
+
     def _put_pod(self, key: Key, entry: Entry, body: Json) -> bool:
         metadata = body["metadata"]
         deployment = deployment_of(metadata)
@@ -262,10 +315,25 @@ class Store:
 
     def _remove_if_empty(self, key: Key) -> None:
         entry = self._entries[key]
-        if not (entry.raw or entry.children or entry.pods or entry.foreign):
+        if not (entry.raw or entry.children or entry.pods or entry.endpoints or entry.foreign):
             del self._entries[key]
 
 
-def _kserve_annotations(metadata: Json) -> Json:
-    annotations = kserve.annotations_of(metadata)
-    return {"annotations": annotations} if annotations else {}
+def _needed_metadata(metadata: Json) -> Json:
+    """Labels and annotations that the children inherit or that configure the service."""
+    given = metadata.get("annotations") or {}
+    annotations = inherited_annotations(metadata) | kserve.annotations_of(metadata)
+    annotations |= {key: given[key] for key in names.ROLLOUT_ANNOTATIONS if key in given}
+    found = {"labels": inherited_labels(metadata), "annotations": annotations}
+    return {name: values for name, values in found.items() if values}
+
+
+def _routed_pods(entry: Entry) -> dict[str, frozenset[str]]:
+    """By name of each Service of ours, the pods that it sends requests to."""
+    uids = {c.uid: name for (kind, name), c in entry.children.items() if kind == "Service"}
+    routed: dict[str, frozenset[str]] = {}
+    for endpoints in entry.endpoints.values():
+        if endpoints.service_uid in uids:
+            name = uids[endpoints.service_uid]
+            routed[name] = routed.get(name, frozenset()) | endpoints.pods
+    return routed

@@ -1,4 +1,4 @@
-"""The PodDisruptionBudget: draining a node takes one pod of a service at a time."""
+"""The PodDisruptionBudget: draining nodes evicts one pod of a service at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from inference_operator.objects import Manifest
 
 
 def build_disruption_budget(service: InferenceService) -> Manifest | None:
-    """A budget where there can be more than one pod, else None."""
+    """A PodDisruptionBudget, None if there is at most one pod."""
     scaling = service.scaling
     if scaling.min_replicas == 0 or scaling.max_replicas < 2:
         return None
@@ -18,7 +18,7 @@ def build_disruption_budget(service: InferenceService) -> Manifest | None:
         "spec": {
             "maxUnavailable": 1,
             "selector": {"matchLabels": names.selector(service.name)},
-            # A pod that is not Ready serves nobody; keeping it would only block the drain.
+            # A pod that is not Ready serves nothing; keeping it would only block the drain.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }

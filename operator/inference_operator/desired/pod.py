@@ -1,25 +1,26 @@
-"""The pod template: one model server, and before it a download when the model is elsewhere.
+"""The pod template: a model server, preceded by a download if the model is remote.
 
-It passes the `restricted` Pod Security Standard with a read-only root file system. Whatever is not
-asked for is left out, so that defaults of Kubernetes stay Kubernetes' own.
+It meets the `restricted` Pod Security Standard and has a read-only root file system. Fields that
+the spec does not set are omitted, so that Kubernetes' defaults apply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 
 from inference_operator import names
-from inference_operator.api.types import InferenceService, Model, SourceKind
+from inference_operator.api.types import Golden, InferenceService, Model, SourceKind
 from inference_operator.config import Config
 from inference_operator.objects import Manifest
 
-# A pod that is going away keeps answering this long, until every proxy has heard of it.
+# A terminating pod keeps serving for this long, until every proxy has stopped using it.
 PRE_STOP_SECONDS = 5
-# Work in progress may take this long to finish, and at least as long as one request may take.
-LEAST_DRAIN_SECONDS = 30
+# Requests in progress get this long to finish, and at least the time-out of one request.
+MINIMUM_DRAIN_SECONDS = 30
 DRAIN_MARGIN_SECONDS = 5
 DOWNLOAD_ATTEMPTS = 4
-# A model may take this long from container start to its first answer.
+# A model may take this long from the start of the container to its first answer.
 START_SECONDS = 600
 _SMALL = {"cpu": "250m", "memory": "256Mi"}
 _LARGE = {"cpu": "500m", "memory": "1Gi"}
@@ -28,7 +29,7 @@ _LARGE_MEMORY_LIMIT = "4Gi"
 
 
 def build_pod_template(service: InferenceService, config: Config, image: str) -> Manifest:
-    """The template of the pods, without the label that names its revision."""
+    """The pod template without the label of its revision."""
     pod = service.pod
     spec: Manifest = {
         "automountServiceAccountToken": pod.automount_token,
@@ -40,7 +41,7 @@ def build_pod_template(service: InferenceService, config: Config, image: str) ->
         },
         "terminationGracePeriodSeconds": grace_period(service),
         "containers": [build_server(service, image)],
-        "volumes": build_volumes(service.model),
+        "volumes": build_volumes(service.model) + build_golden_volumes(service.golden),
         **pod.fields,
     }
     if service.model.source.kind is SourceKind.REMOTE:
@@ -50,34 +51,36 @@ def build_pod_template(service: InferenceService, config: Config, image: str) ->
         spec["topologySpreadConstraints"] = [
             {"labelSelector": own, **item} for item in spec["topologySpreadConstraints"]
         ]
-    metadata: Manifest = {"labels": {**pod.labels, **names.labels(service.name)}}
-    if pod.annotations:
-        metadata["annotations"] = dict(pod.annotations)
+    labels = {**service.labels, **pod.labels, **names.labels(service.name)}
+    metadata: Manifest = {"labels": labels}
+    annotations = {**service.annotations, **pod.annotations}
+    if annotations:
+        metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": spec}
 
 
 def grace_period(service: InferenceService) -> int:
-    """Seconds until SIGKILL: for the proxies to hear of it, the requests, and a margin."""
+    """Seconds until SIGKILL: for proxies to stop using the pod, for requests, and a margin."""
     if service.pod.grace_period_s is not None:
         return service.pod.grace_period_s
-    longest = max(service.limits.timeout_s or 0, LEAST_DRAIN_SECONDS)
+    longest = max(service.limits.timeout_s or 0, MINIMUM_DRAIN_SECONDS)
     return PRE_STOP_SECONDS + longest + DRAIN_MARGIN_SECONDS
 
 
 def drain_seconds(service: InferenceService) -> int:
-    """Seconds that the server waits for its requests, so that it ends before it is killed."""
+    """Seconds for which the server waits for its requests, so that it ends before SIGKILL."""
     return max(grace_period(service) - PRE_STOP_SECONDS - DRAIN_MARGIN_SECONDS, 1)
 
 
 def build_server(service: InferenceService, image: str) -> Manifest:
-    """The container that answers requests."""
+    """The model-server container."""
     model = service.model
     container: Manifest = {
         **_common(model, image, names.CONTAINER),
         "env": build_environment(service),
         "ports": [{"name": names.PORT_NAME, "containerPort": names.PORT, "protocol": "TCP"}],
         "resources": build_resources(model),
-        # Ready means that a real inference worked: /readyz answers 200 only after the warm-up.
+        # /readyz answers 200 only after a warm-up inference, so Ready means that the model works.
         "startupProbe": _probe("/readyz", period=1, failures=START_SECONDS),
         "readinessProbe": _probe("/readyz", period=5, failures=2),
         "livenessProbe": _probe("/healthz", period=10, failures=6),
@@ -88,13 +91,17 @@ def build_server(service: InferenceService, image: str) -> Manifest:
         container["volumeMounts"].append(
             {"name": names.MODEL_VOLUME, "mountPath": names.MODEL_PATH, "readOnly": True}
         )
+    if any(picture.config_map for picture in service.golden):
+        container["volumeMounts"].append(
+            {"name": names.GOLDEN_VOLUME, "mountPath": names.GOLDEN_PATH, "readOnly": True}
+        )
     return container
 
 
 def build_initializer(model: Model, config: Config, image: str) -> Manifest:
-    """The container that downloads the model and checks it, before the server starts."""
+    """The init container that downloads and verifies the model."""
     arguments = ["download", "--uri", model.source.uri, "--dest", names.MODEL_PATH]
-    # kubelet starts a failed download again; until it fails nobody learns the reason.
+    # The kubelet restarts a failed download; its reason is reported only once it has failed.
     arguments += ["--attempts", str(DOWNLOAD_ATTEMPTS)]
     if model.source.sha256:
         arguments += ["--sha256", model.source.sha256]
@@ -108,7 +115,7 @@ def build_initializer(model: Model, config: Config, image: str) -> Manifest:
         arguments += ["--allow-address", network]
     if config.instance_credentials:
         arguments.append("--instance-credentials")
-    # Its resources are the server's without devices: the pod asks for the larger of the two.
+    # The same resources as the server without devices: a pod requests the larger of the two.
     container: Manifest = {
         **_common(model, image, names.INIT_CONTAINER),
         "args": arguments,
@@ -127,7 +134,7 @@ def build_initializer(model: Model, config: Config, image: str) -> Manifest:
 
 
 def build_environment(service: InferenceService) -> list[Manifest]:
-    """The server's settings, then the user's own; the user's win where a name is in both."""
+    """The server's settings and the user's variables, which take precedence."""
     model, limits = service.model, service.limits
     address = {
         SourceKind.BUNDLED: model.source.uri,
@@ -143,6 +150,7 @@ def build_environment(service: InferenceService) -> list[Manifest]:
         "MAX_BATCH_SIZE": limits.max_batch_size,
         "MAX_LATENCY_MS": limits.max_latency_ms,
         "DRAIN_SECONDS": drain_seconds(service),
+        "GOLDEN": build_golden_setting(service.golden) or None,
     }
     given = {entry["name"] for entry in model.env}
     own = [
@@ -153,11 +161,40 @@ def build_environment(service: InferenceService) -> list[Manifest]:
     return own + [dict(entry) for entry in model.env]
 
 
-def build_resources(model: Model) -> Manifest:
-    """Requests and limits: the user's, and a default for cpu and memory left open.
+def build_golden_setting(golden: Sequence[Golden]) -> str:
+    """The golden pictures as the server reads them, empty when there are none."""
+    pictures = [
+        {
+            "image": f"{names.GOLDEN_PATH}/{index}/{one.key}" if one.key else one.image,
+            "label": one.label,
+            **({"min_score": one.min_score} if one.min_score else {}),
+            "name": f"{one.config_map}/{one.key}" if one.key else one.image,
+        }
+        for index, one in enumerate(golden)
+    ]
+    return json.dumps(pictures, separators=(",", ":")) if pictures else ""
 
-    A default never stands beside a figure of the user's for the same resource: a default request
-    above the user's limit would be refused.
+
+def build_golden_volumes(golden: Sequence[Golden]) -> list[Manifest]:
+    """The golden pictures that come from ConfigMaps, each below its place in the list."""
+    sources = [
+        {
+            "configMap": {
+                "name": one.config_map,
+                "items": [{"key": one.key, "path": f"{index}/{one.key}"}],
+            }
+        }
+        for index, one in enumerate(golden)
+        if one.config_map
+    ]
+    return [{"name": names.GOLDEN_VOLUME, "projected": {"sources": sources}}] if sources else []
+
+
+def build_resources(model: Model) -> Manifest:
+    """Requests and limits of the user, with defaults for cpu and memory.
+
+    A resource for which the user set a request or a limit gets no default: a default request above
+    the user's limit would be refused.
     """
     large = model.format.needs_tensorflow
     requests, limits = dict(model.requests), dict(model.limits)
@@ -170,7 +207,7 @@ def build_resources(model: Model) -> Manifest:
 
 
 def build_volumes(model: Model) -> list[Manifest]:
-    """The only writable folder, and the model's."""
+    """The only writable folder, and the volume of the model."""
     volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
     if model.source.kind is SourceKind.REMOTE:
         volumes.append({"name": names.MODEL_VOLUME, "emptyDir": {}})
@@ -181,7 +218,7 @@ def build_volumes(model: Model) -> list[Manifest]:
 
 
 def _common(model: Model, image: str, name: str) -> Manifest:
-    """What the server and the download share."""
+    """What both containers have in common."""
     common: Manifest = {
         "name": name,
         "image": image,

@@ -1,7 +1,7 @@
-"""The only door to the API server: apply, delete, status, events, leases.
+"""The client of the API server: the only module that sends requests to it.
 
-Every answer that is not a success becomes an `ApiError`; nothing is retried here but a rejected
-credential, because when to try again is the queue's decision. Holds no state about resources.
+Every response that is not a success becomes an `ApiError`. Only a rejected credential is retried
+here; when to retry anything else is up to the caller. Holds no state about resources.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ import kopf
 import msgspec
 
 from inference_operator import __version__, names
-from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.errors import (
+    ApiError,
+    ApiFailure,
+    ApiUnavailableError,
+    NotLeadingError,
+)
 from inference_operator.kinds import KINDS
 from inference_operator.kubernetes.paths import path, path_of, selection
 from inference_operator.kubernetes.responses import (
@@ -35,19 +40,26 @@ _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PLURALS = {kind.plural for kind in KINDS.values()}
+_LEASES = f"/{KINDS['Lease'].plural}"
 _CHUNK = 250
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
-# The API server sends a bookmark about once a minute; silence for longer is a dead connection.
+# The API server sends a bookmark about once a minute; longer silence means a dead connection.
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
 _WATCH_SECONDS = 300
 
 
 class ApiClient:
-    """A connection to one API server; an async context manager.
+    """A client of one API server; an async context manager.
 
     Args:
         login: gives fresh credentials; called at start and when they were rejected.
         connections: requests that may be under way at the same time.
+
+    Attributes:
+        may_write: Asked before every write but those to the Lease. What is to be written was
+            decided a while ago, in which another replica may have taken over.
+        calls: Answers so far, by method, resource and status.
+        connection_errors: Requests and watches that got no answer or lost their connection.
     """
 
     def __init__(self, login: Login, connections: int = 32) -> None:
@@ -57,6 +69,8 @@ class ApiClient:
         self._server = ""
         self._renewal = asyncio.Lock()
         self.calls: dict[tuple[str, str, int], int] = {}
+        self.connection_errors = 0
+        self.may_write: Callable[[], bool] = lambda: True
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -66,7 +80,7 @@ class ApiClient:
         await self.close()
 
     async def open(self) -> None:
-        """Log in; the first request opens the first connection."""
+        """Load credentials; the first request opens the first connection."""
         await self._connect()
 
     async def close(self) -> None:
@@ -92,72 +106,71 @@ class ApiClient:
             await old.close()
 
     async def apply(self, manifest: Json, manager: str, *, force: bool) -> dict[str, Any]:
-        """Server-side apply; returns the object as it is now.
+        """Server-side apply; returns the resulting object.
 
-        Without `force`, a field that another manager has set to another value is a 409.
+        Without `force`, it is a conflict if another manager has set a field to another value.
         """
         query = {
             "fieldManager": manager,
             "force": "true" if force else "false",
             "fieldValidation": "Strict",
         }
-        return decode(await self._ask("PATCH", path_of(manifest), query, manifest, _APPLY))
+        return decode(await self._request("PATCH", path_of(manifest), query, manifest, _APPLY))
 
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """One object, None when it is not there."""
+        """One object, None if it does not exist."""
         try:
-            return decode(await self._ask("GET", path(kind, namespace, name)))
+            return decode(await self._request("GET", path(kind, namespace, name)))
         except ApiError as error:
-            if error.status == 404:
+            if error.failure is ApiFailure.NOT_FOUND:
                 return None
             raise
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
-        """Delete exactly the object `uid`; one that is gone already is fine."""
+        """Delete the object with this UID, if it still exists."""
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         try:
-            decode(await self._ask("DELETE", path(kind, namespace, name), body=options))
+            decode(await self._request("DELETE", path(kind, namespace, name), body=options))
         except ApiError as error:
-            if error.status not in {404, 409}:
+            if error.failure not in {ApiFailure.NOT_FOUND, ApiFailure.CONFLICT}:
                 raise
 
     async def patch_status(
         self, namespace: str, name: str, uid: str, patch: Json
     ) -> dict[str, Any] | None:
-        """Merge `patch` into the status of the InferenceService `uid`; None when it is gone."""
+        """Merge `patch` into the status of an InferenceService; None if it no longer exists."""
         where = path("InferenceService", namespace, name) + "/status"
         query = {"fieldManager": names.FIELD_MANAGER}
         body = {"metadata": {"uid": uid}, "status": patch}
         try:
-            return decode(await self._ask("PATCH", where, query, body, _MERGE))
+            return decode(await self._request("PATCH", where, query, body, _MERGE))
         except ApiError as error:
-            # 409 and 422 are the answers to a uid that is another's by now.
-            if error.status in {404, 409}:
+            if error.failure in {ApiFailure.NOT_FOUND, ApiFailure.CONFLICT}:
                 return None
             raise
 
     async def create(self, kind: str, namespace: str, manifest: Json) -> dict[str, Any]:
-        """Create an object; a 409 says that it exists."""
+        """Create an object; it is a conflict if it exists."""
         query = {"fieldManager": names.FIELD_MANAGER}
-        return decode(await self._ask("POST", path(kind, namespace), query, manifest))
+        return decode(await self._request("POST", path(kind, namespace), query, manifest))
 
     async def replace(self, kind: str, namespace: str, manifest: Json) -> dict[str, Any]:
-        """Replace an object at its resource version; a 409 says that another was faster."""
+        """Replace an object; it is a conflict if its resource version has changed."""
         where = path(kind, namespace, manifest["metadata"]["name"])
         return decode(
-            await self._ask("PUT", where, {"fieldManager": names.FIELD_MANAGER}, manifest)
+            await self._request("PUT", where, {"fieldManager": names.FIELD_MANAGER}, manifest)
         )
 
     async def list_all(
         self, kind: str, namespace: str = ""
     ) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """All objects of a kind that belong to an InferenceService, a few hundred a call.
+        """All objects of a kind that the operator manages, in pages.
 
-        With each part comes the resource version of the whole, from which a watch can go on.
+        Each page comes with the resource version of the whole list, from which to watch.
         """
         query = {"limit": str(_CHUNK), **selection(kind)}
         while True:
-            answer = decode(await self._ask("GET", path(kind, namespace), query))
+            answer = decode(await self._request("GET", path(kind, namespace), query))
             yield answer["metadata"]["resourceVersion"], answer.get("items") or []
             further = answer["metadata"].get("continue")
             if not further:
@@ -165,11 +178,11 @@ class ApiClient:
             query["continue"] = further
 
     async def list_metadata(self, kind: str, namespace: str = "") -> AsyncIterator[Metadata]:
-        """Which objects of a kind belong to an InferenceService, read a few hundred a call."""
+        """Metadata of all objects of a kind that the operator manages."""
         query = {"limit": str(_CHUNK), **selection(kind)}
         while True:
             answer = decode_metadata(
-                await self._ask("GET", path(kind, namespace), query, accept=_METADATA_ONLY)
+                await self._request("GET", path(kind, namespace), query, accept=_METADATA_ONLY)
             )
             for item in answer.get("items") or ():
                 yield item["metadata"]
@@ -181,16 +194,16 @@ class ApiClient:
     async def watch(
         self, kind: str, namespace: str, version: str
     ) -> AsyncGenerator[dict[str, Any]]:
-        """Events of all objects of a kind that belong to an InferenceService, BOOKMARKs included.
+        """Events of all objects of a kind that the operator manages, including BOOKMARKs.
 
-        Ends after some minutes, when the API server has done its turn: go on from the resource
-        version of the last event.
+        The API server ends it after some minutes: continue from the resource version of the last
+        event.
 
         Raises:
-            ApiError: it does not go on; with status 410 only a new listing helps.
+            ApiError: The watch failed; after `ApiFailure.EXPIRED` only a new listing helps.
         """
         session, where = self._open_session(), path(kind, namespace)
-        # Spread, so that the watches of all kinds are not renewed together.
+        # Varied, so that the watches of all kinds are not renewed at the same time.
         seconds = round(_WATCH_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
         query = {
             "watch": "true",
@@ -208,14 +221,14 @@ class ApiClient:
                     if response.status == 401:
                         await self._renew(session)
                     raise_error(response.status, await response.read())
-                # Silent for too long: it may be dead, and costs little to begin anew.
+                # Silent for too long: it may be dead, and a new one costs little.
                 with contextlib.suppress(aiohttp.SocketTimeoutError):
                     async for line in _lines(response.content):
                         yield decode_event(line)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
+            raise self._unavailable(error) from error
 
-    async def _ask(
+    async def _request(
         self,
         method: str,
         where: str,
@@ -224,7 +237,11 @@ class ApiClient:
         content_type: str = "application/json",
         accept: str = "application/json",
     ) -> bytes:
-        """Send a request; returns the body of a success, and raises anything else."""
+        """Send a request; returns the body of a successful response.
+
+        Raises:
+            ApiError: The response is not a success, or there is none.
+        """
         headers = {"Accept": accept}
         data = None
         if body is not None:
@@ -232,12 +249,14 @@ class ApiClient:
             data = msgspec.json.encode(body)
         for last in (False, True):
             session = self._open_session()
+            if not (method == "GET" or _LEASES in where or self.may_write()):
+                raise NotLeadingError
             try:
                 status, raw, retry_after = await self._send(
                     session, method, where, query, data, headers
                 )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise ApiUnavailableError(0, f"{type(error).__name__}: {error}") from error
+                raise self._unavailable(error) from error
             self._count(method, where, status)
             if 200 <= status < 300:
                 return raw
@@ -246,9 +265,13 @@ class ApiClient:
             await self._renew(session)
         raise AssertionError("unreachable")
 
+    def _unavailable(self, error: Exception) -> ApiUnavailableError:
+        self.connection_errors += 1
+        return ApiUnavailableError(0, f"{type(error).__name__}: {error}")
+
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            raise ApiUnavailableError(0, "the connection is closed")
+            raise ApiUnavailableError(0, "the client is closed")
         return self._session
 
     async def _send(
@@ -268,7 +291,7 @@ class ApiClient:
             return response.status, raw, response.headers.get("Retry-After", "")
 
     async def _renew(self, rejected: aiohttp.ClientSession) -> None:
-        """Log in again, once for all requests whose credential was rejected."""
+        """Load credentials again, once for all requests whose credential was rejected."""
         async with self._renewal:
             if self._session is rejected:
                 await self._connect()
@@ -281,7 +304,7 @@ class ApiClient:
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Whole lines of any length; what a broken connection left of one is dropped."""
+    """Complete lines of any length; an incomplete last line is dropped."""
     rest = b""
     async for block in stream.iter_any():
         *lines, rest = (rest + block).split(b"\n")

@@ -1,9 +1,9 @@
-"""Credentials for the API server: the pod's service account, or a kubeconfig on a desk.
+"""Credentials for the API server: the pod's service account, or a kubeconfig.
 
-The official client reads them, so everything that a kubeconfig can hold works, plugins that fetch
-a credential included, and a service account's token is read again when it has been rotated. One
-function serves kopf's watches and our own calls, so both always talk to the same cluster as the
-same user. Reads files and the environment, runs such a plugin; opens no connection of its own.
+The official client reads them, so everything that a kubeconfig supports works, including exec
+plugins, and a rotated service-account token is read again. kopf's watches and our own requests use
+the same function, so both talk to the same cluster as the same user. Reads files and the
+environment and runs plugins; opens no connections.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from inference_operator.errors import ConfigError
 
 
 def login(settings: kopf.OperatorSettings) -> kopf.ConnectionInfo:
-    """Find credentials; called again whenever the API server rejected the last ones.
+    """Load credentials; called again whenever the API server rejects them.
 
     Raises:
-        ConfigError: there is neither a service account nor a usable kubeconfig.
+        ConfigError: There is neither a service account nor a usable kubeconfig.
     """
     loaded = client.Configuration()
     try:
@@ -28,7 +28,7 @@ def login(settings: kopf.OperatorSettings) -> kopf.ConnectionInfo:
     except (config.ConfigException, OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"no credentials for a cluster ({error}): run in a pod with a service account, set "
-            "KUBECONFIG, or make ~/.kube/config"
+            "KUBECONFIG, or create ~/.kube/config"
         ) from error
     return kopf.ConnectionInfo(
         server=loaded.host,
@@ -44,7 +44,7 @@ def login(settings: kopf.OperatorSettings) -> kopf.ConnectionInfo:
 
 
 def _load(into: client.Configuration) -> None:
-    # An explicit kubeconfig wins, so that a person in a pod can point elsewhere.
+    # An explicit kubeconfig takes precedence over the pod's service account.
     kubeconfig = os.environ.get("KUBECONFIG")
     if not kubeconfig:
         try:
@@ -57,7 +57,7 @@ def _load(into: client.Configuration) -> None:
 
 
 def _token(loaded: client.Configuration) -> str | None:
-    """The bearer token without its scheme; the client has kept it under either name."""
+    """The bearer token without its scheme; the client stores it under either name."""
     for identifier in ("BearerToken", "authorization"):
         header = loaded.get_api_key_with_prefix(identifier)
         if header:

@@ -1,4 +1,4 @@
-"""What the API server answers, from bytes to objects or to the error that it is. Pure."""
+"""Decodes responses of the API server into objects or errors. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, NoReturn, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
-from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.errors import ApiError, ApiUnavailableError, ErrorDetails
 
 T = TypeVar("T")
 _SHOWN = 200
@@ -42,18 +42,24 @@ _ListMetadata = TypedDict("_ListMetadata", {"continue": NotRequired[str]})
 
 
 class MetadataList(TypedDict):
-    """A PartialObjectMetadataList of Kubernetes."""
+    """A PartialObjectMetadataList."""
 
     metadata: _ListMetadata
     items: NotRequired[list[_Item] | None]
 
 
+class _Cause(TypedDict, total=False):
+    reason: str
+
+
 class _Details(TypedDict, total=False):
     retryAfterSeconds: int
+    kind: str
+    causes: list[_Cause] | None
 
 
 class _Status(TypedDict, total=False):
-    """Kubernetes' form of an error."""
+    """A Kubernetes Status: the body of an error."""
 
     code: int
     reason: str
@@ -67,19 +73,19 @@ _ANYTHING = msgspec.json.Decoder(dict[str, Any])
 
 
 def decode(raw: bytes) -> dict[str, Any]:
-    """An object.
+    """Decode an object.
 
     Raises:
-        ApiUnavailableError: it is none: proxies in front of the API server answer in HTML.
+        ApiUnavailableError: It is not JSON: a proxy in front of the API server may send HTML.
     """
     return _decoded(_ANYTHING, raw)
 
 
 def decode_metadata(raw: bytes) -> MetadataList:
-    """A list of objects of which only metadata was asked for.
+    """Decode a list of metadata.
 
     Raises:
-        ApiUnavailableError: it is none.
+        ApiUnavailableError: It is not such a list.
     """
     return _decoded(_METADATA_LIST, raw)
 
@@ -88,35 +94,34 @@ def _decoded(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
     try:
         return decoder.decode(raw)
     except ValueError as error:
-        raise _not_its_answer(raw) from error
+        raise _not_a_response(raw) from error
 
 
 def decode_event(line: bytes) -> dict[str, Any]:
-    """An event of a watch.
+    """Decode a watch event.
 
     Raises:
-        ApiError: it says that the watch does not go on, with status 410 when only a new listing
-            helps; or it is no event.
+        ApiError: It is an ERROR event, or not an event at all.
     """
     event = decode(line)
     if "type" not in event or not isinstance(event.get("object"), dict):
-        raise _not_its_answer(line)
+        raise _not_a_response(line)
     if event["type"] == "ERROR":
         try:
             status = msgspec.convert(event["object"], _Status)
         except ValueError as error:
-            raise _not_its_answer(line) from error
+            raise _not_a_response(line) from error
         raise ApiError(status.get("code", 0), status.get("message", ""), status.get("reason", ""))
     return event
 
 
 def raise_error(status: int, raw: bytes, retry_after: str = "") -> NoReturn:
-    """Raise the error that an answer is.
+    """Raise the error that a response stands for.
 
     Args:
-        status: HTTP status, not of a success.
-        raw: Body of the answer.
-        retry_after: The header of that name; seconds.
+        status: HTTP status, not a success.
+        raw: Body of the response.
+        retry_after: The Retry-After header.
 
     Raises:
         ApiError: Always.
@@ -124,18 +129,25 @@ def raise_error(status: int, raw: bytes, retry_after: str = "") -> NoReturn:
     try:
         body = _STATUS.decode(raw)
     except ValueError:
-        # Proxies and load balancers in front of the API server answer in HTML.
+        # Proxies and load balancers in front of the API server may send HTML.
         body = {"message": _shown(raw)}
     message, reason = body.get("message", ""), body.get("reason", "")
+    details = _details(body)
     if status == 429 or status >= 500:
         wait = retry_after or str((body.get("details") or {}).get("retryAfterSeconds", ""))
         seconds = float(wait) if wait.isdecimal() else None
-        raise ApiUnavailableError(status, message, reason, seconds)
-    raise ApiError(status, message, reason)
+        raise ApiUnavailableError(status, message, reason, seconds, details)
+    raise ApiError(status, message, reason, details=details)
 
 
-def _not_its_answer(raw: bytes) -> ApiUnavailableError:
-    return ApiUnavailableError(200, f"this is not of the API server: {_shown(raw)}")
+def _details(status: _Status) -> ErrorDetails:
+    raw = status.get("details") or {}
+    causes = raw.get("causes") or ()
+    return ErrorDetails(raw.get("kind", ""), tuple(cause.get("reason", "") for cause in causes))
+
+
+def _not_a_response(raw: bytes) -> ApiUnavailableError:
+    return ApiUnavailableError(200, f"not a response of the API server: {_shown(raw)}")
 
 
 def _shown(raw: bytes) -> str:

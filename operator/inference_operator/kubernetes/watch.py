@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from inference_operator.errors import ApiError
+from inference_operator.errors import ApiError, ApiFailure
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json
 
@@ -25,7 +25,6 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 # A stream that ends sooner than this without an event did not work.
 _SHORTEST_STREAM_SECONDS = 5.0
-_GONE = 410
 
 Observe = Callable[[str, str | None, Json], None]
 Relist = Callable[[str, str], Awaitable[str]]
@@ -40,6 +39,11 @@ class Watch:
         version: Resource version from which to continue; empty to list everything first.
         observe: Called with kind, change (ADDED, MODIFIED or DELETED) and body of every event.
         relist: Lists a kind in a namespace again; returns the version from which to continue.
+
+    Attributes:
+        kind: Kind of the objects.
+        heard_at: When the API server last sent something, on the monotonic clock.
+        restarts: How often the stream ended other than by the API server's time limit.
     """
 
     def __init__(
@@ -51,11 +55,13 @@ class Watch:
         relist: Relist,
     ) -> None:
         self._client = client
-        self._kind, self._namespace = target
+        self.kind, self._namespace = target
         self._version = version
         self._observe = observe
         self._relist = relist
         self._pause = FIRST_PAUSE_SECONDS
+        self.heard_at = time.monotonic()
+        self.restarts = 0
 
     async def run(self) -> None:
         """Observe events, for ever."""
@@ -63,32 +69,34 @@ class Watch:
             started = time.monotonic()
             try:
                 if not self._version:
-                    self._version = await self._relist(self._kind, self._namespace)
+                    self._version = await self._relist(self.kind, self._namespace)
+                    self.heard_at = time.monotonic()
                 await self._read()
                 if time.monotonic() - started > _SHORTEST_STREAM_SECONDS:
                     continue
             except ApiError as error:
-                if error.status == _GONE:
+                if error.failure is ApiFailure.EXPIRED:
                     # The changes since then are no longer available.
                     self._version = ""
-                logger.warning("the watch of every %s is begun anew: %s", self._kind, error)
+                logger.warning("restarting the watch of every %s: %s", self.kind, error)
             except Exception:
-                logger.exception("the watch of every %s failed unexpectedly", self._kind)
+                logger.exception("the watch of every %s failed unexpectedly", self.kind)
+            self.restarts += 1
             await asyncio.sleep(self._pause * random.uniform(0.8, 1.2))  # noqa: S311
             self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def _read(self) -> None:
-        events = self._client.watch(self._kind, self._namespace, self._version)
+        events = self._client.watch(self.kind, self._namespace, self._version)
         async with contextlib.aclosing(events):
             async for event in events:
-                self._pause = FIRST_PAUSE_SECONDS
+                self._pause, self.heard_at = FIRST_PAUSE_SECONDS, time.monotonic()
                 if event["type"] != "BOOKMARK":
                     self._note(event)
                 self._version = event["object"]["metadata"]["resourceVersion"]
 
     def _note(self, event: dict[str, Any]) -> None:
         try:
-            self._observe(self._kind, event["type"], event["object"])
+            self._observe(self.kind, event["type"], event["object"])
         except Exception:
             # A bug that one object triggers must not hide the others; the resync reads it again.
-            logger.exception("an event of a %s could not be taken in", self._kind)
+            logger.exception("an event of a %s could not be processed", self.kind)

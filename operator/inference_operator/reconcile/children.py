@@ -20,7 +20,7 @@ from inference_operator.api.types import InferenceService
 from inference_operator.cache.drift import digest, matches, project
 from inference_operator.cache.store import Store
 from inference_operator.desired.state import Desired
-from inference_operator.errors import ApiError
+from inference_operator.errors import ApiError, ApiFailure
 from inference_operator.kinds import CHILD_KINDS
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key, Manifest, ObjectRef, resource_version
@@ -44,6 +44,10 @@ class Repair:
     kind: str
     name: str
     by: str
+
+
+# The selector of a Deployment is required and differs between owners.
+_ALWAYS_CONFLICTS = {"Deployment"}
 
 
 @dataclass(frozen=True)
@@ -92,16 +96,27 @@ class Children:
         changed = self.out_of_sync(key, desired)
         pauses = [self._pause(key, manifest, now) for manifest in changed]
         due = [manifest for manifest, pause in zip(changed, pauses, strict=True) if pause <= 0]
+        repairs: list[Repair] = []
+        # The state of the rollout is recorded before anything is done that follows from it.
+        for recording in (True, False):
+            wave = [manifest for manifest in due if _is_record(manifest) is recording]
+            repairs += await self._apply_all(key, service, wave)
+        wait_s = min((pause for pause in pauses if pause > 0), default=0.0)
+        raised = await self._raise_to_minimum(key, desired)
+        return Outcome(pruned or bool(due) or raised, wait_s, tuple(repairs))
+
+    async def _apply_all(
+        self, key: Key, service: InferenceService, manifests: list[Json]
+    ) -> list[Repair]:
+        """Apply side by side; all are tried before the first error is raised."""
         results = await asyncio.gather(
-            *(self._apply(key, service, manifest) for manifest in due), return_exceptions=True
+            *(self._apply(key, service, manifest) for manifest in manifests),
+            return_exceptions=True,
         )
         errors = [result for result in results if isinstance(result, BaseException)]
         if errors:
             raise errors[0]
-        repairs = tuple(result for result in results if isinstance(result, Repair))
-        wait_s = min((pause for pause in pauses if pause > 0), default=0.0)
-        raised = await self._raise_to_minimum(key, desired)
-        return Outcome(pruned or bool(due) or raised, wait_s, repairs)
+        return [result for result in results if isinstance(result, Repair)]
 
     def out_of_sync(self, key: Key, desired: Desired) -> list[Json]:
         """Manifests of the children that are missing or differ."""
@@ -163,8 +178,8 @@ class Children:
     async def _apply(self, key: Key, service: InferenceService, manifest: Json) -> Repair | None:
         """Create, change or repair one child."""
         ref = _ref(manifest)
-        if self._store.is_foreign(key, ref):
-            raise conflict(ref, service, await self._client.get(ref[0], key[0], ref[1]))
+        if self._store.is_foreign(key, ref) and not await self._is_left_behind(key, service, ref):
+            raise conflict(ref, service, None)
         child = self._store.child(key, ref)
         repairing = child is not None and child.in_sync_with == digest(manifest)
         if ref[0] == "Deployment" and "replicas" not in manifest["spec"]:
@@ -179,7 +194,7 @@ class Children:
         if child is None or not repairing:
             return None
         repair = Repair(*ref, child.changed_by)
-        logger.info("%s/%s: %s %s was changed by %s and put right", *key, *ref, repair.by)
+        logger.info("%s/%s: %s %s was changed by %s and restored", *key, *ref, repair.by)
         self._count_repair(key, ref)
         return repair
 
@@ -192,18 +207,30 @@ class Children:
     async def _send(
         self, key: Key, service: InferenceService, manifest: Json, *, known: bool
     ) -> Manifest:
-        marked = _mark(manifest)
+        marked, ref = _mark(manifest), _ref(manifest)
+        if not known and ref[0] not in _ALWAYS_CONFLICTS:
+            # Applying to an object without contradicting fields would take it over silently.
+            known = await self._is_left_behind(key, service, ref)
         try:
             return await self._client.apply(marked, names.FIELD_MANAGER, force=known)
         except ApiError as error:
-            if known or error.status != 409:
+            if known or error.failure is not ApiFailure.CONFLICT:
                 raise
-        # Not known, but it exists and differs: ours without its label, or somebody else's.
-        ref = _ref(manifest)
-        existing = await self._client.get(ref[0], key[0], ref[1])
-        if not is_ours(existing, service):
-            raise conflict(ref, service, existing)
+        if not await self._is_left_behind(key, service, ref):
+            raise conflict(ref, service, None)
         return await self._client.apply(marked, names.FIELD_MANAGER, force=True)
+
+    async def _is_left_behind(self, key: Key, service: InferenceService, ref: ObjectRef) -> bool:
+        """Whether an unknown object with a child's name exists and is ours.
+
+        Raises:
+            ChildConflictError: It exists and is not ours.
+            ApiError: It belongs to a former InferenceService of this name.
+        """
+        existing = await self._client.get(ref[0], key[0], ref[1])
+        if existing is not None and not is_ours(existing, service):
+            raise conflict(ref, service, existing)
+        return existing is not None
 
     def _remember(self, key: Key, manifest: Json, answer: dict[str, Any]) -> None:
         """Store the API server's answer as the child that is in sync."""
@@ -224,6 +251,10 @@ class Children:
 
 def _ref(manifest: Json) -> ObjectRef:
     return manifest["kind"], manifest["metadata"]["name"]
+
+
+def _is_record(manifest: Json) -> bool:
+    return bool(manifest["kind"] == "ControllerRevision")
 
 
 def _mark(manifest: Json) -> Manifest:

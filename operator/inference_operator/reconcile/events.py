@@ -34,7 +34,7 @@ async def record_transition(client: ApiClient, body: Json, before: Json, after: 
 async def record_repair(client: ApiClient, body: Json, repair: Repair) -> None:
     """Post the Event for a child that somebody else had changed."""
     message = (
-        f"the {repair.kind} was changed by {repair.by} and put right: change the {names.KIND} "
+        f"the {repair.kind} was changed by {repair.by} and restored: change the {names.KIND} "
         "instead"
     )
     await _post(client, body, Notice("Normal", "Repaired", message))

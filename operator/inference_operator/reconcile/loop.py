@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from inference_operator.cache.store import Store
-from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.errors import ApiError, ApiFailure
 from inference_operator.objects import Key
 from inference_operator.reconcile.queue import Priority, WorkQueue
 from inference_operator.reconcile.reconciler import Reconciler, Result
@@ -73,6 +73,7 @@ class Loop:
 
     async def _pass(self, key: Key) -> Result:
         if not self.active.is_set():
+            await self._reconciler.read_missed(key)
             self._reconciler.compare(key)
             return Result()
         self.reconciled += 1
@@ -83,10 +84,13 @@ class Loop:
         return self.queue.failed(key, retry_after_s)
 
     def _retry(self, key: Key, error: ApiError) -> None:
-        if "being terminated" in error.message or "namespaces " in error.message:
-            # The namespace goes away, and the resource with it; its end comes as an event.
+        if error.failure is ApiFailure.NAMESPACE_GONE:
+            # The resource goes with it, which the watch will report.
             self.queue.done(key)
             return
-        wait = error.retry_after_s if isinstance(error, ApiUnavailableError) else None
-        pause = self._fail(key, wait)
-        logger.warning("%s/%s: %s; trying again in %.1f s", *key, error, pause)
+        if error.failure is ApiFailure.NOT_LEADING:
+            # The replica that leads does it; should this one lead again, every key comes again.
+            self.queue.done(key)
+            return
+        pause = self._fail(key, error.retry_after_s)
+        logger.warning("%s/%s: %s; retrying in %.1f s", *key, error, pause)

@@ -38,6 +38,12 @@ class Observer:
             return
         metadata = body["metadata"]
         key = claimed_by(metadata)
+        if key is None and kind == "Pod":
+            # A pod whose label was removed is no longer its service's.
+            key = self.store.find_pod(
+                metadata["namespace"], metadata["name"], metadata.get("uid", "")
+            )
+            change = DELETED
         if key is None:
             return
         if change == DELETED:
@@ -54,15 +60,16 @@ class Observer:
             self._drop_service(key, metadata["uid"])
             return
         entry = self.store.entry(key)
-        known = (entry.uid, entry.generation) if entry else ("", 0)
+        before = (entry.uid, entry.generation, entry.metadata_hash) if entry else None
         if self.store.put_service(key, body):
-            new = (metadata["uid"], metadata.get("generation", 0))
-            self.queue.add(key, Priority.STATUS if new == known else Priority.SPEC)
+            entry = self.store.entry(key)
+            after = (entry.uid, entry.generation, entry.metadata_hash) if entry else None
+            self.queue.add(key, Priority.STATUS if after == before else Priority.SPEC)
 
     def forget(self, key: Key, ref: ObjectRef, uid: str) -> None:
         """Drop an object that a listing no longer contains."""
         kind, name = ref
-        logger.info("%s/%s: %s %s went away unnoticed", *key, kind, name)
+        logger.info("%s/%s: %s %s was deleted without an event", *key, kind, name)
         if kind == names.KIND:
             self._drop_service(key, uid)
         elif self.store.drop(key, ref, uid):

@@ -1,18 +1,21 @@
-"""A queue of keys for level-triggered work.
+"""A queue of keys for level-triggered reconciling.
 
 A key that is added many times is worked on once; a key that is being worked on is never worked on
-twice at the same time but again afterwards; changes of specs go before everything else. Knows
-nothing of what the keys stand for.
+twice at the same time but again afterwards. `turns` decides which of several due keys is next.
+Knows nothing of what the keys stand for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
-from collections.abc import Hashable
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable
 from enum import IntEnum
 from typing import Generic, TypeVar
+
+from inference_operator.reconcile.turns import Turns
 
 K = TypeVar("K", bound=Hashable)
 FIRST_BACKOFF_SECONDS = 0.5
@@ -20,7 +23,7 @@ LONGEST_BACKOFF_SECONDS = 60.0
 
 
 class Priority(IntEnum):
-    """Lower goes first."""
+    """Lower gets more turns."""
 
     SPEC = 0
     STATUS = 1
@@ -28,24 +31,41 @@ class Priority(IntEnum):
 
 
 class WorkQueue(Generic[K]):
-    """Keys that are due, waiting for their time, or being worked on."""
+    """Keys that are due, waiting for their time, or being worked on.
 
-    def __init__(self) -> None:
-        self._due: list[tuple[int, int, K]] = []
+    Args:
+        group: The group of a key; groups take turns.
+        most: Keys of one group that are worked on at the same time, so that slow answers to one
+            group leave workers for the others.
+    """
+
+    def __init__(
+        self, group: Callable[[K], Hashable] = lambda key: key, most: int | None = None
+    ) -> None:
+        self._group = group
+        self._most = most
+        self._due: Turns[K] = Turns(group)
+        self._due_since: dict[K, float] = {}
+        self._working: Counter[Hashable] = Counter()
         self._pending: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._active: set[K] = set()
         self._again: dict[K, int] = {}
         self._failures: dict[K, int] = {}
         self._not_before: dict[K, float] = {}
-        self._counter = 0
         self._news = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._pending) + len(self._active)
 
+    def oldest_s(self) -> float:
+        """Seconds for which the key that has waited longest has been due; 0 when none is."""
+        if not self._due_since:
+            return 0.0
+        return time.monotonic() - min(self._due_since.values())
+
     def add(self, key: K, priority: Priority, delay: float = 0.0) -> None:
-        """Ask for `key` to be worked on, at the earliest after `delay` seconds.
+        """Queue `key`, to be processed after `delay` seconds at the earliest.
 
         A key that failed keeps its pause, unless its spec has changed.
         """
@@ -64,49 +84,62 @@ class WorkQueue(Generic[K]):
             return
         if self._pending.get(key, Priority.RESYNC + 1) <= priority:
             return
+        self._unqueue(key)
         self._pending[key] = priority
-        self._counter += 1
-        heapq.heappush(self._due, (priority, self._counter, key))
+        self._due.add(key, priority)
+        self._due_since.setdefault(key, time.monotonic())
         self._news.set()
+
+    def _unqueue(self, key: K) -> None:
+        priority = self._pending.pop(key, None)
+        if priority is not None:
+            self._due.remove(key, priority)
 
     def _add_later(self, key: K, priority: Priority, delay: float) -> None:
         if key in self._pending:
             return
         timer, loop = self._timers.get(key), asyncio.get_running_loop()
         if timer is not None:
-            # The earlier of two appointments stands: a burst must not put the work off for ever.
+            # The earlier time counts: a burst of changes must not postpone the work for ever.
             if timer.when() <= loop.time() + delay:
                 return
             timer.cancel()
-        self._timers[key] = loop.call_later(delay, self._ripe, key, priority)
+        self._timers[key] = loop.call_later(delay, self._due_now, key, priority)
 
-    def _ripe(self, key: K, priority: Priority) -> None:
+    def _due_now(self, key: K, priority: Priority) -> None:
         self._timers.pop(key, None)
         self.add(key, priority)
 
     async def take(self) -> K:
-        """Wait for a key that is due and take it; `done` or `failed` must follow."""
+        """Wait for a key that is due and take it; call `done` or `failed` afterwards."""
         while True:
-            while self._due:
-                priority, _, key = heapq.heappop(self._due)
-                if self._pending.get(key) == priority:
-                    del self._pending[key]
-                    self._active.add(key)
-                    return key
+            key = self._due.take(self._admits)
+            if key is not None:
+                del self._pending[key], self._due_since[key]
+                self._active.add(key)
+                self._working[self._group(key)] += 1
+                return key
             self._news.clear()
             await self._news.wait()
 
+    def _admits(self, group: Hashable) -> bool:
+        return self._most is None or self._working[group] < self._most
+
     def done(self, key: K) -> None:
-        """The work on `key` is finished for now."""
+        """Processing `key` succeeded."""
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
         self._release(key)
 
     def failed(self, key: K, retry_after: float | None = None) -> float:
-        """The work on `key` failed: it comes again after a growing pause, returned in seconds."""
+        """Processing `key` failed: queue it again after a growing pause.
+
+        Returns:
+            The pause, in seconds.
+        """
         count = self._failures[key] = self._failures.get(key, 0) + 1
         pause = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(count - 1, 20), LONGEST_BACKOFF_SECONDS)
-        # Spread, so that what failed together does not come back together.
+        # Varied, so that what failed together is not retried together.
         pause = max(pause * random.uniform(0.8, 1.2), retry_after or 0.0)  # noqa: S311
         self._not_before[key] = asyncio.get_running_loop().time() + pause
         self._release(key)
@@ -114,12 +147,13 @@ class WorkQueue(Generic[K]):
         return pause
 
     def failures(self, key: K) -> int:
-        """How often in a row the work on `key` has failed."""
+        """How often in a row processing `key` has failed."""
         return self._failures.get(key, 0)
 
     def forget(self, key: K) -> None:
         """Drop what is planned for `key` and how often it failed."""
-        self._pending.pop(key, None)
+        self._unqueue(key)
+        self._due_since.pop(key, None)
         self._failures.pop(key, None)
         self._again.pop(key, None)
         self._not_before.pop(key, None)
@@ -128,7 +162,11 @@ class WorkQueue(Generic[K]):
             timer.cancel()
 
     def _release(self, key: K) -> None:
-        self._active.discard(key)
+        if key in self._active:
+            self._active.discard(key)
+            self._working -= Counter([self._group(key)])
+            # Others of the group may have waited for this one.
+            self._news.set()
         again = self._again.pop(key, None)
         if again is not None:
             self.add(key, Priority(again))

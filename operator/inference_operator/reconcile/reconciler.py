@@ -22,17 +22,26 @@ from inference_operator.api.types import InferenceService
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
 from inference_operator.desired.revision import RecordedRevision
-from inference_operator.desired.state import Desired, build_desired
-from inference_operator.errors import ApiError, StatusError, StuckError
+from inference_operator.desired.state import Desired
+from inference_operator.errors import (
+    ApiError,
+    ApiFailure,
+    DeletionPendingError,
+    StatusError,
+    StuckError,
+)
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key
 from inference_operator.reconcile.children import Children
 from inference_operator.reconcile.events import record_repair, record_transition
+from inference_operator.reconcile.progress import build_state
 from inference_operator.status.assessment import StatusInputs
 from inference_operator.status.patch import merge_patch
 from inference_operator.status.summary import summarize
 
 FAILURES_UNTIL_REPORTED = 3
+# Of a deletion with propagationPolicy Foreground or Orphan.
+_KUBERNETES_FINALIZERS = {"foregroundDeletion", "orphan"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class Reconciler:
             return
         with contextlib.suppress(StatusError):
             service = parse(body)
-            desired = build_desired(service, self._config, _recorded_revision(body))
+            desired = self._build(key, body, service)
             self._children.out_of_sync(key, desired)
 
     async def reconcile(self, key: Key, failures: int = 0) -> Result:
@@ -89,30 +98,58 @@ class Reconciler:
             ApiError: The API server did not do what it was asked.
         """
         body = self._store.body(key)
-        if body is None or "deletionTimestamp" in body["metadata"]:
+        if body is None:
             return Result()
-        await self._read_missed(key)
+        if "deletionTimestamp" in body["metadata"]:
+            return await self._report_deletion(key, body)
+        await self.read_missed(key)
         service: InferenceService | None = None
         desired: Desired | None = None
         error: StatusError | None = None
         wait: float | None = None
         try:
             service = parse(body)
-            desired = build_desired(service, self._config, _recorded_revision(body))
+            desired = self._build(key, body, service)
             outcome = await self._children.sync(key, service, desired)
             for repair in outcome.repairs:
                 await record_repair(self._client, body, repair)
             if outcome.written:
                 # The watches report what was written; the status is computed after that.
                 return Result(requeue_after_s=self._config.status_delay_seconds)
-            wait = outcome.wait_s or None
+            waits = (outcome.wait_s, desired.plan.wait)
+            wait = min((seconds for seconds in waits if seconds > 0), default=None)
         except StatusError as refused:
             error, desired = refused, None
         except ApiError as failed:
             if not _lasts(failed, failures):
                 raise
             error, desired = StuckError(str(failed)), None
-        inputs = StatusInputs(
+        await self._report(key, self._inputs(key, body, service, desired, error))
+        if error is not None and error.may_pass:
+            return Result(failed=True)
+        return Result(requeue_after_s=wait)
+
+    async def _report_deletion(self, key: Key, body: Json) -> Result:
+        """Report a deletion that waits for somebody's finalizer.
+
+        Nothing is repaired any more, so the status would otherwise stay as it was for as long as
+        that takes. Kubernetes' own finalizers are gone in seconds and are not worth a write.
+        """
+        waits_for = set(body["metadata"].get("finalizers") or ()) - _KUBERNETES_FINALIZERS
+        if waits_for:
+            error = DeletionPendingError(body["metadata"]["deletionTimestamp"], sorted(waits_for))
+            await self._report(key, self._inputs(key, body, error=error))
+        return Result()
+
+    def _inputs(
+        self,
+        key: Key,
+        body: Json,
+        service: InferenceService | None = None,
+        desired: Desired | None = None,
+        error: StatusError | None = None,
+    ) -> StatusInputs:
+        return StatusInputs(
             body=body,
             observed=self._store.observed(key),
             now=datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -121,12 +158,18 @@ class Reconciler:
             desired=desired,
             error=error,
         )
-        await self._report(key, inputs)
-        if error is not None and error.may_pass:
-            return Result(failed=True)
-        return Result(requeue_after_s=wait)
 
-    async def _read_missed(self, key: Key) -> None:
+    def _build(self, key: Key, body: Json, service: InferenceService) -> Desired:
+        """What should exist at this point of the rollout.
+
+        Raises:
+            SpecError: The spec names a revision that is not known.
+        """
+        recorded = _recorded_revision(body)
+        observed, now = self._store.observed(key), int(self._now())
+        return build_state(service, self._config, recorded, observed, now)
+
+    async def read_missed(self, key: Key) -> None:
         """Read what was announced before this InferenceService was.
 
         Raises:
@@ -160,8 +203,13 @@ class Reconciler:
 
 def _lasts(error: ApiError, failures: int) -> bool:
     """Whether an error of the API server has lasted long enough to be reported."""
-    answered = error.status >= 400 and error.status not in {409, 429}
-    return answered and failures >= FAILURES_UNTIL_REPORTED
+    # Without an answer there is nothing to say about the resource.
+    answered = error.status not in {0, 200}
+    patience = FAILURES_UNTIL_REPORTED
+    if error.status == 429 or error.failure is ApiFailure.CONFLICT:
+        # Rate limits and deletions usually pass within seconds.
+        patience *= 2
+    return answered and failures >= patience
 
 
 def _recorded_revision(body: Json) -> RecordedRevision:

@@ -1,41 +1,75 @@
-"""Why a child could not be applied, as an error that the status reports. Pure."""
+"""Whose an existing object is, and why a child could not be applied. Pure."""
 
 from __future__ import annotations
 
 from inference_operator import names
 from inference_operator.api.types import InferenceService
-from inference_operator.errors import ApiError, ChildConflictError, ChildRejectedError
+from inference_operator.errors import ApiError, ApiFailure, ChildConflictError, ChildRejectedError
 from inference_operator.objects import Json, ObjectRef, controller_of
 
 
 def is_ours(existing: Json | None, service: InferenceService) -> bool:
-    """Whether an object is controlled by `service`."""
-    return existing is not None and controller_of(existing["metadata"]).get("uid") == service.uid
+    """Whether an object is controlled by `service`, or was ours and lost its owner.
+
+    `kubectl delete --cascade=orphan` and some backup tools remove owner references. What shows
+    whose the object was: nobody controls it, the operator's field manager applied it, and it has
+    the digest of a manifest and the labels that only the operator writes together.
+    """
+    if existing is None:
+        return False
+    metadata = existing["metadata"]
+    owner = controller_of(metadata)
+    if owner:
+        return bool(owner.get("uid") == service.uid)
+    labels = metadata.get("labels") or {}
+    applied = any(
+        entry.get("manager") == names.FIELD_MANAGER and entry.get("operation") == "Apply"
+        for entry in metadata.get("managedFields") or ()
+    )
+    return (
+        applied
+        and names.ANNOTATION_APPLIED in (metadata.get("annotations") or {})
+        and names.labels(service.name).items() <= labels.items()
+    )
 
 
 def conflict(ref: ObjectRef, service: InferenceService, existing: Json | None) -> Exception:
     """The error for a child whose name is taken by `existing`."""
     kind, name = ref
-    owner = controller_of(existing["metadata"]) if existing else {}
-    former = owner.get("kind") == names.KIND and owner.get("name") == service.name
-    if existing is None or former:
+    if existing is None:
+        return ApiError(409, f"{kind} {name} was deleted just now")
+    metadata = existing["metadata"]
+    owner = controller_of(metadata)
+    group = str(owner.get("apiVersion", "")).rpartition("/")[0]
+    if owner.get("kind") == names.KIND and group == names.GROUP and owner["name"] == service.name:
         # Left by a deleted InferenceService of this name; the garbage collector removes it.
-        return ApiError(409, f"{kind} {name} of an earlier resource is still being deleted")
-    whose = f"{owner['kind']} {owner['name']}" if owner else "nobody"
-    return ChildConflictError(
-        f"a {kind} called {name} exists already and belongs to {whose}: delete it, or give "
-        "the InferenceService another name"
-    )
+        return ApiError(409, f"{kind} {name} of an earlier {names.KIND} {_deletion(metadata)}")
+    whose = f"{owner['kind']}{f'.{group}' if group else ''} {owner['name']}" if owner else "nobody"
+    advice = f"delete it, or give the {names.KIND} another name"
+    if owner.get("kind") == names.KIND:
+        advice = f"see docs/migrate-from-kserve.md, or give the {names.KIND} another name"
+    return ChildConflictError(f"the {kind} {name} already exists and belongs to {whose}: {advice}")
+
+
+def _deletion(metadata: Json) -> str:
+    since = metadata.get("deletionTimestamp")
+    finalizers = ", ".join(metadata.get("finalizers") or ())
+    waits = f" and waits for its finalizers: {finalizers}" if since and finalizers else ""
+    return f"is still being deleted{f' since {since}' if since else ''}{waits}"
 
 
 def explain(error: ApiError, ref: ObjectRef) -> Exception:
     """The error for a child that the API server refused."""
     kind, name = ref
     message = f"the {kind} {name} is refused: {error.message}"
-    if error.status in {400, 422}:
-        return ChildRejectedError("InvalidSpec", message, may_pass=False)
-    if error.status == 403 and "being terminated" not in error.message:
-        quota = "exceeded quota" in error.message or "failed quota" in error.message
-        reason = "QuotaExceeded" if quota else "Forbidden"
-        return ChildRejectedError(reason, message, may_pass=True)
-    return error
+    match error.failure:
+        case ApiFailure.INVALID:
+            return ChildRejectedError("InvalidSpec", message, may_pass=False)
+        case ApiFailure.POLICY_REFUSED:
+            return ChildRejectedError("PolicyRefused", message, may_pass=True)
+        case ApiFailure.QUOTA_EXCEEDED:
+            return ChildRejectedError("QuotaExceeded", message, may_pass=True)
+        case ApiFailure.FORBIDDEN:
+            return ChildRejectedError("Forbidden", message, may_pass=True)
+        case _:
+            return error

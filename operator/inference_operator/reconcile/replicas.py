@@ -12,7 +12,7 @@ from __future__ import annotations
 from inference_operator import names
 from inference_operator.cache.child import Child, ReplicasOwner
 from inference_operator.cache.store import Store
-from inference_operator.errors import ApiError
+from inference_operator.errors import ApiError, ApiFailure
 from inference_operator.kinds import KINDS
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Key
@@ -66,7 +66,7 @@ class Replicas:
         try:
             latest = await self._client.apply(claim, names.HANDOVER_MANAGER, force=False)
         except ApiError as error:
-            if error.status != 409:
+            if error.failure is not ApiFailure.CONFLICT:
                 raise
             current = await self._client.get(DEPLOYMENT, namespace, name)
             if current is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from inference_operator import names
@@ -38,6 +39,9 @@ class Resync:
         compare: Called for the key of every listed child, so that its body can be dropped.
         namespaces: Namespaces to list; all when empty.
         sleep: Waits for a number of seconds.
+
+    Attributes:
+        finished_at: When everything was last listed, on the monotonic clock.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Resync:
         self._client = client
         self._observer = observer
         self._compare = compare
+        self.finished_at = time.monotonic()
         self._namespaces = tuple(namespaces) or ("",)
         self._sleep = sleep
 
@@ -120,7 +125,7 @@ class Resync:
             try:
                 await self.resync()
             except ApiError as error:
-                logger.warning("the resync is put off: %s", error)
+                logger.warning("the resync failed and will be repeated: %s", error)
 
     async def resync(self) -> None:
         """Forget what is gone, read what is newer, and queue every InferenceService once."""
@@ -129,6 +134,7 @@ class Resync:
                 await self._resync_kind(kind, namespace)
         for key in self._observer.store.services():
             self._observer.queue.add(key, Priority.RESYNC)
+        self.finished_at = time.monotonic()
 
     async def _resync_kind(self, kind: str, namespace: str) -> None:
         store = self._observer.store
@@ -147,9 +153,16 @@ class Resync:
             if is_newer and store.keeps(key, kind, metadata):
                 newer.append((key, ref))
         for (key, ref), uid in known.items():
-            self._observer.forget(key, ref, uid)
+            # An API server may lag, and no watch goes on from this listing: it is not believed.
+            if not await self._exists(key, ref, uid):
+                self._observer.forget(key, ref, uid)
         for key, ref in newer:
             await self._read(key, ref)
+
+    async def _exists(self, key: Key, ref: ObjectRef, uid: str) -> bool:
+        kind, name = ref
+        body = await self._client.get(kind, key[0], name)
+        return body is not None and body["metadata"]["uid"] == uid
 
     async def _read(self, key: Key, ref: ObjectRef) -> None:
         kind, name = ref

@@ -90,7 +90,7 @@ class Revision:
 
 def pack(template: Json) -> bytes:
     """A pod template in the form in which a `Revision` keeps it."""
-    return zlib.compress(msgspec.json.encode(template, order="sorted"))
+    return zlib.compress(msgspec.json.encode(template))
 
 
 def last_rolled_out(revisions: Iterable[Revision]) -> Revision | None:

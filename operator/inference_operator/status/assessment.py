@@ -15,6 +15,8 @@ from inference_operator.cache.observed import DeploymentState, Observed, PodStat
 from inference_operator.desired.state import Desired
 from inference_operator.errors import StatusError
 from inference_operator.objects import Json
+from inference_operator.rollout.records import Refusal, last_rolled_out
+from inference_operator.rollout.types import Phase, Plan
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,13 @@ class StatusInputs:
         return self.observed.deployments.get(names.predictor(self.body["metadata"]["name"]))
 
     @property
+    def serving_pods(self) -> tuple[PodState, ...]:
+        """Ready pods that the predictor's Service sends requests to."""
+        name = names.predictor(self.body["metadata"]["name"])
+        routed = self.observed.endpoints.get(name, frozenset())
+        return tuple(pod for pod in self.observed.pods if pod.ready and pod.name in routed)
+
+    @property
     def load_balancer(self) -> str:
         """Host name or address of the predictor's Service outside of the cluster, or empty."""
         return self.observed.load_balancers.get(names.predictor(self.body["metadata"]["name"]), "")
@@ -66,9 +75,37 @@ class StatusInputs:
         """Generation of the spec."""
         return int(self.body["metadata"].get("generation", 0))
 
+    @property
+    def plan(self) -> Plan | None:
+        """The state of the rollout; None when it could not be determined."""
+        return self.desired.plan if self.desired else None
+
     def revision_of(self, pod: PodState) -> str:
         """Name of the revision that a pod belongs to."""
         return names.revision(self.body["metadata"]["name"], pod.revision)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A latest revision that is not rolled out, or was taken back.
+
+    Attributes:
+        phase: What the rollout is doing.
+        stable: Name of the revision that keeps the rest of the traffic.
+        weight: Share in percent that the latest revision should have.
+        paused: Whether it was halted.
+        refusal: Why it was taken back, None when it was not.
+        apart: Whether the canary has no share of the traffic.
+        done: Whether the canary is as the spec asks for, and stays so until that changes.
+    """
+
+    phase: Phase
+    stable: str
+    weight: int
+    paused: bool
+    refusal: Refusal | None
+    apart: bool = False
+    done: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,13 +115,14 @@ class Assessment:
     Attributes:
         latest: Name of the latest revision, empty when there is none.
         serving: Name of the earlier revision that serves while `latest` does not, or empty.
-        ready: All ready pods.
+        ready: All pods that are ready and that the Service leads to.
         ready_latest: How many of them belong to the latest revision.
         desired_replicas: Pods that there should be.
         complete: Whether every pod belongs to the latest revision and is available.
         problem: The problem to report.
         stage: How far the pods of the latest revision have come.
         stopped: Whether the service is meant to have no pods.
+        trial: How the rollout of the latest revision goes, while it is not complete.
     """
 
     latest: str
@@ -96,11 +134,25 @@ class Assessment:
     problem: Problem | None
     stage: str
     stopped: bool
+    trial: Trial | None = None
 
     @property
     def serves(self) -> bool:
         """Whether any pod answers requests."""
         return bool(self.ready)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every pod that there should be serves, and all are of the latest revision."""
+        if self.trial is not None and self.trial.done:
+            return True
+        return self.complete and self.ready_latest == self.desired_replicas
+
+    @property
+    def pods(self) -> str:
+        """Serving pods of those that there should be, as `1 of 2`."""
+        ready = len(self.ready)
+        return f"{ready} of {max(self.desired_replicas, ready)}"
 
 
 def assess(inputs: StatusInputs) -> Assessment:
@@ -110,36 +162,73 @@ def assess(inputs: StatusInputs) -> Assessment:
         inputs.desired.revision if inputs.desired else previous.get("latestCreatedRevision", "")
     )
     deployment = inputs.deployment
-    ready = tuple(pod for pod in observed.pods if pod.ready)
-    ready_latest = sum(inputs.revision_of(pod) == latest for pod in ready)
+    ready, trial = inputs.serving_pods, _trial(inputs)
+    answering = {pod.name for pod in ready}
+    if trial is not None and trial.apart:
+        answering |= {pod.name for pod in observed.pods if pod.ready}
+    latest_pods = [pod for pod in observed.pods if inputs.revision_of(pod) == latest]
+    ready_latest = sum(pod.name in answering for pod in latest_pods)
     earlier = sorted({inputs.revision_of(pod) for pod in ready} - {latest})
-    rolled_out = previous.get("latestRolledoutRevision", "")
+    rolled_out = trial.stable if trial else previous.get("latestRolledoutRevision", "")
     serving = rolled_out if rolled_out in earlier else (earlier[0] if earlier else "")
-    desired_replicas = deployment.desired if deployment else 1
     stopped = inputs.service is not None and inputs.service.scaling.min_replicas == 0
-    not_ready = [
-        pod
-        for pod in observed.pods
-        if inputs.revision_of(pod) == latest and not pod.ready and pod.stage != "Terminating"
-    ]
-    too_few = ready_latest < desired_replicas
+    # What is taken back does not explain why what should serve does not.
+    blamed = trial.stable if trial and trial.refusal and not ready else latest
+    waiting = _waiting_pods(inputs, blamed, answering)
     return Assessment(
         latest=latest,
         serving="" if ready_latest else serving,
         ready=ready,
         ready_latest=ready_latest,
-        desired_replicas=desired_replicas,
+        desired_replicas=deployment.desired if deployment else 1,
         complete=bool(deployment and deployment.complete and not earlier),
-        problem=_problem(inputs, not_ready if too_few else []),
-        stage=_stage(not_ready, stopped=stopped),
+        trial=trial,
+        problem=_problem(inputs, waiting),
+        stage=_stage(waiting, stopped=stopped),
         stopped=stopped,
     )
+
+
+def _trial(inputs: StatusInputs) -> Trial | None:
+    plan = inputs.plan
+    if plan is None or plan.phase is Phase.STABLE:
+        return None
+    last = last_rolled_out(plan.revisions)
+    if last is None:
+        return None
+    newest = plan.revision(plan.newest)
+    canary = plan.phase is Phase.CANARY
+    by_steps = inputs.service is not None and bool(inputs.service.rollout.steps)
+    return Trial(
+        plan.phase,
+        names.revision(inputs.body["metadata"]["name"], last.digest),
+        plan.weight,
+        newest.trial.paused,
+        plan.refusal,
+        apart=canary and not plan.shared,
+        done=canary and not by_steps and newest.trial.reached > 0,
+    )
+
+
+def _waiting_pods(inputs: StatusInputs, revision: str, answering: set[str]) -> list[PodState]:
+    """Pods of a revision that do not answer.
+
+    A pod that ended is history: it says why there is no pod only while no other exists.
+    """
+    mine = [pod for pod in inputs.observed.pods if inputs.revision_of(pod) == revision]
+    present = [pod for pod in mine if pod.stage not in {"Terminating", "Finished"}]
+    return [
+        pod for pod in present or mine if pod.stage != "Terminating" and pod.name not in answering
+    ]
 
 
 def _problem(inputs: StatusInputs, pods: list[PodState]) -> Problem | None:
     """The problem to report: an error of the resource, else the most telling one of its pods."""
     if inputs.error is not None:
         return Problem(inputs.error.reason, inputs.error.message)
+    refusal = inputs.plan.refusal if inputs.plan else None
+    if refusal is not None and (inputs.serving_pods or not any(pod.problem for pod in pods)):
+        return Problem(refusal.reason, refusal.message)
     problems = [(pod.problem.rank, pod.name, pod.problem) for pod in pods if pod.problem]
     deployment = inputs.deployment
     stuck = deployment.problem if deployment else None
@@ -155,6 +244,7 @@ def _stage(pods: list[PodState], *, stopped: bool) -> str:
     """The furthest stage that a pod of the latest revision has reached."""
     if stopped:
         return "Stopped"
-    order = ("Pending", "Downloading", "Starting")
+    # A ready pod is among these while the Service does not lead to it.
+    order = ("Pending", "Downloading", "Starting", "Ready")
     reached = [order.index(pod.stage) for pod in pods if pod.stage in order]
     return order[max(reached)] if reached else "Pending"

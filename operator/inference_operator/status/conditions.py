@@ -5,32 +5,51 @@ it answer requests? `LatestDeploymentReady` is about the latest revision. While 
 serves and the latest does not, `Ready` stays True, gives the cause in `reason` and `message`, and
 keeps the `observedGeneration` of the spec that is being served, so that `kubectl wait` waits for
 the latest one.
+
+`Reconciling` and `Stalled` follow kstatus, which Flux, Helm and `kubectl` tooling read: each is
+present only while it is True. Without them a rollout that fails behind a ready service looks done
+(https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md).
 """
 
 from __future__ import annotations
 
+from inference_operator.errors import StuckError
 from inference_operator.objects import Manifest, find_condition
-from inference_operator.status.assessment import Assessment, StatusInputs
+from inference_operator.rollout.types import Phase
+from inference_operator.status.assessment import Assessment, StatusInputs, Trial
 
 _STAGE_MESSAGES = {
-    "Stopped": "minReplicas is 0: raise it to serve again",
+    "Stopped": "minReplicas is 0: increase it to serve again",
     "Pending": "waiting for a pod to be scheduled",
     "Downloading": "the model is being downloaded",
-    "Starting": "the model server is starting and loads the model",
+    "Starting": "the model server is starting and loading the model",
+    "Ready": "the pods are ready, but the Service does not lead to them yet",
 }
+# REASON column for a stage that has no word of its own there.
+_STAGE_REASONS = {"Ready": "NoEndpoints"}
+# Kubernetes itself may solve these at any time, so they do not mean that nothing goes on.
+_MAY_PASS = {"Unschedulable", "NodeNotReady", "ReadinessProbeFailed", "ReadinessGatesNotReady"}
 
 
 def build_conditions(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
-    """`Ready`, `PredictorReady` and `LatestDeploymentReady`."""
+    """All conditions, the one that most readers look at first."""
     ready = _ready(assessment)
     if assessment.serves:
         served = bool(assessment.ready_latest) and (
-            assessment.complete or not _earlier_revision_ready(inputs, assessment)
+            assessment.settled
+            or assessment.complete
+            or not _earlier_revision_ready(inputs, assessment)
         )
         if inputs.error is not None or not served:
             before = find_condition(inputs.previous, "Ready").get("observedGeneration")
             ready["observedGeneration"] = before or max(inputs.generation - 1, 0)
-    conditions = [ready, {**ready, "type": "PredictorReady"}, _latest(assessment)]
+    conditions = [
+        ready,
+        {**ready, "type": "PredictorReady"},
+        _latest(assessment),
+        *_progress(inputs, assessment),
+        *_model_changed(inputs),
+    ]
     return [_stamp(condition, inputs) for condition in conditions]
 
 
@@ -43,30 +62,65 @@ def _ready(assessment: Assessment) -> Manifest:
     condition: Manifest = {"type": "Ready", "status": "True" if assessment.serves else "False"}
     problem = assessment.problem
     if not assessment.serves:
-        condition["reason"] = problem.reason if problem else assessment.stage
-        condition["message"] = problem.message if problem else _STAGE_MESSAGES[assessment.stage]
+        condition |= _what_is_wrong(assessment)
     elif problem is not None:
         condition["reason"] = problem.reason
         condition["message"] = f"{_who_serves(assessment)}; {problem.message}"
+    elif assessment.trial is not None and _in_words(assessment.trial):
+        condition["reason"] = _in_words(assessment.trial)
+        condition["message"] = _split(assessment, assessment.trial)
     elif assessment.serving:
         condition["reason"] = "RollingOut"
         detail = _STAGE_MESSAGES[assessment.stage]
         condition["message"] = f"{_who_serves(assessment)}; {assessment.latest}: {detail}"
+    else:
+        condition["message"] = _who_serves(assessment)
     return condition
 
 
+def _what_is_wrong(assessment: Assessment) -> Manifest:
+    """Reason and message while something is wrong or not there yet."""
+    problem = assessment.problem
+    if problem is not None:
+        return {"reason": problem.reason, "message": problem.message}
+    stage = assessment.stage
+    return {"reason": _STAGE_REASONS.get(stage, stage), "message": _STAGE_MESSAGES[stage]}
+
+
+def _in_words(trial: Trial) -> str:
+    """Reason for a rollout that a user halted or spread over time, empty for any other."""
+    if trial.paused:
+        return "Paused"
+    return "Canary" if trial.phase is Phase.CANARY else ""
+
+
+def _split(assessment: Assessment, trial: Trial) -> str:
+    share = f"{trial.weight} percent of the requests" if trial.phase is Phase.CANARY else "pods"
+    halted = "; the rollout is paused: remove rollout.paused to go on" if trial.paused else ""
+    return (
+        f"{assessment.pods} pods are ready; {assessment.latest} is to take {share}, "
+        f"{trial.stable} keeps the rest{halted}"
+    )
+
+
 def _who_serves(assessment: Assessment) -> str:
+    trial = assessment.trial
+    if trial is not None and trial.refusal is not None:
+        return f"revision {trial.stable} keeps serving, {assessment.latest} was rolled back"
     if assessment.serving:
         return f"revision {assessment.serving} keeps serving"
-    ready = len(assessment.ready)
-    return f"{ready} of {max(assessment.desired_replicas, ready)} pods are ready"
+    return f"{assessment.pods} pods are ready"
 
 
 def _latest(assessment: Assessment) -> Manifest:
     """Is the latest revision ready?"""
     condition: Manifest = {"type": "LatestDeploymentReady"}
-    problem = assessment.problem
-    if problem is not None:
+    problem, trial = assessment.problem, assessment.trial
+    if trial is not None and trial.refusal is not None:
+        refusal = trial.refusal
+        condition |= {"status": "False", "reason": "RolledBack"}
+        condition["message"] = f"{assessment.latest}: {refusal.reason}: {refusal.message}"
+    elif problem is not None:
         good = assessment.ready_latest > 0 and problem.rank > 0
         condition["status"] = "True" if good else "False"
         condition |= {"reason": problem.reason, "message": problem.message}
@@ -74,9 +128,46 @@ def _latest(assessment: Assessment) -> Manifest:
         condition["status"] = "True"
     else:
         condition["status"] = "False" if assessment.stopped else "Unknown"
-        condition["reason"] = assessment.stage
-        condition["message"] = _STAGE_MESSAGES[assessment.stage]
+        condition |= _what_is_wrong(assessment)
     return condition
+
+
+def _progress(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
+    """`Stalled` when only a change from outside helps, `Reconciling` while work goes on."""
+    problem = assessment.problem
+    if inputs.error is None and problem is None and (assessment.stopped or assessment.settled):
+        return []
+    stalled = problem is not None and problem.reason not in _MAY_PASS
+    if inputs.error is not None:
+        stalled = not isinstance(inputs.error, StuckError)
+    details = _what_is_wrong(assessment)
+    if problem is None and assessment.ready_latest:
+        details = {"reason": "RollingOut", "message": _who_serves(assessment)}
+    return [{"type": "Stalled" if stalled else "Reconciling", "status": "True", **details}]
+
+
+def _model_changed(inputs: StatusInputs) -> list[Manifest]:
+    """`ModelChanged` while pods of one revision loaded different bytes from one address."""
+    recorded = {
+        one.digest: one.model_digest for one in (inputs.plan.revisions if inputs.plan else ())
+    }
+    for pod in inputs.observed.pods:
+        first = recorded.get(pod.revision, "")
+        if first and pod.model_digest and pod.model_digest != first:
+            message = (
+                f"pod {pod.name} loaded {pod.model_digest}, revision {inputs.revision_of(pod)} "
+                f"first loaded {first}: set spec.predictor.model.sha256, or a storageUri whose "
+                "content never changes"
+            )
+            return [
+                {
+                    "type": "ModelChanged",
+                    "status": "True",
+                    "reason": "DigestChanged",
+                    "message": message,
+                }
+            ]
+    return []
 
 
 def _stamp(condition: Manifest, inputs: StatusInputs) -> Manifest:

@@ -16,7 +16,7 @@ def build_model_status(inputs: StatusInputs, assessment: Assessment) -> Manifest
     problem = assessment.problem
     before = inputs.previous.get("modelStatus") or {}
     target = _target_state(assessment)
-    pods = [pod for pod in inputs.observed.pods if pod.stage != "Terminating"]
+    pods = [pod for pod in inputs.observed.pods if pod.stage not in {"Terminating", "Finished"}]
     status: Manifest = {
         "transitionStatus": _transition(inputs, assessment),
         "states": {

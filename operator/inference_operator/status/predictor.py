@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from inference_operator import names
 from inference_operator.objects import Manifest
+from inference_operator.rollout.records import last_rolled_out, previously_rolled_out
+from inference_operator.rollout.types import Plan
 from inference_operator.status.assessment import Assessment, StatusInputs
 
 _KEPT = ("latestReadyRevision", "latestRolledoutRevision", "previousRolledoutRevision", "image")
@@ -18,24 +21,40 @@ def build_predictor(inputs: StatusInputs, assessment: Assessment, address: str) 
         predictor["image"] = inputs.desired.image
     if assessment.ready_latest:
         predictor["latestReadyRevision"] = assessment.latest
-    rolled_out = assessment.complete and assessment.ready_latest > 0 and inputs.error is None
-    last = before.get("latestRolledoutRevision")
-    if rolled_out and last != assessment.latest:
-        predictor["latestRolledoutRevision"] = assessment.latest
-        if last:
-            predictor["previousRolledoutRevision"] = last
+    if inputs.plan is not None:
+        predictor |= _rolled_out(inputs, inputs.plan)
     if assessment.serves:
         predictor["url"] = address
         predictor["traffic"] = build_traffic(inputs, assessment)
     return predictor
 
 
+def _rolled_out(inputs: StatusInputs, plan: Plan) -> Manifest:
+    """What the records of revisions say was rolled out, and ready."""
+    name = inputs.body["metadata"]["name"]
+    last, before = last_rolled_out(plan.revisions), previously_rolled_out(plan.revisions)
+    found: Manifest = {}
+    if last is not None:
+        found["latestRolledoutRevision"] = names.revision(name, last.digest)
+        if plan.refusal is not None:
+            found["latestReadyRevision"] = names.revision(name, last.digest)
+    if before is not None:
+        found["previousRolledoutRevision"] = names.revision(name, before.digest)
+    return found
+
+
 def build_traffic(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
     """Percentages of the ready pods by revision: each pod gets the same share of the traffic."""
+    name = inputs.body["metadata"]["name"]
+    revisions = inputs.plan.revisions if inputs.plan else ()
+    digests = {names.revision(name, r.digest): r.model_digest for r in revisions if r.model_digest}
     counts: dict[str, int] = {}
     for pod in assessment.ready:
         revision = inputs.revision_of(pod)
         counts[revision] = counts.get(revision, 0) + 1
+    if assessment.ready_latest:
+        # A canary without a share is there all the same.
+        counts.setdefault(assessment.latest, 0)
     latest = assessment.latest if assessment.ready_latest else assessment.serving
     ordered = sorted(counts, key=lambda revision: (revision != latest, revision))
     total, assigned = len(assessment.ready), 0
@@ -47,5 +66,7 @@ def build_traffic(inputs: StatusInputs, assessment: Assessment) -> list[Manifest
         assigned += share
         target: Manifest = {"revisionName": revision, "percent": percent}
         target |= {"latestRevision": True} if revision == latest else {"tag": "prev"}
+        if revision in digests:
+            target["modelDigest"] = digests[revision]
         traffic.insert(0, target)
     return traffic

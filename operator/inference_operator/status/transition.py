@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from inference_operator.objects import Json, find_condition
 
 # Intermediate steps are shown in the status; as Events they would be noise.
-_QUIET = {"", "Pending", "Starting", "Downloading", "RollingOut"}
+_QUIET = {"", "Pending", "Starting", "Downloading", "NoEndpoints", "RollingOut"}
+# What a user asked for.
+_NORMAL = {"Stopped", "Canary", "Paused"}
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,17 @@ class Notice:
 
 def transition(before: Json, after: Json) -> Notice | None:
     """The Event for the change from one status to another, None when it deserves none."""
+    taken_back = find_condition(after, "LatestDeploymentReady")
+    was = find_condition(before, "LatestDeploymentReady").get("reason")
+    if taken_back.get("reason") == "RolledBack" != was:
+        return Notice("Warning", "RolledBack", str(taken_back.get("message", "")))
     old, new = find_condition(before, "Ready"), find_condition(after, "Ready")
     if _state(old) == _state(new):
         return None
     reason = new.get("reason", "")
-    if reason not in _QUIET:
-        kind = "Normal" if reason == "Stopped" else "Warning"
+    lost = old.get("status") == "True" and new.get("status") == "False"
+    if lost or reason not in _QUIET:
+        kind = "Normal" if reason in _NORMAL else "Warning"
         return Notice(kind, reason, str(new.get("message", "")))
     if new.get("status") == "True" and not reason:
         return Notice("Normal", "Ready", f"serving at {after.get('url', '')}")

@@ -1,27 +1,15 @@
-"""A small asynchronous client of the API server for the benchmark's own requests.
-
-Deliberately not the operator's client: what measures must not share code with what is measured.
-"""
+"""The benchmark's own requests to the API server, by kind, and the API server's own counts."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import re
-import ssl
-import tempfile
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
-import aiohttp
-import yaml
+from support import api
+from support.api import APPLY, MERGE, METADATA_LIST, ApiFailed, Json
 
-Json = dict[str, Any]
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 RESOURCES = {
     "InferenceService": "apis/inference-operator.dev/v1beta1/{}/inferenceservices",
     "Deployment": "apis/apps/v1/{}/deployments",
@@ -33,66 +21,8 @@ _COUNT = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
-class ApiFailed(Exception):
-    """The API server refused a request of the benchmark."""
-
-
-class Api:
-    """A connection; an async context manager.
-
-    Args:
-        kubeconfig: With one cluster and a client certificate.
-        connections: Requests under way at once.
-    """
-
-    def __init__(self, kubeconfig: Path, connections: int = 64) -> None:
-        document = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-        self._cluster = document["clusters"][0]["cluster"]
-        self._user = document["users"][0]["user"]
-        self._connections = connections
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            base_url=self._cluster["server"].rstrip("/") + "/",
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._context()),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-        )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._session.close()
-
-    def _context(self) -> ssl.SSLContext:
-        authority = base64.b64decode(self._cluster["certificate-authority-data"]).decode()
-        context = ssl.create_default_context(cadata=authority)
-        with tempfile.NamedTemporaryFile("wb") as pair:
-            for part in ("client-certificate-data", "client-key-data"):
-                pair.write(base64.b64decode(self._user[part]) + b"\n")
-            pair.flush()
-            context.load_cert_chain(pair.name)
-        return context
-
-    async def call(self, method: str, path: str, body: Json | None = None, **headers: str) -> Json:
-        """One request and its JSON answer.
-
-        Raises:
-            ApiFailed: The answer was no success.
-        """
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        data = None if body is None else json.dumps(body).encode()
-        if data and "Content-Type" not in sent:
-            sent["Content-Type"] = "application/json"
-        async with self._session.request(method, path, data=data, headers=sent) as answer:
-            text = await answer.text()
-            if answer.status >= 300:
-                raise ApiFailed(f"{method} {path}: {answer.status} {text[:300]}")
-            found: Json = json.loads(text)
-            return found
+class Api(api.Api):
+    """A connection that knows the kinds of the benchmark."""
 
     async def create(self, kind: str, namespace: str, body: Json) -> Json:
         """Create an object."""
@@ -106,7 +36,7 @@ class Api:
             "PATCH",
             f"{path}?fieldManager={manager}&force=true",
             body,
-            Content_Type="application/apply-patch+yaml",
+            Content_Type=APPLY,
         )
 
     async def merge(self, kind: str, namespace: str, name: str, patch: Json) -> Json:
@@ -115,7 +45,7 @@ class Api:
             "PATCH",
             f"{collection(kind, namespace)}/{name}?fieldManager=somebody",
             patch,
-            Content_Type="application/merge-patch+json",
+            Content_Type=MERGE,
         )
 
     async def version(self, kind: str, namespace: str) -> str:
@@ -130,19 +60,12 @@ class Api:
         """Events of a kind since a resource version; metadata only unless ``whole``."""
         path = collection(kind, namespace)
         accept = "application/json" if whole else METADATA
-        async with self._session.get(
-            f"{path}?watch=1&resourceVersion={version}", headers={"Accept": accept}
-        ) as answer:
-            buffer = b""
-            async for chunk in answer.content.iter_any():
-                *lines, buffer = (buffer + chunk).split(b"\n")
-                for line in lines:
-                    yield json.loads(line)
+        async for event in self.events(f"{path}?watch=1&resourceVersion={version}", accept):
+            yield event
 
     async def counts(self) -> dict[tuple[str, str, str], int]:
         """Requests that the API server has answered, by verb, resource and subresource."""
-        async with self._session.get("metrics") as answer:
-            return parse_counts(await answer.text())
+        return parse_counts(await self.text("GET", "metrics"))
 
     async def wait_for_crd(self) -> None:
         """Wait until InferenceServices can be listed.

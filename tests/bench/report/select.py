@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.record import Row
-from bench.serving.contestants import ARTICLES, BATCHING, LIMITS, OURS, REDUCED
+from bench.serving.contestants import ARTICLES, LIMITS, OURS, VARIANTS
 
-OUR_VARIANTS = {BATCHING, REDUCED}
-NOT_PEERS = {OURS, *OUR_VARIANTS, *LIMITS, ARTICLES}
+OUR_VARIANTS = VARIANTS - {OURS}
+NOT_PEERS = {*VARIANTS, *LIMITS, ARTICLES}
 
 
 def where(rows: Sequence[Row], **wanted: Any) -> list[Row]:

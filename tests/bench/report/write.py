@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench import paths
+from bench.paired.figures import put_into, section
 from bench.record import Results
 from bench.report.goals import goals
 from bench.report.plots import plots
@@ -22,6 +23,7 @@ def write(results: Results, *, publish: bool) -> list[str]:
     results.save()
     reasons = parse(paths.REASONS.read_text(encoding="utf-8"))
     text = page(results.goals, results.rows, results.machine, reasons)
+    text = put_into(text, section(paths.FIGURES))
     target = paths.TABLE if publish else results.path.with_name("BENCHMARKS.md")
     target.write_text(text, encoding="utf-8")
     folder = paths.PLOTS if publish else results.path.with_name("plots")

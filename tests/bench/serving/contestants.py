@@ -20,6 +20,9 @@ from bench.serving.cases import Workload
 OURS = "ours"
 BATCHING = "ours (batching)"
 REDUCED = "ours (reduced decoding)"
+PILLOW = "ours (Pillow's resize)"
+# Forms of ours: none is another's rival.
+VARIANTS = frozenset({OURS, BATCHING, REDUCED, PILLOW})
 RAW = "raw engine"
 RAW_OPENCV = "raw engine (OpenCV)"
 # How long a client of an open loop waits for its answer, in seconds. Ours is told.
@@ -136,6 +139,10 @@ def _reduced(python: Path, start: Start) -> list[str]:
     return [*ours(python, start), "--jpeg-decoding", "reduced"]
 
 
+def _pillow(python: Path, start: Start) -> list[str]:
+    return [*ours(python, start), "--resizing", "pillow"]
+
+
 def _articles(python: Path, start: Start) -> list[str]:
     kind = "detection" if start.files.kind == "detector" else "classification"
     return [str(python), "-m", f"bench.peers.article_{kind}"]
@@ -242,6 +249,8 @@ ALL = (
         lambda _start: {"LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))},
     ),
 )
+# Measured only when named.
+ON_REQUEST = (Contestant(PILLOW, "", _pillow, ALL[0].protocols),)
 
 
 def chosen(names: str) -> tuple[Contestant, ...]:
@@ -253,7 +262,7 @@ def chosen(names: str) -> tuple[Contestant, ...]:
     if not names:
         return ALL
     wanted = [name.strip() for name in names.split(",")]
-    known = {contestant.name: contestant for contestant in ALL}
+    known = {contestant.name: contestant for contestant in (*ALL, *ON_REQUEST)}
     known |= {contestant.environment: contestant for contestant in ALL if contestant.environment}
     for name in wanted:
         if name not in known and name not in LIMITS:

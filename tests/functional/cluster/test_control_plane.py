@@ -64,7 +64,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
 
 def test_a_second_up_changes_nothing(running: Command) -> None:
     before = running.state
-    assert "is up already" in running.up()
+    assert "is already running" in running.up()
     assert running.state == before
 
 
@@ -146,6 +146,6 @@ def test_down_leaves_nothing_but_the_logs(tmp_path: Path) -> None:
     command = Command(tmp_path / ".cluster")
     command.up()
     done = command.run("down")
-    assert (done.returncode, done.stdout) == (0, "The cluster is gone.\n")
+    assert (done.returncode, done.stdout) == (0, "The cluster is deleted.\n")
     assert [path.name for path in command.folder.iterdir()] == ["logs"]
     assert command.run("down").returncode == 0

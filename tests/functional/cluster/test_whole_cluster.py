@@ -83,7 +83,7 @@ def test_an_interrupted_up_leaves_nothing(layout: Layout, moment: str) -> None:
         process.send_signal(signal.SIGTERM)
         output = process.communicate()[0]
     assert process.returncode == 130, output
-    assert "taking the cluster away again" in output
+    assert "removing the cluster" in output
     assert traces(layout) == []
     assert not layout.state.exists()
 

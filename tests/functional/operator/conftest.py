@@ -7,23 +7,16 @@ same API.
 
 from __future__ import annotations
 
-import base64
 import secrets
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from support.endings import afterwards
+from support.control_plane import control_plane, operator_kubeconfig
 from support.kube import Kubectl
-from support.operator_process import KIND, Operator
+from support.operator_process import NODE, Operator
 from support.poll import eventually
-
-ROOT = Path(__file__).parents[3]
-SYSTEM = "inference-operator-system"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,35 +29,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """An API server of our own, with the resource and the operator's rights installed."""
-    folder = tmp_path_factory.mktemp("control-plane") / "cluster"
-    command = [str(Path(sys.executable).with_name("local-cluster"))]
-    up = [*command, "up", "--control-plane-only", "--dir", str(folder)]
-    with afterwards([*command, "down", "--dir", str(folder)]):
-        started = subprocess.run(up, capture_output=True, text=True, check=False, timeout=1200)
-        assert started.returncode == 0, started.stdout + started.stderr
-        kubectl = Kubectl(folder / "kubeconfig")
-        documents = yaml.safe_load_all((ROOT / "deploy" / "install.yaml").read_text())
-        kubectl.in_namespace(SYSTEM).apply(*[d for d in documents if d["kind"] != "Deployment"])
-        kubectl.run("wait", "--for=condition=Established", f"crd/{KIND}", "--timeout=30s")
-        eventually(lambda: kubectl.try_run("get", KIND).returncode == 0, "the new API")
+    with control_plane(tmp_path_factory.mktemp("control-plane") / "cluster") as kubectl:
+        kubectl.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
         yield kubectl
 
 
 @pytest.fixture(scope="session")
 def identity(cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kubeconfig that is the operator's ServiceAccount."""
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
-    token = cluster.run("create", "token", "inference-operator", "-n", SYSTEM, "--duration=4h")
-    config["users"] = [{"name": "operator", "user": {"token": token.strip()}}]
-    for context in config["contexts"]:
-        context["context"]["user"] = "operator"
-    authority = config["clusters"][0]["cluster"].pop("certificate-authority", None)
-    if authority:
-        data = base64.b64encode(Path(authority).read_bytes()).decode()
-        config["clusters"][0]["cluster"]["certificate-authority-data"] = data
-    path = tmp_path_factory.mktemp("identity") / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return path
+    return operator_kubeconfig(cluster, tmp_path_factory.mktemp("identity") / "kubeconfig")
 
 
 StartOperator = Callable[..., Operator]

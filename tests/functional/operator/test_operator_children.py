@@ -72,7 +72,9 @@ def test_what_is_changed_by_hand_is_put_back(kubectl: Kubectl, operator: Operato
         "service": selector,
         "horizontalpodautoscaler": {"spec": {"maxReplicas": 9}},
         "poddisruptionbudget": {"spec": {"maxUnavailable": 2}},
-        "deployment": {"spec": {"progressDeadlineSeconds": 7, "paused": True}},
+        "deployment": {
+            "spec": {"progressDeadlineSeconds": 7, "paused": True, "minReadySeconds": 3}
+        },
     }
     for kind, change in changes.items():
         kubectl.patch(kind, "shapes-predictor", change)
@@ -87,10 +89,27 @@ def test_what_is_changed_by_hand_is_put_back(kubectl: Kubectl, operator: Operato
         assert found["horizontalpodautoscaler"]["spec"]["maxReplicas"] == 3
         assert found["poddisruptionbudget"]["spec"]["maxUnavailable"] == 1
         assert found["deployment"]["spec"]["progressDeadlineSeconds"] == 600
-        assert found["deployment"]["spec"]["paused"] is True, "never ours, so left alone"
+        assert "paused" not in found["deployment"]["spec"], "it would never roll out"
+        assert found["deployment"]["spec"]["minReadySeconds"] == 3, "never ours, so left alone"
         return True
 
     eventually(repaired, "all changes put back")
+
+
+def test_a_service_account_that_is_no_longer_asked_for_is_gone(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    """The API server copies its name to an older field, and would copy it back from there."""
+    kubectl.apply(service(predictor={"serviceAccountName": "default"}))
+    assert present(kubectl, "deployment")["spec"]["template"]["spec"]["serviceAccountName"]
+    kubectl.apply(service(predictor={}))
+
+    def gone() -> bool:
+        pod = present(kubectl, "deployment")["spec"]["template"]["spec"]
+        assert "serviceAccountName" not in pod, pod["serviceAccountName"]
+        return "serviceAccount" not in pod
+
+    eventually(gone, "pods without it")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -82,7 +82,6 @@ REFUSED = [
     ({"containers": [{"image": "x", "name": "c"}]}, "predictor.containers", "custom containers"),
     ({"scaleMetric": "concurrency", "tensorflow": {}}, "scaleMetric", "cpu or memory"),
     ({"minReplicas": 0, "maxReplicas": 1}, "minReplicas", "scaling from zero"),
-    ({"canaryTrafficPercent": 10, "tensorflow": {}}, "canaryTrafficPercent", "not supported"),
     ({"model": {"runtime": "kserve-tritonserver"}}, "model.runtime", "one model server"),
 ]
 

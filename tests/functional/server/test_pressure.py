@@ -273,4 +273,4 @@ def test_a_worker_killed_under_load_is_replaced(picture: bytes, workers: int) ->
         counts = load.finish()
         # Only what was inside the killed process is lost: at most one request of each client.
         assert sum(counts.values()) - counts["200"] <= 4
-        assert set(server.request("/readyz").json()) == {"status", "models"}
+        assert set(server.request("/readyz").json()) == {"status", "models", "not_served"}

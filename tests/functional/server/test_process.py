@@ -1,5 +1,8 @@
 """The process: how it starts, what it says when it cannot, how it stops."""
 
+import contextlib
+import http.client
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -54,10 +57,58 @@ def test_a_damaged_model_is_named(tmp_path: Path, content: bytes) -> None:
     assert "Traceback" not in ended.stderr + ended.stdout
 
 
+NO_IPV6 = "this machine has no IPv6 on loopback"
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+def _status(address: str, port: int) -> str:
+    try:
+        connection = http.client.HTTPConnection(address, port, timeout=20)
+        with contextlib.closing(connection):
+            connection.request("GET", "/readyz")
+            return str(connection.getresponse().status)
+    except OSError as error:
+        return type(error).__name__
+
+
+@pytest.mark.skipif(not _has_ipv6(), reason=NO_IPV6)
+@pytest.mark.parametrize(
+    ("host", "over_ipv4", "over_ipv6"),
+    [
+        ("", "200", "200"),
+        ("::", "200", "200"),
+        ("::1", "ConnectionRefusedError", "200"),
+        ("[::1]", "ConnectionRefusedError", "200"),
+        ("0.0.0.0", "200", "ConnectionRefusedError"),
+    ],
+)
+def test_it_listens_where_it_is_told(host: str, over_ipv4: str, over_ipv6: str) -> None:
+    """HTTP and gRPC, on the families that the address means."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        grpc_port = probe.getsockname()[1]
+    with model_server(host=host, grpc_port=grpc_port) as server:
+        port = server.port
+        assert (_status("127.0.0.1", port), _status("::1", port)) == (over_ipv4, over_ipv6)
+        for address, expected in (("127.0.0.1", over_ipv4), ("::1", over_ipv6)):
+            if expected == "200":  # gRPC itself takes 0.0.0.0 for every address of both families
+                with socket.create_connection((address, grpc_port), timeout=20):
+                    pass
+
+
 def test_batches_that_a_model_cannot_take_are_told_in_the_log() -> None:
     with model_server(max_batch_size=4) as server:
         (told,) = (line for line in server.log if line["severity"] == "WARNING")
-    assert told["message"] == "detector takes one picture at a time: max-batch-size has no effect"
+    assert (
+        told["message"]
+        == "model detector has a fixed batch size of 1: --max-batch-size has no effect"
+    )
 
 
 def test_tflite_never_imports_tensorflow(data: Path) -> None:

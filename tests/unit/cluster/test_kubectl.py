@@ -70,7 +70,7 @@ def test_a_wrapper_without_a_binary_is_an_error_and_no_loop(
 ) -> None:
     done = command("get", "pods")
     assert done.returncode == 1
-    assert "is a wrapper of `local-cluster kubectl`" in done.stderr
+    assert "calls `local-cluster kubectl`" in done.stderr
     assert "local-cluster build" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -49,7 +49,7 @@ def test_what_is_missing_and_cannot_be_installed_is_listed(
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     missing = (Requirement("left", ("no-such-command",)), Requirement("coreutils", ("ls",)))
-    with pytest.raises(UnsuitableMachineError, match=r"Debian packages\): left$"):
+    with pytest.raises(UnsuitableMachineError, match=r"\(Debian names\): left$"):
         ensure(missing)
 
 

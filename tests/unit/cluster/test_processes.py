@@ -97,10 +97,10 @@ def test_nobody_runs_under_the_identity_of_nobody() -> None:
 
 def test_a_failed_command_shows_its_output() -> None:
     command = [sys.executable, "-c", "import sys; print('told so'); sys.exit(3)"]
-    with pytest.raises(CommandError, match=r"ended with status 3:\ntold so"):
+    with pytest.raises(CommandError, match=r"failed with exit status 3:\ntold so"):
         run(command)
 
 
 def test_a_missing_command_is_named() -> None:
-    with pytest.raises(ClusterError, match="`no-such-command` is not installed"):
+    with pytest.raises(ClusterError, match="no-such-command is not installed"):
         run(["no-such-command", "--flag"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_cluster.processes import children, identify, wait_until
-from local_cluster.supervisor import GO, Program, answers
+from local_cluster.supervisor import GO, Program, responds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,16 +142,16 @@ def test_its_end_is_the_end_of_every_program(tmp_path: Path, number: signal.Sign
 
 
 def test_probes(tmp_path: Path) -> None:
-    assert answers("")
+    assert responds("")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         probe = f"127.0.0.1:{listener.getsockname()[1]}"
-        assert not answers(probe)
+        assert not responds(probe)
         listener.listen()
-        assert answers(probe)
-    assert not answers(str(tmp_path / "nobody"))
-    assert not answers("https://127.0.0.1:1/readyz")
-    assert not answers("https://127.0.0.1:1/readyz", tmp_path)
+        assert responds(probe)
+    assert not responds(str(tmp_path / "nobody"))
+    assert not responds("https://127.0.0.1:1/readyz")
+    assert not responds("https://127.0.0.1:1/readyz", tmp_path)
 
 
 def test_it_imports_nothing_but_the_standard_library() -> None:

@@ -251,6 +251,14 @@ def test_a_damaged_second_header_is_not_the_end(tmp_path: Path) -> None:
     refuse(bytes(whole), "tar", tmp_path, "damaged")
 
 
+def test_a_python_that_does_not_call_our_checks_unpacks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python 3.13.5 did, whose `tarfile` calls another method than the one we overrode."""
+    monkeypatch.setattr(tar_archive, "_Header", tarfile.TarInfo)
+    refuse(make_tar(("a", b"x")), "tar", tmp_path, "cannot be checked with this version of Python")
+
+
 def test_a_gzip_with_a_wrong_checksum_is_told(tmp_path: Path) -> None:
     whole = bytearray(make_tgz(("a", b"x" * 100)))
     whole[-8] ^= 0xFF

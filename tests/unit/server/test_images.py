@@ -25,7 +25,6 @@ from model_server.vision.images import (
     decode,
     encode,
     load_codecs,
-    resize,
 )
 
 LIMITS = ImageLimits(pixels=1_000_000, side=5_000)
@@ -212,12 +211,6 @@ def test_encoding_gives_the_picture_back() -> None:
     assert decode(encode(noise, "JPEG"), LIMITS).image.size == noise.size
 
 
-def test_resize_gives_the_size_asked_for_and_copies_nothing_at_equal_size() -> None:
-    image = solid()
-    assert resize(image, 7, 9, "bicubic").size == (7, 9)
-    assert resize(image, 40, 20, "nearest") is image
-
-
 @pytest.mark.parametrize(
     ("side", "least", "decoded"),
     [(2400, 300, 300), (2400, 900, 1200), (2400, 1500, 2400), (800, 900, 800), (2400, None, 2400)],
@@ -232,7 +225,7 @@ def test_a_large_jpeg_is_decoded_only_as_large_as_the_model_needs(
     assert (reduced.width, reduced.height) == (side, side)
     assert reduced.image.size == (decoded, decoded)
     one, other = (
-        np.asarray(resize(picture.image, 100, 100, "bicubic"), np.float32)
+        np.asarray(picture.image.resize((100, 100), Image.Resampling.BICUBIC), np.float32)
         for picture in (reduced, full)
     )
     assert np.abs(one - other).mean() < 1.0

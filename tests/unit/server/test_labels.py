@@ -11,14 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_server.errors import InvalidModel
-from model_server.models.labels import (
-    Labels,
-    classifier_names,
-    detector_name,
-    find_label_files,
-    parse_labels,
-    read_labels,
-)
+from model_server.models.label_files import find_label_files, parse_labels, read_labels
+from model_server.models.labels import Labels, classifier_names, detector_name, fits
 
 COCO = parse_labels("???\nperson\nbicycle\n???\n", ".txt")
 PBTXT = parse_labels(
@@ -87,6 +81,114 @@ def test_wrong_content_is_explained(text: str, suffix: str, said: str) -> None:
         parse_labels(text, suffix)
 
 
+KEY_POINTS = """
+item { name: "/m/1" id: 1 display_name: "person" # a comment }
+  keypoints { id: 0 label: "nose" } keypoints { id: 1 label: "eye" } }
+item < id: 2 name: 'bi' 'cycle' >
+"""
+# Every form in the wild, as (suffix, text). In each the first class is person, the second bicycle.
+FORMS = {
+    "lines": (".txt", "person\nbicycle\n"),
+    "byte order mark": (".txt", "\ufeffperson\r\nbicycle\r\n"),
+    "background": (".txt", "background\nperson\nbicycle\n"),
+    "coco": (".txt", "???\nperson\nbicycle\n"),
+    "numbers from 0": (".txt", "0 person\n1 bicycle\n"),
+    "numbers from 1": (".txt", "1 person\n2 bicycle\n"),
+    "colons from 1": (".txt", "1: person\n2: bicycle\n"),
+    "commas": (".txt", "0,person\n1,bicycle\n"),
+    "tabs": (".txt", "1\tperson\n2\tbicycle\n"),
+    "synsets": (".txt", "n00007846 person\nn02834778 bicycle\n"),
+    "list": (".json", '["person", "bicycle"]'),
+    "numbers": (".json", '{"0": "person", "1": "bicycle"}'),
+    "numbers from 1 in JSON": (".json", '{"1": "person", "2": "bicycle"}'),
+    "inverted": (".json", '{"person": 0, "bicycle": 1}'),
+    "inverted from 1": (".json", '{"person": 1, "bicycle": 2}'),
+    "background in JSON": (".json", '{"0": "background", "1": "person", "2": "bicycle"}'),
+    "keras": (".json", '{"0": ["n1", "person"], "1": ["n2", "bicycle"]}'),
+    "hugging face": (".json", '{"id2label": {"0": "person", "1": "bicycle"}, "x": 1}'),
+    "coco categories": (
+        ".json", '{"categories": [{"id": 1, "name": "person"}, {"id": 2, "name": "bicycle"}]}'
+    ),
+    "objects with numbers": (
+        ".json", '[{"id": 1, "name": "person"}, {"id": 2, "name": "bicycle"}]'
+    ),
+    "objects": (".json", '[{"display_name": "person"}, {"name": "bicycle"}]'),
+    "pbtxt": (".pbtxt", 'item { id: 1 name: "person" }\nitem { id: 2 name: "bicycle" }'),
+    "pbtxt with colons": (
+        ".pbtxt", 'item: { id: 1, name: "person" },\nitem: { name: "bicycle"; id: 2 }'
+    ),
+    "pbtxt with key points": (".pbtxt", KEY_POINTS),
+    "yolo": (".yaml", "path: x\nnames:\n  0: person\n  1: bicycle  # two wheels\nnc: 2\n"),
+    "yolo list": (".yaml", "nc: 2\nnames:\n- person\n- 'bicycle'\n"),
+    "yolo flow": (".yaml", "nc: 2\nnames: ['person', bicycle]  # two\n"),
+    "table": (".csv", "index,mid,display_name\n0,/m/1,person\n1,/m/2,bicycle\n"),
+    "table without heading": (".csv", "0,person\n1,bicycle\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_names_the_classes_of_models_that_count_from_0_and_from_1(form: str) -> None:
+    suffix, text = FORMS[form]
+    labels = parse_labels(text.lstrip("\ufeff"), suffix)
+    assert [detector_name(labels, number, 0) for number in (0, 1)] == ["person", "bicycle"]
+    assert [detector_name(labels, number, 1) for number in (1, 2)] == ["person", "bicycle"]
+    assert classifier_names([labels], 2) == ("person", "bicycle")
+    assert fits(labels, 2)
+    assert not fits(labels, 4)
+    assert classifier_names([labels], 3)[1:] == ("person", "bicycle")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["1 euro", "2 euro", "50 cent"],
+        ["20 km/h", "30 km/h", "50 km/h"],
+        ["2 doors", "3 doors", "4 doors"],
+        ["3D", "2D"],
+        ["7 Up", "cola"],
+    ],
+)
+def test_numbers_that_are_a_part_of_names_stay_there(lines: list[str]) -> None:
+    assert classifier_names([parse_labels("\n".join(lines), ".txt")], len(lines)) == tuple(lines)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        (r'"caf\303\251"', "caf\u00e9"),
+        (r'"\xe7\x8c\xab"', "\u732b"),
+        (r'"\u732b"', "\u732b"),
+        ('"\u732b"', "\u732b"),
+        (r'"kids\'"', "kids'"),
+        ('"kids\'"', "kids'"),
+        (r'"a \"b\" \\ {c}"', 'a "b" \\ {c}'),
+    ],
+)
+def test_escapes_of_pbtxt_are_bytes(written: str, name: str) -> None:
+    assert parse_labels(f"item {{ id: 1 name: {written} }}", ".pbtxt").names == {1: name}
+
+
+@pytest.mark.parametrize("text", ["item { id: 1 name: 'a'", "} item { id: 1 name: 'a' }"])
+def test_a_label_map_with_a_brace_missing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="}"):
+        parse_labels(text, ".pbtxt")
+
+
+def test_blank_lines_between_names_are_left_out_where_the_model_has_fewer_classes() -> None:
+    gaps = parse_labels("person\n\nbicycle\n", ".txt")
+    assert classifier_names([gaps], 2) == ("person", "bicycle")
+    assert classifier_names([gaps], 3) == ("person", "class_1", "bicycle")
+
+
+def test_text_in_other_encodings_is_read_or_explained(tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_bytes("caf\u00e9\nth\u00e9\n".encode("utf-16"))
+    assert read_labels(file).names == {0: "caf\u00e9", 1: "th\u00e9"}
+    file.write_bytes("caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(InvalidModel, match="save it as UTF-8"):
+        read_labels(file)
+
+
 def test_a_line_that_begins_with_a_number_is_a_name_unless_all_do() -> None:
     assert parse_labels("7 Up\ncola\n", ".txt").names == {0: "7 Up", 1: "cola"}
 
@@ -124,7 +226,7 @@ def test_json_lists_come_back_as_they_are(names: Any) -> None:
     assert list(parse_labels(json.dumps(names), ".json").names.values()) == names
 
 
-@given(st.text(), st.sampled_from([".txt", ".json", ".pbtxt"]))
+@given(st.text(), st.sampled_from([".txt", ".json", ".pbtxt", ".yaml", ".csv"]))
 def test_any_text_is_read_or_refused(text: str, suffix: str) -> None:
     try:
         labels = parse_labels(text, suffix)
@@ -164,6 +266,9 @@ SLOW = {
     "digits": ("1" * MEGABYTES, ".txt"),
     "a wide gap": ("1" + " " * MEGABYTES + "x", ".txt"),
     "gaps": (("1" + " " * 500 + ":" + " " * 500 + "\n") * (MEGABYTES // 1002), ".txt"),
+    "YAML with a gap": ("names:\n- a" + " " * MEGABYTES + "x\n", ".yaml"),
+    "YAML in flow": ("names: [" + "a, " * (MEGABYTES // 3) + "\n", ".yaml"),
+    "a table": ("id,name\n" + "1," * (MEGABYTES // 2), ".csv"),
     "lists in lists": ("[" * 100_000, ".json"),
     "a long number": ('{"' + "9" * 10_000 + '": "a"}', ".json"),
 }

@@ -24,7 +24,8 @@ from model_server.models.labels import Labels
 from model_server.models.source import digest, find_model
 from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
 from model_server.request.context import RequestContext
-from model_server.serving.registry import Registry, check_golden
+from model_server.serving.golden import check_golden, golden_pictures
+from model_server.serving.registry import Registry, label_files
 from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
 from model_server.vision.detection import Selection
@@ -114,9 +115,9 @@ def test_the_digest_changes_with_content_and_names(tmp_path: Path) -> None:
 def test_models_of_a_folder_are_served_under_their_folders_names(tmp_path: Path) -> None:
     for name in ("b", "a"):
         touch(tmp_path / name / "m.tflite")
-    assert list(find_sources(load_settings(models_dir=tmp_path))) == ["a", "b"]
-    assert list(find_sources(load_settings(models_dir=tmp_path, name="b"))) == ["b", "a"]
-    with pytest.raises(InvalidSettings, match="together"):
+    assert list(find_sources(load_settings(models_dir=tmp_path)).models) == ["a", "b"]
+    assert list(find_sources(load_settings(models_dir=tmp_path, name="b")).models) == ["b", "a"]
+    with pytest.raises(InvalidSettings, match="cannot be combined"):
         find_sources(load_settings(models_dir=tmp_path, model="x"))
 
 
@@ -132,7 +133,7 @@ def test_the_task_follows_from_the_outputs() -> None:
 
 def test_a_model_does_only_its_own_task(picture: bytes) -> None:
     model = VisionModel("colours", MeanColourClassifier())
-    with pytest.raises(WrongTask, match="colours does classification"):
+    with pytest.raises(WrongTask, match="colours is not a detector"):
         model.detect(picture, Selection(0.5, 10), RequestContext())
 
 
@@ -158,11 +159,52 @@ def test_the_golden_image_must_be_right(
 ) -> None:
     model = VisionModel("m", BrightBoxDetector())
     image = touch(tmp_path / "golden.png", picture)
+    settings = load_settings(golden_image=str(image), golden_expect=expect)
     if accepted:
-        check_golden(model, image, expect)
+        check_golden(model, golden_pictures(settings, tmp_path))
         return
-    with pytest.raises(GoldenImageFailed):
-        check_golden(model, image, expect)
+    with pytest.raises(GoldenImageFailed, match=r"golden picture .*golden\.png: "):
+        check_golden(model, golden_pictures(settings, tmp_path))
+
+
+def golden(*pictures: dict[str, Any]) -> str:
+    return json.dumps(pictures)
+
+
+def test_every_golden_picture_is_checked_and_named(tmp_path: Path, picture: bytes) -> None:
+    model = VisionModel("m", BrightBoxDetector())
+    touch(tmp_path / "pictures" / "one.png", picture)
+    two = touch(tmp_path / "elsewhere" / "two.png", picture)
+    right = {"image": "pictures/one.png", "label": "red light", "min_score": 0.5}
+    wrong = {"image": str(two), "label": "person", "min_score": 0.5, "name": "golden/two.png"}
+    check_golden(model, golden_pictures(load_settings(golden=golden(right)), tmp_path))
+    settings = load_settings(golden=golden(right, wrong, {"image": "none.png", "label": "person"}))
+    with pytest.raises(GoldenImageFailed) as failed:
+        check_golden(model, golden_pictures(settings, tmp_path))
+    said = str(failed.value)
+    assert "golden picture golden/two.png: expected person>=0.5, the model says red light" in said
+    assert "golden picture none.png: No such file or directory" in said
+    assert "pictures/one.png" not in said
+
+
+def test_a_golden_picture_of_the_model_stays_in_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    touch(tmp_path / "secret.png")
+    touch(folder / "model.tflite")
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    for image in ("../secret.png", "link.png"):
+        with pytest.raises(GoldenImageFailed, match="is not in the model's folder"):
+            golden_pictures(load_settings(golden=golden({"image": image})), folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["cat.png", "{}", "[1]", '[{"label": "cat"}]', '[{"image": "a", "min_score": 2}]',
+     '[{"image": "a", "score": 1}]'],
+)  # fmt: skip
+def test_golden_pictures_that_cannot_be_read_are_refused_by_name(text: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"--golden \(MODEL_SERVER_GOLDEN\).*JSON list"):
+        load_settings(golden=text)
 
 
 RED = Image.new("RGB", (4, 2), (255, 128, 0))
@@ -231,10 +273,10 @@ SPECS = (TensorSpec("x", (1, -1, 3), np.dtype(np.float32)),)
     ("inputs", "said"),
     [
         ({}, "'x' is missing"),
-        ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "'y' is unknown"),
+        ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "unknown input 'y'"),
         ({"x": np.zeros((1, 2, 3), np.uint8)}, "has type UINT8"),
         ({"x": np.zeros((2, 2, 3), np.float32)}, r"has shape \[2, 2, 3\]"),
-        ({"x": np.zeros((1, 3), np.float32)}, r"takes \[1, -1, 3\]"),
+        ({"x": np.zeros((1, 3), np.float32)}, r"expects \[1, -1, 3\]"),
     ],
 )
 def test_wrong_tensors_are_explained(inputs: Any, said: str) -> None:
@@ -390,3 +432,65 @@ def test_one_value_without_two_labels_is_a_number_unless_somebody_says_otherwise
 
 def png(colour: str) -> bytes:
     return encode(Image.new("RGB", (8, 8), colour), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("named", "labels", "found"),
+    [
+        # The Object Detection API's export: saved_model/ beside checkpoint/ and pipeline.config.
+        ("", ["label_map.pbtxt"], "label_map.pbtxt"),
+        ("saved_model", ["label_map.pbtxt"], "label_map.pbtxt"),
+        ("", ["saved_model/labels.txt", "label_map.pbtxt"], "saved_model/labels.txt"),
+        ("", ["saved_model/assets/labels.txt"], "saved_model/assets/labels.txt"),
+        ("", [], None),
+    ],
+)
+def test_labels_beside_and_above_a_saved_model_are_found(
+    named: str, labels: list[str], found: str | None, tmp_path: Path
+) -> None:
+    export = tmp_path / "export"
+    for file in ("saved_model/saved_model.pb", "checkpoint/ckpt-0.index", "pipeline.config"):
+        touch(export / file)
+    for file in labels:
+        touch(export / file, b"x")
+    source = find_model(str(export / named))
+    assert source.path == export / "saved_model"
+    assert label_files(source, load_settings()) == ([export / found] if found else [])
+
+
+@pytest.mark.parametrize("wrapped", ["", "my-export"])
+def test_labels_one_folder_up_in_an_archive_and_beside_versions_are_found(
+    wrapped: str, tmp_path: Path
+) -> None:
+    top = tmp_path / wrapped
+    for file in ("1/saved_model.pb", "2/saved_model.pb"):
+        touch(top / file)
+    touch(top / "labels.txt")
+    source = find_model(str(tmp_path))
+    assert source.path == top / "2"
+    assert label_files(source, load_settings()) == [top / "labels.txt"]
+
+
+def test_labels_of_other_models_are_left_alone(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "m.tflite")
+    touch(tmp_path / "labels.txt")
+    assert label_files(find_model(str(tmp_path / "a")), load_settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "said"),
+    [
+        (["model.zip"], "", "unpack model.zip first"),
+        (["model.zip"], "model.zip", "is an archive: unpack it"),
+        (["model.tar.gz"], "model.tar.gz", "is an archive: unpack it"),
+        (["notes.md", "x.onnx"], "", "there is notes.md, x.onnx"),
+        (["a/m.tflite", "b/m.tflite"], "", r"more than one folder \(a, b\)"),
+    ],
+)
+def test_what_is_there_instead_of_a_model_is_told(
+    files: list[str], named: str, said: str, tmp_path: Path
+) -> None:
+    for file in files:
+        touch(tmp_path / file)
+    with pytest.raises(InvalidModel, match=said):
+        find_model(str(tmp_path / named))

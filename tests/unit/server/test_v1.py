@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_server.protocols.schemas import KServeError, PictureClasses, PictureDetections
+from model_server.protocols.schemas import ErrorAnswer, PictureClasses, PictureDetections
 from model_server.serving.registry import Registry
 from model_server.vision.inference import VisionModel
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
@@ -33,8 +33,8 @@ def test_models_are_listed_and_ready(client: Client) -> None:
     ]
     missing = server.get("/v1/models/nobody")
     assert missing.status_code == 404
-    assert missing.get_json()["error"].startswith("there is no model 'nobody'")
-    KServeError.model_validate(missing.get_json())
+    assert missing.get_json()["error"].startswith("unknown model 'nobody'")
+    ErrorAnswer.model_validate(missing.get_json())
 
 
 def test_a_picture_gets_named_detections_in_its_own_pixels(client: Client, picture: bytes) -> None:
@@ -108,13 +108,13 @@ def test_the_body_may_be_the_picture_and_the_answer_too(client: Client, picture:
     ("body", "status", "said"),
     [
         ([], 400, 'JSON object with "instances"'),
-        ({}, 400, "instances: must be a list"),
-        ({"instances": []}, 400, "at least one"),
-        ({"instances": [1] * 9}, 400, "9 are more than the 8"),
-        ({"instances": [RED], "inputs": 1}, 400, "field 'inputs' is unknown"),
+        ({}, 400, "instances: must be a non-empty list"),
+        ({"instances": []}, 400, "non-empty list"),
+        ({"instances": [1] * 9}, 400, "9 given, at most 8 allowed"),
+        ({"instances": [RED], "inputs": 1}, 400, "unknown field 'inputs'"),
         ({"instances": [RED], "signature_name": "other"}, 400, "signature_name"),
         ({"instances": [{"b64": "%"}]}, 400, r"instances[0]"),
-        ({"instances": [{"other": RED}]}, 400, "input 'other' is unknown"),
+        ({"instances": [{"other": RED}]}, 400, "unknown input 'other'"),
         ({"instances": [[[1, 2], [3]]]}, 400, "different lengths"),
         ({"instances": [[[1, "a"]]]}, 400, "not a valid FP32"),
         ({"instances": [[[1.0, None]]]}, 400, "not a valid FP32"),
@@ -126,7 +126,7 @@ def test_wrong_bodies_name_the_field(client: Client, body: Any, status: int, sai
     response = client(max_instances=8).post("/v1/models/colours:predict", json=body)
     assert response.status_code == status
     assert said in response.get_json()["error"]
-    KServeError.model_validate(response.get_json())
+    ErrorAnswer.model_validate(response.get_json())
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,14 @@
 """KServe V1 over HTTP: `/v1/models`, `/v1/models/NAME`, `/v1/models/NAME:predict`.
 
-A picture may also be sent as the body itself, and comes back annotated to whoever accepts
-`image/png` or `image/jpeg`.
+The body may also be a picture; with `Accept: image/png` or `image/jpeg` the annotated picture is
+returned.
 """
 
 import orjson
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from model_server.http import options
-from model_server.http.body import picture, read_json
+from model_server.http.body import picture_or_json
 from model_server.http.current import request_context, state
 from model_server.http.shedding import gated
 from model_server.protocols import encoding, v1, v2
@@ -20,13 +20,13 @@ blueprint = Blueprint("v1", __name__)
 
 @blueprint.get("/v1/models")
 def models() -> Response:
-    """The names of all models."""
+    """Names of all models."""
     return jsonify(models=list(state().registry.names))
 
 
 @blueprint.get("/v1/models/<model:name>")
 def model(name: str) -> Response:
-    """A model that is loaded is ready: it has done an inference. With it, what the model is."""
+    """Status and signature of a model; a served model is always ready."""
     served = v2.find_model(state().registry, name)
     described = v2.metadata(served)
     return jsonify(
@@ -42,31 +42,31 @@ def model(name: str) -> Response:
 @blueprint.post("/v1/models/<model:name>/versions/<version>:predict")
 @gated
 def predict(name: str, version: str = "") -> Response:
-    """Predictions for JSON instances, or for the picture that is the body."""
+    """Predictions for JSON instances or for a picture."""
     current = state()
     served = v2.find_model(current.registry, name, version)
     options.refuse_unknown(("score_threshold", "max_boxes", "top_k"))
     wanted = v1.Wanted(options.selection(current.settings), options.top_k(current.settings))
-    if request.mimetype == "application/json" or not request.content_type:
-        return _instances(served, wanted)
-    return _picture(served, wanted)
+    received = picture_or_json()
+    if received.is_json:
+        return _instances(served, wanted, received.data)
+    return _picture(served, wanted, received.data)
 
 
-def _instances(served: VisionModel, wanted: v1.Wanted) -> Response:
+def _instances(served: VisionModel, wanted: v1.Wanted, body: bytes) -> Response:
     current, context = state(), request_context()
     options.accepted((options.JSON,))
-    document = parse_json(read_json())
+    document = parse_json(body)
     instances = v1.parse_instances(document, served, current.settings.max_instances)
     with current.gate.admit(context):
         predictions = v1.predict(served, instances, wanted, context)
     return Response(orjson.dumps({"predictions": predictions}), content_type=options.JSON)
 
 
-def _picture(served: VisionModel, wanted: v1.Wanted) -> Response:
+def _picture(served: VisionModel, wanted: v1.Wanted, data: bytes) -> Response:
     current, context = state(), request_context()
     offered = (options.JSON, *options.PICTURES) if served.task == "detection" else (options.JSON,)
     kind = options.accepted(offered)
-    data = picture()
     with current.gate.admit(context):
         if kind in options.PICTURES:
             result = served.detect(data, wanted.selection, context, full_size=True)

@@ -1,9 +1,10 @@
 """Gathers what a model of each format shows of its picture input, and decides from it."""
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from model_server.models.base import ImageInput, PixelScaling, ResizeMethod, TensorSpec
 from model_server.models.pixel_range.affine import Traced
@@ -21,10 +22,14 @@ class Findings:
         image: How a picture is prepared for it.
         activations: The last operator of each output; see `ModelInfo`.
         warnings: See `ModelInfo`.
+        roles: See `ModelInfo`.
+        box_format: See `ModelInfo`.
     """
 
     image: ImageInput
-    activations: dict[str, str]
+    activations: dict[str, str] = field(default_factory=dict)
+    roles: dict[str, str] = field(default_factory=dict)
+    box_format: Literal["", "yxyx", "xyxy"] = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -44,23 +49,30 @@ def examine_function(
     )
 
     evidence = Evidence(resize=resize, assumed="unit", takes=_takes(spec))
-    activations: dict[str, str] = {}
-    warnings: tuple[str, ...] = ()
+    found = Findings(decide(evidence))
     try:
         graph = FunctionGraph(concrete)
-        activations = graph.activations()
-        warnings = (_RANDOM,) if graph.draws_random_numbers() else ()
+        names = [*graph.names(), *layers]
+        found = Findings(
+            image=found.image,
+            activations=graph.activations(),
+            roles=graph.roles(),
+            # YOLOv5's exporter: its layers are classes of models/tf.py.
+            box_format="xyxy" if any(_YOLOV5.search(name) for name in names) else "",
+            warnings=(_RANDOM,) if graph.draws_random_numbers() else (),
+        )
         picture = _picture(spec)
         if spec is not None and picture is not None and not evidence.takes:
             placeholder = _placeholder(concrete, spec.name)
             evidence = replace(evidence, arrivals=graph.follow(placeholder, picture))
-            evidence = _with_family(evidence, [*graph.names(), *layers])
+            evidence = _with_family(evidence, names)
     except Exception as error:  # noqa: BLE001 - a graph that cannot be read tells nothing
         note = f"its graph could not be followed ({type(error).__name__})"
         evidence = replace(evidence, notes=(note,))
-    return Findings(decide(evidence), activations, warnings)
+    return replace(found, image=decide(evidence))
 
 
+_YOLOV5 = re.compile("tf_detect|tf__agnostic_nms|AgnosticNMS", re.IGNORECASE)
 _RANDOM = (
     "the model draws random numbers, so the same picture may get another answer each time: layers "
     "such as RandomFlip were exported as in training; export it without them"
@@ -68,13 +80,14 @@ _RANDOM = (
 
 
 def examine_tflite(
-    path: Path, inputs: tuple[TensorSpec, ...], metadata: TfliteMetadata
-) -> tuple[ImageInput, tuple[str, ...]]:
-    """How a picture is prepared for a tflite model, and the activations of its outputs in order.
+    path: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[str, ...], metadata: TfliteMetadata
+) -> Findings:
+    """Reads a tflite file.
 
     Args:
         path: The file.
         inputs: Of the model.
+        outputs: Names of its outputs, in order.
         metadata: What the file says of itself.
     """
     spec = inputs[0] if len(inputs) == 1 else None
@@ -90,7 +103,13 @@ def examine_tflite(
     )
     if spec is not None and spec.quantized:
         evidence = _of_quantized(evidence, spec)
-    return decide(_with_family(evidence, graph.names)), graph.last
+    roles = {name: role for name, role in zip(outputs, graph.roles, strict=False) if role}
+    return Findings(
+        image=decide(_with_family(evidence, graph.names)),
+        activations={name: last for name, last in zip(outputs, graph.last, strict=False) if last},
+        roles=roles,
+        box_format="yxyx" if roles else "",
+    )
 
 
 def _with_family(evidence: Evidence, names: Iterable[str]) -> Evidence:

@@ -136,23 +136,36 @@ class FunctionGraph:
         found = {name: _ACTIVATIONS.get(self._last(ref), "") for name, ref in self._outputs.items()}
         return {name: activation for name, activation in found.items() if activation}
 
+    def roles(self) -> dict[str, str]:
+        """What the outputs of a detector are, where TensorFlow's own suppression makes them."""
+        found = {name: self._maker(ref) for name, ref in self._outputs.items()}
+        return {
+            name: _NMS_ROLES[index]
+            for name, (operator, index) in found.items()
+            if operator == "CombinedNonMaxSuppression" and index < len(_NMS_ROLES)
+        }
+
     def _last(self, ref: Ref) -> str:
+        return self._maker(ref)[0]
+
+    def _maker(self, ref: Ref) -> tuple[str, int]:
+        """The operator that makes a tensor, and as which of its outputs; reshaping aside."""
         nodes = self._nodes
         for _ in range(_DEEPEST):
             node = nodes.get(ref[0])
             if node is None:
-                return ""
+                return "", 0
             if _KINDS.get(node.op) == "call":
                 function = self._library.get(node.attr["f"].func.name)
                 if function is None or ref[1] >= len(function.signature.output_arg):
-                    return ""
+                    return "", 0
                 nodes = {item.name: item for item in function.node_def}
                 ref = _ref(function.ret[function.signature.output_arg[ref[1]].name])
             elif node.op in {"Identity", "IdentityN", "Cast", "Reshape", "Squeeze"} and node.input:
                 ref = _ref(node.input[ref[1] if node.op == "IdentityN" else 0])
             else:
-                return str(node.op)
-        return ""
+                return str(node.op), ref[1]
+        return "", 0
 
 
 _RANDOM = re.compile("(Stateless|Stateful)?(Random|Uniform|StandardNormal|TruncatedNormal)")
@@ -162,7 +175,14 @@ _ACTIVATIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "s
 def _ref(text: str) -> Ref:
     """`name`, `name:0`, or `name:output:0` inside a function."""
     name, *rest = text.removeprefix("^").split(":")
+    if len(rest) == 2 and rest[0] in _NMS_OUTPUTS:
+        return name, _NMS_OUTPUTS.index(rest[0])
     return name, int(rest[-1]) if rest else 0
+
+
+# CombinedNonMaxSuppression's outputs in order, and what they are.
+_NMS_OUTPUTS = ("nmsed_boxes", "nmsed_scores", "nmsed_classes", "valid_detections")
+_NMS_ROLES = ("boxes", "scores", "classes", "count")
 
 
 def _trace(scope: _Scope, start: Mapping[Ref, Value], depth: int) -> Trace[Ref]:

@@ -41,7 +41,10 @@ _KINDS = {
 }  # fmt: skip
 _DEQUANTIZE, _DEPTHWISE = 6, 4
 _LAYERS = {3, _DEPTHWISE, 9}  # CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED
-_SOFTMAX, _LOGISTIC, _LOG_SOFTMAX = 25, 14, 50
+_ACTIVATIONS = {25: "softmax", 14: "sigmoid", 50: "log_softmax"}
+# The detector's operator; the order of its outputs is documented.
+_POSTPROCESS = b"TFLite_Detection_PostProcess"
+_ROLES = ("boxes", "classes", "scores", "count")
 _PASSED_BACKWARDS = {6, 114, 22, 43, 53}  # DEQUANTIZE, QUANTIZE, RESHAPE, SQUEEZE, CAST
 _MOST_BYTES = 16_000_000
 
@@ -55,6 +58,7 @@ class TfliteGraph:
         quantized: Lowest and highest real value of the first quantization of a float picture.
         names: Of all tensors.
         last: What makes each output, in order: softmax, sigmoid, log_softmax or empty.
+        roles: What each output of a detector is, in order, where its own operator tells.
         layer: The first one with weights; the converter hides scaling in it.
     """
 
@@ -62,6 +66,7 @@ class TfliteGraph:
     quantized: tuple[float, float] | None = None
     names: tuple[str, ...] = ()
     last: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
     layer: FirstLayer | None = None
 
 
@@ -71,6 +76,7 @@ class _Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Table | None
+    custom: bytes = b""
 
 
 def read_graph(path: Path, picture: Traced | None) -> TfliteGraph:
@@ -97,10 +103,12 @@ def _read(model: Table, picture: Traced | None) -> TfliteGraph:
     tensors = list(subgraph.tables(_TENSORS))
     operators = list(_operators(model, subgraph))
     names = tuple(tensor.raw(_TENSOR_NAME).decode("utf-8", "replace") for tensor in tensors)
-    last = tuple(_last(operators, index) for index in subgraph.integers(_OUTPUTS))
+    ends = subgraph.integers(_OUTPUTS)
+    last = tuple(_activation(operators, index) for index in ends)
+    roles = tuple(_role(operators, index) for index in ends)
     inputs = subgraph.integers(_INPUTS)
     if picture is None or len(inputs) != 1:
-        return TfliteGraph(names=names, last=last)
+        return TfliteGraph(names=names, last=last, roles=roles)
     buffers = list(model.tables(_MODEL_BUFFERS))
     # Weights of half precision are constants that an operator makes whole.
     sources = {operator.outputs[:1]: operator.inputs[:1] for operator in operators
@@ -117,6 +125,7 @@ def _read(model: Table, picture: Traced | None) -> TfliteGraph:
         quantized=_first_quantization(operators, tensors, inputs[0]),
         names=names,
         last=last,
+        roles=roles,
         layer=_first_layer(operators, result.values, constant),
     )
 
@@ -136,14 +145,15 @@ def _first_layer(
 
 
 def _operators(model: Table, subgraph: Table) -> Iterator[_Operator]:
-    codes = [_builtin(code) for code in model.tables(_MODEL_CODES)]
+    codes = [(_builtin(code), code.raw(_CODE_CUSTOM)) for code in model.tables(_MODEL_CODES)]
     for operator in subgraph.tables(_OPERATORS):
-        code = operator.number(_OPERATOR_CODE, "<I")
+        number, custom = codes[operator.number(_OPERATOR_CODE, "<I")]
         yield _Operator(
-            codes[code],
+            number,
             operator.integers(_OPERATOR_INPUTS),
             operator.integers(_OPERATOR_OUTPUTS),
             operator.table(_OPERATOR_OPTIONS),
+            custom,
         )
 
 
@@ -199,17 +209,28 @@ def _first_quantization(
     return None
 
 
-def _last(operators: list[_Operator], output: int) -> str:
+def _maker(operators: list[_Operator], output: int) -> tuple[_Operator | None, int]:
+    """The operator that makes an output, and which tensor of it; what only reshapes it aside."""
     makers = {index: operator for operator in operators for index in operator.outputs}
     for _ in range(len(operators)):
         operator = makers.get(output)
-        if operator is None:
-            return ""
-        if operator.code not in _PASSED_BACKWARDS or not operator.inputs:
-            known = {_SOFTMAX: "softmax", _LOGISTIC: "sigmoid", _LOG_SOFTMAX: "log_softmax"}
-            return known.get(operator.code, "")
+        if operator is None or operator.code not in _PASSED_BACKWARDS or not operator.inputs:
+            return operator, output
         output = operator.inputs[0]
-    return ""
+    return None, output
+
+
+def _activation(operators: list[_Operator], output: int) -> str:
+    operator, _ = _maker(operators, output)
+    return _ACTIVATIONS.get(operator.code, "") if operator else ""
+
+
+def _role(operators: list[_Operator], output: int) -> str:
+    operator, tensor = _maker(operators, output)
+    if operator is None or operator.custom != _POSTPROCESS:
+        return ""
+    place = operator.outputs.index(tensor)
+    return _ROLES[place] if place < len(_ROLES) else ""
 
 
 def _step(operator: _Operator) -> Step[int]:

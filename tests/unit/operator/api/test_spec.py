@@ -28,6 +28,31 @@ def model(**fields: Any) -> dict[str, Any]:
     return body({"model": fields})
 
 
+@pytest.mark.parametrize(
+    ("key", "inherited"),
+    [
+        ("team", True),
+        ("example.com/team", True),
+        ("sidecar.istio.io/inject", True),
+        ("nothelm.sh/chart", True),
+        ("helm.sh/chart", False),
+        ("app.kubernetes.io/instance", False),
+        ("argocd.argoproj.io/instance", False),
+        ("kubectl.kubernetes.io/restartedAt", False),
+        ("rollout.inference-operator.dev/paused", False),
+        ("inference-operator.dev/revision", False),
+    ],
+)
+def test_labels_and_annotations_are_inherited_unless_a_tool_keeps_them(
+    key: str, inherited: bool
+) -> None:
+    resource = body()
+    resource["metadata"] |= {"labels": {key: "x"}, "annotations": {key: "y"}}
+    service = parse(resource)
+    assert (service.labels == {key: "x"}) is inherited
+    assert (service.annotations == {key: "y"}) is inherited
+
+
 def test_an_empty_spec_is_the_bundled_detector() -> None:
     service = parse(body())
     assert service.model.source.uri == "bundled://detector"
@@ -164,7 +189,6 @@ def annotated(**annotations: str) -> dict[str, Any]:
         ("serving.kserve.io/deploymentMode", "RawDeployment"),
         ("serving.kserve.io/autoscalerClass", "hpa"),
         ("serving.kserve.io/stop", "false"),
-        ("prometheus.io/scrape", "true"),
         ("kubectl.kubernetes.io/last-applied-configuration", "{}"),
     ],
 )
@@ -275,3 +299,46 @@ def test_replicas_are_ordered_whenever_they_are_accepted(least: int, most: int) 
 def test_quantities_are_kept_as_written(amount: str) -> None:
     limits = parse(model(resources={"limits": {"memory": amount}})).model.limits
     assert limits == {"memory": amount}
+
+
+def golden(**picture: Any) -> dict[str, Any]:
+    return body({"golden": [{"expect": {"label": "cat"}, **picture}]})
+
+
+def test_golden_pictures() -> None:
+    (one,) = parse(golden(image="pictures/cat.jpg")).golden
+    assert (one.image, one.label, one.min_score) == ("pictures/cat.jpg", "cat", 0.0)
+    reference = {"name": "golden", "key": "cat.jpg"}
+    expect = {"label": "cat", "minScore": 1}
+    (two,) = parse(golden(configMapKeyRef=reference, expect=expect)).golden
+    assert (two.config_map, two.key, two.min_score) == ("golden", "cat.jpg", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("picture", "field"),
+    [
+        ({}, "golden[0].image"),
+        ({"image": "a", "configMapKeyRef": {"name": "a", "key": "b"}}, "golden[0].image"),
+        ({"image": "/a"}, "golden[0].image"),
+        ({"image": "a/../../b"}, "golden[0].image"),
+        ({"configMapKeyRef": {"name": "a"}}, "golden[0].configMapKeyRef.key"),
+        ({"configMapKeyRef": {"name": "A B", "key": "b"}}, "golden[0].configMapKeyRef.name"),
+        ({"configMapKeyRef": {"name": "a", "key": "b/c"}}, "golden[0].configMapKeyRef.key"),
+        ({"configMapKeyRef": {"name": "a", "key": ".."}}, "golden[0].configMapKeyRef.key"),
+        ({"image": "a", "expect": {}}, "golden[0].expect.label"),
+        ({"image": "a", "expect": {"label": "b", "minScore": 1.5}}, "golden[0].expect.minScore"),
+        ({"image": "a", "expect": {"label": "b", "minScore": True}}, "golden[0].expect.minScore"),
+        ({"image": "a", "expect": {"label": "b", "box": []}}, "golden[0].expect.box"),
+        ({"image": "a", "score": 1}, "golden[0].score"),
+    ],
+)
+def test_wrong_golden_pictures_are_named(picture: dict[str, Any], field: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        parse(golden(**picture))
+    assert f"spec.predictor.{field}" in str(refused.value)
+
+
+def test_golden_pictures_are_bounded() -> None:
+    pictures = [{"image": "a", "expect": {"label": "b"}}] * 17
+    with pytest.raises(SpecError, match=r"spec\.predictor\.golden"):
+        parse(body({"golden": pictures}))

@@ -21,6 +21,7 @@ def test_render_prints_what_would_be_applied(capsys: pytest.CaptureFixture[str])
         "Service",
         "HorizontalPodAutoscaler",
         "PodDisruptionBudget",
+        "ControllerRevision",
     ]
     assert all("ownerReferences" not in child["metadata"] for child in children)
 
@@ -30,7 +31,10 @@ def test_render_prints_what_would_be_applied(capsys: pytest.CaptureFixture[str])
     [
         ("{", "is not YAML"),
         ("kind: Pod\n", "has no InferenceService"),
-        ("kind: InferenceService\napiVersion: serving.kserve.io/v1beta1\n", "write inference-op"),
+        (
+            "kind: InferenceService\napiVersion: serving.kserve.io/v1beta1\n",
+            "set it to inference-op",
+        ),
         (
             """
             kind: InferenceService

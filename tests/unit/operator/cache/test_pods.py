@@ -203,3 +203,86 @@ def test_pods_that_cannot_be_created(message: str, reason: str) -> None:
     assert state.problem is not None
     assert state.problem.reason == reason
     assert message in state.problem.message
+
+
+def test_a_long_pull_error_keeps_its_cause() -> None:
+    detail = "failed to resolve reference " + "x" * 600 + ": unexpected status 401 Unauthorized"
+    state = container(waiting("ErrImagePull", detail))
+    assert problem_of(pod(containerStatuses=[state]))[1].endswith("401 Unauthorized")
+
+
+STARTED, LOST = "2026-01-01T00:00:10Z", "2026-01-01T01:00:00Z"
+
+
+def serving(lost: str, containers_ready: str = "False", **more: Any) -> dict[str, Any]:
+    """A pod whose containers run and whose Ready condition is False since `lost`."""
+    running = container({"running": {"startedAt": STARTED}}, more.pop("last", None))
+    running |= {"started": True, "ready": containers_ready == "True"}
+    body = pod(
+        SCHEDULED,
+        {"type": "ContainersReady", "status": containers_ready},
+        {"type": "Ready", "status": "False", "lastTransitionTime": lost, **more},
+        phase="Running",
+        containerStatuses=[running],
+    )
+    return body | {"spec": {"nodeName": "node-7"}}
+
+
+def test_a_frozen_server_is_not_one_that_starts() -> None:
+    state = classify(serving(LOST))
+    assert state.stage == "Unready"
+    assert state.problem is not None
+    assert state.problem.reason == "ReadinessProbeFailed"
+    assert "model-server" in state.problem.message
+    assert LOST in state.problem.message
+
+
+def test_a_pod_that_was_never_ready_starts() -> None:
+    state = classify(serving("2026-01-01T00:00:00Z"))
+    assert (state.stage, state.problem) == ("Starting", None)
+
+
+def test_a_crash_before_the_pod_was_ready_is_not_why_it_left() -> None:
+    state = classify(serving(LOST, last=ended(1, "InvalidModel: no")))
+    assert state.problem is not None
+    assert state.problem.reason == "ReadinessProbeFailed"
+
+
+def test_a_pod_on_a_lost_node_names_the_node() -> None:
+    state = classify(serving(LOST, containers_ready="True"))
+    assert state.stage == "Unready"
+    assert state.problem is not None
+    assert state.problem.reason == "NodeNotReady"
+    assert "node-7" in state.problem.message
+
+
+def test_a_readiness_gate_is_named() -> None:
+    gate = {"reason": "ReadinessGatesNotReady", "message": 'gate "example.com/lb" is missing'}
+    state = classify(serving(LOST, containers_ready="True", **gate))
+    assert state.problem is not None
+    assert state.problem.reason == "ReadinessGatesNotReady"
+    assert "example.com/lb" in state.problem.message
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_ended_is_history_and_says_why(phase: str) -> None:
+    crash = container(ended(0, reason="Completed"))
+    body = pod(
+        phase=phase, reason="Evicted", message="Pod used too much", containerStatuses=[crash]
+    )
+    state = classify(body)
+    assert state.stage == "Finished"
+    assert state.problem is not None
+    assert (state.problem.reason, state.problem.message) == ("Evicted", "Pod used too much")
+
+
+def test_a_pod_that_was_disrupted_says_by_what() -> None:
+    disrupted = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "TerminationByKubelet",
+        "message": "The node was low on resource: memory.",
+    }
+    state = classify(pod(SCHEDULED, disrupted, phase="Failed"))
+    assert state.problem is not None
+    assert state.problem.reason == "TerminationByKubelet"

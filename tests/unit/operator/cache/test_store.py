@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from inference_operator.cache import missed
 from inference_operator.cache.child import Child, ReplicasOwner
-from inference_operator.cache.missed import MAXIMUM_KEYS, MAXIMUM_PER_KEY
 from inference_operator.cache.store import MAXIMUM_FOREIGN, Store
 from support import operator_objects as objects
-from support.operator_objects import KEY, Body, owner, pod
+from support.operator_objects import KEY, UID, Body, owner, pod
 
 DEPLOYMENT = ("Deployment", "shapes-predictor")
 
@@ -269,9 +269,10 @@ def test_children_of_an_earlier_service_are_only_names_that_are_taken() -> None:
     assert store.all_keys() == []
 
 
-def test_forged_labels_do_not_fill_the_memory() -> None:
+def test_forged_labels_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missed, "MAXIMUM", 500)
     store = known()
-    for number in range(5000):
+    for number in range(1000):
         forged = objects.child(uid=str(number), name=f"shapes-predictor-{number}", owners=())
         store.put(KEY, "Deployment", forged)
         loose = pod(f"loose-{number}")
@@ -282,8 +283,8 @@ def test_forged_labels_do_not_fill_the_memory() -> None:
         store.put(("vision", "unknown"), "Pod", pod(f"unknown-{number}"))
     assert store.all_keys() == [KEY]
     assert len(store.versions(KEY)) == 1 + MAXIMUM_FOREIGN
-    assert len(store.missed) <= MAXIMUM_KEYS * MAXIMUM_PER_KEY
-    assert len(store.missed.take(("vision", "unknown"))) <= MAXIMUM_PER_KEY
+    assert len(store.missed) == 500
+    assert len(store.missed.take(("vision", "unknown"))) <= missed.MAXIMUM_PER_KEY
 
 
 def test_a_pod_that_its_replica_set_let_go_is_dropped() -> None:
@@ -307,3 +308,24 @@ def test_what_comes_before_its_service_is_noted_by_name() -> None:
     store.put(KEY, "Pod", pod())
     store.drop(KEY, ("Pod", "p"), "p")
     assert len(store.missed) == 0
+
+
+def test_labels_that_children_inherit_are_kept_and_those_of_tools_are_not() -> None:
+    store, body = Store(), service(1)
+    body["metadata"]["labels"] = {"team": "vision", "helm.sh/chart": "x"}
+    body["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    store.put_service(KEY, body)
+    kept = store.body(KEY)
+    assert kept is not None
+    assert kept["metadata"]["labels"] == {"team": "vision"}
+    assert "annotations" not in kept["metadata"]
+
+
+def test_a_service_that_was_thought_gone_finds_its_children_again() -> None:
+    """A listing of an API server that lags lacks what was there before and after it."""
+    store = known()
+    store.put(KEY, "Deployment", deployment(1))
+    store.drop_service(KEY, UID)
+    store.put_service(KEY, service(version=2))
+    assert not store.is_foreign(KEY, DEPLOYMENT), "it is read again first"
+    assert store.missed.take(KEY) == (DEPLOYMENT,)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,7 @@ import kopf
 import pytest
 from aiohttp import web
 
-from inference_operator.errors import ApiError, ApiUnavailableError
+from inference_operator.errors import ApiError, ApiUnavailableError, NotLeadingError
 from inference_operator.kubernetes import client as module
 from inference_operator.kubernetes.client import ApiClient
 
@@ -151,3 +152,63 @@ def test_a_rejected_credential_is_renewed() -> None:
     found, tokens = watched(handler, watches=2)
     assert found == EVENTS
     assert tokens == ["Bearer token-1", "Bearer token-2"]
+
+
+SERVICE: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "a", "namespace": "vision"},
+    "spec": {},
+}
+WRITES: dict[str, Callable[[ApiClient], Awaitable[Any]]] = {
+    "apply": lambda client: client.apply(SERVICE, "manager", force=True),
+    "delete": lambda client: client.delete("Service", "vision", "a", "uid"),
+    "status": lambda client: client.patch_status("vision", "a", "uid", {"url": "x"}),
+    "event": lambda client: client.create("Event", "vision", {"metadata": {"name": "e"}}),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_who_may_not_write_sends_nothing_but_its_candidature(write: str) -> None:
+    """A replica that was frozen may have been replaced; only the Lease decides."""
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(f"{request.method} {request.path}")
+        return web.json_response({"metadata": {"name": "x"}})
+
+    async def scenario() -> None:
+        async with serving(handler) as client:
+            client.may_write = lambda: False
+            with pytest.raises(NotLeadingError):
+                await WRITES[write](client)
+            await client.get("Service", "vision", "a")
+            await client.create("Lease", "system", {"metadata": {"name": "l"}})
+            await client.replace("Lease", "system", {"metadata": {"name": "l"}})
+            client.may_write = lambda: True
+            await WRITES[write](client)
+
+    asyncio.run(scenario())
+    leases = "/apis/coordination.k8s.io/v1/namespaces/system/leases"
+    assert asked[:3] == [
+        "GET /api/v1/namespaces/vision/services/a",
+        f"POST {leases}",
+        f"PUT {leases}/l",
+    ]
+    assert len(asked) == 4
+
+
+@contextlib.asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[ApiClient]:
+    """A client of a server on loopback."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        async with ApiClient(lambda: kopf.ConnectionInfo(server=address, token="t")) as client:
+            yield client
+    finally:
+        await runner.cleanup()

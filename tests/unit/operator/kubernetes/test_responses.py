@@ -32,7 +32,7 @@ def test_an_object() -> None:
 @pytest.mark.parametrize("raw", [b"", HTML, b"[]", b"null", b'{"kind": "Po'])
 @pytest.mark.parametrize("read", [decode, decode_metadata, decode_event])
 def test_what_is_no_answer_may_be_asked_for_again(read: Any, raw: bytes) -> None:
-    with pytest.raises(ApiUnavailableError, match="not of the API server"):
+    with pytest.raises(ApiUnavailableError, match="not a response of the API server"):
         read(raw)
 
 

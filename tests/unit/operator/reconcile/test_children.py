@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from inference_operator import names
 from inference_operator.api.spec import parse
 from inference_operator.cache.store import Store
 from inference_operator.config import Config
@@ -44,7 +46,9 @@ class Bench:
 
     @property
     def existing(self) -> set[ObjectRef]:
-        return {(kind, name) for kind, _, name in self.api.objects}
+        """All objects but the records of revisions."""
+        objects = ((kind, name) for kind, _, name in self.api.objects)
+        return {ref for ref in objects if ref[0] != "ControllerRevision"}
 
 
 def synced(meanwhile: Callable[[Store, Body], None], passes: int) -> list[str]:
@@ -82,12 +86,16 @@ def test_a_change_that_was_seen_before_the_answer_is_put_right() -> None:
 
 def twice(desired: Desired) -> Desired:
     """Two of every child, the second one's name ending in -canary."""
-    second = copy.deepcopy(desired.children)
+    second = [
+        copy.deepcopy(manifest)
+        for manifest in desired.children
+        if manifest["kind"] != "ControllerRevision"
+    ]
     for manifest in second:
         manifest["metadata"]["name"] += "-canary"
         if manifest["kind"] == "HorizontalPodAutoscaler":
             manifest["spec"]["scaleTargetRef"]["name"] += "-canary"
-    return Desired(desired.revision, desired.image, (*desired.children, *second))
+    return replace(desired, children=(*desired.children, *second))
 
 
 def test_a_service_may_own_two_of_every_kind() -> None:
@@ -156,6 +164,31 @@ def test_a_name_that_is_taken_is_told_and_left_alone() -> None:
     assert bench.api.objects["Service", "vision", "shapes-predictor"] == theirs
 
 
+@pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget"])
+def test_what_is_not_known_is_never_taken_over(kind: str) -> None:
+    """A Service without selector, say, contradicts nothing: applying to it would succeed."""
+    theirs = child(kind, uid="theirs", owners=())
+    bench = Bench(theirs, **AUTOSCALED)
+    with pytest.raises(ChildConflictError, match="belongs to nobody"):
+        bench.sync()
+    assert bench.api.objects[kind, "vision", "shapes-predictor"] == theirs
+
+
+def test_an_orphan_of_ours_is_adopted() -> None:
+    bench = Bench()
+    bench.sync()
+    ours = bench.api.objects["Service", "vision", "shapes-predictor"]
+    ours["metadata"]["ownerReferences"] = []
+    ours["metadata"]["managedFields"] = [
+        {"manager": names.FIELD_MANAGER, "operation": "Apply", "fieldsV1": {}}
+    ]
+    again = Bench(ours)
+    again.observe(ours)
+    assert again.sync().written
+    adopted = again.api.objects["Service", "vision", "shapes-predictor"]
+    assert adopted["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
 def test_what_an_earlier_service_left_is_waited_for() -> None:
     bench = Bench()
     bench.observe(child("Service", uid="old", owners=(owner(uid="earlier"),)))
@@ -167,12 +200,20 @@ def test_what_an_earlier_service_left_is_waited_for() -> None:
     assert ("Service", "shapes-predictor") not in bench.api.named("apply")
 
 
-def test_our_own_with_a_lost_label_is_taken_back_with_force() -> None:
-    """It is not watched without its label, so that applying it conflicts with who changed it."""
+def test_our_own_with_a_lost_label_is_taken_back() -> None:
+    """It is not watched without its label, so it is looked up before it is created."""
     bench = Bench(child("Service", uid="ours", owners=(owner(uid=UID),)))
-    refused = iter([ApiError(409, "conflict with kubectl", "Conflict")])
-    bench.api.refuse = lambda call, kind, _: (
-        next(refused, None) if (call, kind) == ("apply", "Service") else None
-    )
     assert bench.sync().written
-    assert bench.api.named("get") == [("Service", "shapes-predictor")]
+    assert ("Service", "shapes-predictor") in bench.api.named("apply")
+    looked_up = [ref for ref in bench.api.named("get") if ref[0] != "ControllerRevision"]
+    assert looked_up == [("Service", "shapes-predictor")]
+
+
+def test_the_rollout_is_recorded_before_anything_follows_from_it() -> None:
+    bench = Bench(**AUTOSCALED)
+    bench.sync()
+    kinds = [kind for kind, _ in bench.api.named("apply")]
+    assert kinds[0] == "ControllerRevision"
+    record = next(ref for ref in bench.api.objects if ref[0] == "ControllerRevision")
+    bench.observe(bench.api.objects[record])
+    assert not bench.sync().written, "what comes back is what was recorded"

@@ -17,7 +17,7 @@ from inference_operator.reconcile.reconciler import (
     Result,
 )
 from support.memory_api import MemoryApi
-from support.operator_objects import KEY, Body, child, pod, service
+from support.operator_objects import KEY, Body, child, endpoint_slice, pod, service
 
 CONFIG = Config(status_delay_seconds=0.25)
 NOW = 1_800_000_000.0
@@ -138,6 +138,8 @@ def test_what_was_announced_before_its_service_is_read() -> None:
         lambda: NOW,
     )
     bench.settle()
+    uid = bench.api.objects["Service", "vision", "shapes-predictor"]["metadata"]["uid"]
+    bench.store.put(KEY, "EndpointSlice", endpoint_slice("ready", service_uid=uid))
     bench.reconcile()
     assert bench.ready["status"] == "True"
     assert bench.api.named("get") == [], "once"

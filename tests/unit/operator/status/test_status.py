@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from inference_operator.api.spec import parse
 from inference_operator.cache.observed import DeploymentState, Observed, PodState, Problem
 from inference_operator.config import Config
+from inference_operator.desired.revision import RecordedRevision
 from inference_operator.desired.state import build_desired
-from inference_operator.errors import SpecError, StatusError
+from inference_operator.errors import ChildRejectedError, SpecError, StatusError, StuckError
+from inference_operator.reconcile.progress import build_state
 from inference_operator.status.assessment import StatusInputs
 from inference_operator.status.patch import merge_patch
 from inference_operator.status.summary import summarize
@@ -42,9 +45,12 @@ def look(
     now: str = NOW,
     problem: Problem | None = None,
     error: StatusError | None = None,
+    endpoints: frozenset[str] | None = None,
 ) -> dict[str, Any]:
     ready = sum(pod.ready for pod in pods)
     done = ready == desired == len(pods) if complete is None else complete
+    if endpoints is None:
+        endpoints = frozenset(pod.name for pod in pods if pod.ready)
     deployment = DeploymentState(
         generation=1,
         observed_generation=1,
@@ -55,24 +61,41 @@ def look(
         problem=problem,
     )
     service = parse(resource) if error is None else None
+    if service is not None:
+        deployment = replace(deployment, revision=revision_of(resource))
+    observed = Observed(
+        {"shapes-predictor": deployment},
+        pods,
+        {},
+        {"shapes-predictor": endpoints},
+        resource.get("recorded", ()),
+    )
+    state = build_state(service, Config(), RecordedRevision(), observed, 1) if service else None
+    if state is not None:
+        # What the API server would keep.
+        resource["recorded"] = state.plan.revisions
     return summarize(
         StatusInputs(
             body=resource,
-            observed=Observed({"shapes-predictor": deployment}, pods),
+            observed=observed,
             now=now,
             service=service,
-            desired=build_desired(service, Config()) if service else None,
+            desired=state,
             error=error,
         )
     )
 
 
 def up(revision: str, name: str = "a") -> PodState:
-    return PodState(f"pod-{name}", revision, ready=True, stage="Ready")
+    return PodState(
+        f"pod-{name}", revision, ready=True, stage="Ready", deployment="shapes-predictor"
+    )
 
 
 def down(revision: str, problem: Problem | None = None, stage: str = "Starting") -> PodState:
-    return PodState("pod-down", revision, stage=stage, problem=problem)
+    return PodState(
+        "pod-down", revision, stage=stage, problem=problem, deployment="shapes-predictor"
+    )
 
 
 def condition(status: Mapping[str, Any], kind: str = "Ready") -> dict[str, Any]:
@@ -256,13 +279,99 @@ def test_a_load_balancer_gives_the_address() -> None:
         inputs = StatusInputs(
             body=resource,
             observed=Observed(
-                {"shapes-predictor": DeploymentState()}, pods, {"shapes-predictor": outside}
+                {"shapes-predictor": DeploymentState()},
+                pods,
+                {"shapes-predictor": outside},
+                {"shapes-predictor": frozenset({"pod-a"})},
             ),
             now=NOW,
             service=service,
             desired=build_desired(service, Config()),
         )
         assert summarize(inputs)["url"] == url
+
+
+def types(status: Mapping[str, Any]) -> set[str]:
+    return {c["type"] for c in status["conditions"] if c["status"] == "True"}
+
+
+def test_ready_pods_that_the_service_does_not_lead_to_do_not_serve() -> None:
+    resource = body()
+    status = look(resource, up(revision_of(resource)), endpoints=frozenset())
+    ready = condition(status)
+    assert (ready["status"], ready["reason"]) == ("False", "NoEndpoints")
+    assert "url" not in status
+    assert "traffic" not in status["components"]["predictor"]
+
+
+def test_how_many_pods_serve_is_said_whether_or_not_something_is_wrong() -> None:
+    resource, revision = settled(minReplicas=2)
+    status = look(resource, up(revision, "a"), up(revision, "b"), desired=2)
+    assert condition(status)["message"] == "2 of 2 pods are ready"
+    frozen = Problem("ReadinessProbeFailed", "no answer", rank=3)
+    status = look(resource, up(revision, "a"), down(revision, frozen, "Unready"), desired=2)
+    ready = condition(status)
+    assert (ready["status"], ready["reason"]) == ("True", "ReadinessProbeFailed")
+    assert ready["message"] == "1 of 2 pods are ready; pod pod-down: no answer"
+
+
+def test_a_failed_restart_of_the_revision_that_serves_is_told() -> None:
+    resource, revision = settled()
+    status = look(
+        resource,
+        up(revision),
+        down(revision, Problem("CreateContainerConfigError", "secret x not found", rank=2)),
+        complete=False,
+    )
+    ready = condition(status)
+    assert (ready["status"], ready["reason"]) == ("True", "CreateContainerConfigError")
+    assert "secret x not found" in ready["message"]
+    assert "Stalled" in types(status)
+
+
+def test_a_pod_that_ended_is_not_blamed_for_another_nor_counted() -> None:
+    resource, revision = settled()
+    evicted = replace(down(revision, Problem("Evicted", "disk", rank=5), "Finished"), name="old")
+    frozen = down(revision, Problem("ReadinessProbeFailed", "no answer", rank=3), "Unready")
+    status = look(resource, evicted, frozen)
+    assert condition(status)["reason"] == "ReadinessProbeFailed"
+    assert status["modelStatus"]["copies"] == {"failedCopies": 1, "totalCopies": 1}
+    assert "reason" not in condition(look(resource, evicted, up(revision), complete=True))
+
+
+def test_a_pod_that_ended_says_why_there_is_none() -> None:
+    resource, revision = settled()
+    evicted = down(revision, Problem("Evicted", "disk", rank=5), "Finished")
+    assert condition(look(resource, evicted))["reason"] == "Evicted"
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (None, "Reconciling"),
+        (Problem("Unschedulable", "full", rank=4), "Reconciling"),
+        (Problem("ImagePullBackOff", "no such image", rank=1), "Stalled"),
+        (PROBLEM, "Stalled"),
+    ],
+)
+def test_kstatus_sees_a_rollout_behind_a_ready_service(
+    problem: Problem | None, expected: str
+) -> None:
+    resource, old, new = updated()
+    status = look(resource, up(old), down(new, problem))
+    assert types(status) & {"Reconciling", "Stalled"} == {expected}
+    assert types(look(resource, up(new))) & {"Reconciling", "Stalled"} == set()
+
+
+def test_kstatus_sees_what_the_api_server_refuses() -> None:
+    resource, old = settled()
+    refused = ChildRejectedError("QuotaExceeded", "quota", may_pass=True)
+    for error, expected in (
+        (SpecError("spec", "is wrong"), "Stalled"),
+        (refused, "Stalled"),
+        (StuckError("500"), "Reconciling"),
+    ):
+        assert expected in types(look(resource, up(old), error=error))
 
 
 REVISIONS = st.sampled_from(["new", "old", "older"])
@@ -285,9 +394,15 @@ PODS = st.lists(
     earlier=PODS,
     failed=st.booleans(),
     minimum=st.integers(0, 2),
+    reached=st.booleans(),
 )
 def test_whatever_is_seen(
-    pods: list[PodState], desired: int, earlier: list[PodState], failed: bool, minimum: int
+    pods: list[PodState],
+    desired: int,
+    earlier: list[PodState],
+    failed: bool,
+    minimum: int,
+    reached: bool,
 ) -> None:
     """Invariants of the status over arbitrary observations, one after the other."""
     resource = body(minReplicas=minimum)
@@ -300,8 +415,10 @@ def test_whatever_is_seen(
 
     error = SpecError("spec", "is wrong") if failed else None
     resource["status"] = look(resource, *named(earlier), desired=desired)
-    status = look(resource, *named(pods), desired=desired, error=error, now=LATER)
-    answers = any(pod.ready for pod in pods)
+    endpoints = None if reached else frozenset[str]()
+    look_again = partial(look, desired=desired, error=error, endpoints=endpoints)
+    status = look_again(resource, *named(pods), now=LATER)
+    answers = reached and any(pod.ready for pod in pods)
     assert (condition(status)["status"] == "True") is answers
     assert ("url" in status) is answers
     if not answers:
@@ -313,9 +430,7 @@ def test_whatever_is_seen(
 
     # A second look at the same thing, later, changes nothing at all.
     again = {**resource, "status": status}
-    assert look(again, *named(pods), desired=desired, error=error, now="2027-01-01T00:00:00Z") == (
-        status
-    )
+    assert look_again(again, *named(pods), now="2027-01-01T00:00:00Z") == status
     assert transition(status, status) is None
     assert apply_merge_patch(resource["status"], merge_patch(resource["status"], status)) == status
 
@@ -357,6 +472,7 @@ def test_a_merge_patch_leads_from_one_to_the_other(before: Any, after: Any) -> N
         ("False", "Stopped", ("Normal", "Stopped")),
         ("False", "Starting", None),
         ("True", "RollingOut", None),
+        ("False", "NoEndpoints", None),
     ],
 )
 def test_events_tell_what_is_worth_telling(
@@ -367,3 +483,12 @@ def test_events_tell_what_is_worth_telling(
     )
     found = transition({}, {"conditions": [now], "url": "http://x"})
     assert ((found.type, found.reason) if found else None) == expected
+
+
+@pytest.mark.parametrize("reason", ["Starting", "Pending", "NoEndpoints", "Stopped"])
+def test_leaving_ready_is_an_event_whatever_the_reason(reason: str) -> None:
+    before = {"conditions": [{"type": "Ready", "status": "True"}]}
+    after = {"conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": "m"}]}
+    found = transition(before, after)
+    assert found is not None
+    assert (found.type, found.reason) == ("Normal" if reason == "Stopped" else "Warning", reason)
