@@ -189,7 +189,7 @@ def _parse_yaml(text: str) -> Labels:
     for line in lines[start + 1 :]:
         if line.strip() and not line[0].isspace() and not line.startswith("-"):
             break
-        # The comment goes first: a lazy expression that ends in one takes quadratic time over blanks.
+        # Comments go first: one at the end of a lazy expression takes quadratic time over blanks.
         item = _YAML_ITEM.fullmatch(_YAML_COMMENT.split(line, maxsplit=1)[0].rstrip())
         if item:
             numbered = numbered or item[1] is not None
