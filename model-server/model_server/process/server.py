@@ -179,7 +179,8 @@ def _served(model: "VisionModel") -> dict[str, Any]:
     """What the log says of a model that is served."""
     facts: dict[str, Any] = {"format": model.info.format, "task": model.task}
     if model.takes_pictures:
-        facts |= {"preprocessing": model.image.scaling, "preprocessing_source": model.image.source}
+        scaling = "mean_std" if model.image.mean else model.image.scaling
+        facts |= {"preprocessing": scaling, "preprocessing_source": model.image.source}
     return facts
 
 
