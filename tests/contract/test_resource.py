@@ -28,7 +28,7 @@ LIMIT_OF_ANNOTATIONS = 256 * 1024
 REMOTE = {"storageUri": "https://example.com/m.zip"}
 SAMPLES: dict[str, Any] = {
     "predictor.minReplicas": 2,
-    "predictor.maxReplicas": 3,
+    "predictor.maxReplicas": 4,
     "predictor.scaleTarget": 50,
     "predictor.scaleMetric": "memory",
     "predictor.scaleMetricType": ("AverageValue", {"scaleTarget": 80}),
