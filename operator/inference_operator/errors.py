@@ -2,6 +2,7 @@
 
     OperatorError
     |-- ConfigError                a setting or file of the operator is wrong
+    |-- WatchEndedError            InferenceServices cannot be watched any more
     |-- StatusError                shown in the status of the InferenceService
     |   |-- SpecError              a field of the InferenceService is wrong
     |   |-- ChildConflictError     an object with a child's name belongs to somebody else
@@ -25,6 +26,10 @@ class OperatorError(Exception):
 
 class ConfigError(OperatorError):
     """A setting or file of the operator is wrong; the message names it."""
+
+
+class WatchEndedError(OperatorError):
+    """The operator cannot watch its resource any more, and ends; the message says what to do."""
 
 
 class StatusError(OperatorError):

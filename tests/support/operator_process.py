@@ -74,6 +74,10 @@ class Operator:
     def log(self) -> str:
         return self._log.read_text()
 
+    def ended(self) -> int:
+        """Wait until it ends by itself; its exit status."""
+        return self._process.wait(timeout=120)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the process by its own id."""
         if self._process.poll() is None:

@@ -14,6 +14,7 @@ BUNDLED_SCHEME = "bundled://"
 _BUNDLED = Path(__file__).resolve().parent.parent / "bundled"
 _SUFFIXES = {".tflite": "tflite", ".keras": "keras", ".h5": "keras", ".hdf5": "keras"}
 _SAVED_MODEL = "saved_model.pb"
+_MOST_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def find_model(location: str, wanted_format: str = "") -> ModelSource:
         return _find_bundled(location.removeprefix(BUNDLED_SCHEME))
     path = Path(location)
     if not path.exists():
-        raise InvalidModel(f"model: there is no file or folder {location}")
+        raise InvalidModel(f"model: there is no file or folder {location}{_instead_of(path)}")
     source = _in_folder(path, wanted_format) if path.is_dir() else _single_file(path, wanted_format)
     if wanted_format and source.format != wanted_format:
         raise InvalidModel(
@@ -56,6 +57,22 @@ def find_model(location: str, wanted_format: str = "") -> ModelSource:
             f"{wanted_format}"
         )
     return source
+
+
+def _instead_of(path: Path) -> str:
+    """What the nearest existing folder contains; nothing for the root or below a file."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or folder == Path(folder.anchor):
+        return ""
+    try:
+        names = [item.name for item in _visible(folder)]
+    except OSError:  # a folder that may not be read
+        return ""
+    if not names:
+        return f"; {folder} is empty"
+    more = len(names) - _MOST_LISTED
+    shown = ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return f"; {folder} contains {shown}"
 
 
 def _find_bundled(name: str) -> ModelSource:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Self
 
-from inference_operator import __version__
+from inference_operator import __version__, names
 from inference_operator.app import health
 from inference_operator.app.sight import Sight
 from inference_operator.cache.store import Store
@@ -150,13 +150,22 @@ async def _list_everything(resync: Resync) -> dict[tuple[str, str], str]:
         try:
             return await resync.prime()
         except ApiError as error:
-            advice = {
-                ApiFailure.FORBIDDEN: "give the operator its ClusterRole (deploy/install.yaml)",
-                ApiFailure.NOT_FOUND: "install the resource (kubectl apply -f deploy/install.yaml)",
-            }.get(error.failure, "check the connection to the API server")
-            message = f"the cluster cannot be read: {error}: {advice}"
+            message = f"the cluster cannot be read: {error}: {advice(error)}"
             # A cluster that is still being set up becomes readable by itself.
             if time.monotonic() > deadline:
                 raise ConfigError(message) from error
             logger.warning("%s; retrying", message)
             await asyncio.sleep(2)
+
+
+def advice(error: ApiError, *, resource_was_there: bool = False) -> str:
+    """What to do about an error of reading the cluster."""
+    if error.failure is ApiFailure.NOT_FOUND and resource_was_there:
+        return (
+            f"the CustomResourceDefinition {names.PLURAL}.{names.GROUP} was deleted, and every "
+            "InferenceService with it: install it again (kubectl apply -f deploy/install.yaml)"
+        )
+    return {
+        ApiFailure.FORBIDDEN: "give the operator its ClusterRole (deploy/install.yaml)",
+        ApiFailure.NOT_FOUND: "install the resource (kubectl apply -f deploy/install.yaml)",
+    }.get(error.failure, "check the connection to the API server")

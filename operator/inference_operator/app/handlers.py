@@ -12,11 +12,13 @@ import socket
 from typing import Any
 
 import kopf
+from kopf._cogs.clients.errors import APIError
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from inference_operator import names
-from inference_operator.app.context import Context
+from inference_operator.app.context import Context, advice
 from inference_operator.config import Config
+from inference_operator.errors import ApiError, WatchEndedError
 from inference_operator.kubernetes.credentials import login
 
 # asyncio gives every TLS connection a buffer of 256 KiB, at once and for good. Answers are small.
@@ -31,6 +33,7 @@ async def run_operator(config: Config) -> None:
 
     Raises:
         ConfigError: The operator cannot start; the message says why and what to do.
+        WatchEndedError: The API server does not let it watch InferenceServices any more.
     """
     asyncio.sslproto.SSLProtocol.max_size = _TLS_BUFFER_BYTES
     settings = kopf.OperatorSettings()
@@ -49,8 +52,17 @@ async def run_operator(config: Config) -> None:
             # By default kopf looks up the user's name, which the image's numeric user lacks.
             identity=identity,
         )
+    except APIError as error:
+        raise watch_ended(error) from error
     finally:
         await context.stop()
+
+
+def watch_ended(error: APIError) -> WatchEndedError:
+    """The error for an answer of the API server that ended kopf's watch."""
+    failed = ApiError(error.status or 0, error.message or str(error))
+    what = "InferenceServices cannot be watched any more"
+    return WatchEndedError(f"{what}: {failed}: {advice(failed, resource_was_there=True)}")
 
 
 class NoDiffBase(kopf.DiffBaseStorage):

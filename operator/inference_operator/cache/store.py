@@ -153,6 +153,11 @@ class Store:
             return False
         if entry.uid and entry.uid != metadata["uid"]:
             self._disown(key, entry)
+        elif not entry.uid:
+            # Whose they are is known only now: they are read again before anything is decided.
+            for ref in entry.foreign:
+                self.missed.add(key, ref)
+            entry.foreign = {}
         kept = ("name", "namespace", "uid", "generation", "deletionTimestamp", "finalizers")
         reduced = {
             "metadata": {

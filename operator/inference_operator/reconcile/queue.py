@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Hashable
 from enum import IntEnum
@@ -61,7 +62,7 @@ class WorkQueue(Generic[K]):
         """Seconds for which the key that has waited longest has been due; 0 when none is."""
         if not self._due_since:
             return 0.0
-        return asyncio.get_running_loop().time() - min(self._due_since.values())
+        return time.monotonic() - min(self._due_since.values())
 
     def add(self, key: K, priority: Priority, delay: float = 0.0) -> None:
         """Queue `key`, to be processed after `delay` seconds at the earliest.
@@ -86,7 +87,7 @@ class WorkQueue(Generic[K]):
         self._unqueue(key)
         self._pending[key] = priority
         self._due.add(key, priority)
-        self._due_since.setdefault(key, asyncio.get_running_loop().time())
+        self._due_since.setdefault(key, time.monotonic())
         self._news.set()
 
     def _unqueue(self, key: K) -> None:

@@ -153,9 +153,16 @@ class Resync:
             if is_newer and store.keeps(key, kind, metadata):
                 newer.append((key, ref))
         for (key, ref), uid in known.items():
-            self._observer.forget(key, ref, uid)
+            # An API server may lag, and no watch goes on from this listing: it is not believed.
+            if not await self._exists(key, ref, uid):
+                self._observer.forget(key, ref, uid)
         for key, ref in newer:
             await self._read(key, ref)
+
+    async def _exists(self, key: Key, ref: ObjectRef, uid: str) -> bool:
+        kind, name = ref
+        body = await self._client.get(kind, key[0], name)
+        return body is not None and body["metadata"]["uid"] == uid
 
     async def _read(self, key: Key, ref: ObjectRef) -> None:
         kind, name = ref

@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench import installs, machine, paths
+from bench.cli import end_once
 from bench.paired import figures
 from bench.paired.run import Plan, measure
 from bench.serving import cases, contestants
@@ -54,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints the tables."""
     flags = parser().parse_args(argv)
+    # Whatever ends it, what was started is stopped.
+    signal.signal(signal.SIGTERM, end_once)
     seed = secrets.randbelow(1 << 31) if flags.seed is None else flags.seed
     about = {**machine.describe(), "seed": seed}
     installs.compile_sources()

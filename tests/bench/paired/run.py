@@ -145,7 +145,8 @@ def _turns(
     for number, name in order(list(subjects), plan.rounds, plan.seed):
         found = subjects[name].closed(one_clients, shown, labels, plan.clients)
         after = raw.turn(seconds)
-        if not found["images_per_second"]:
+        if not found["images_per_second"] or not found["cpu_seconds_per_image"]:
+            # The CPU is counted in hundredths of a second: of a machine that is busy, it got none.
             print(f"{plan.case}: {name} answered nothing right in a turn", file=sys.stderr)
         else:
             yield PairedTurn(

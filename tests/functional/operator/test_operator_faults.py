@@ -386,3 +386,26 @@ def same_children(kubectl: Kubectl, fresh: str) -> bool:
             straight.pop("replicas", None)
         assert walked == straight, kind
     return wanted_of(kubectl, "deployment", fresh) is not None
+
+
+def test_a_deleted_crd_ends_the_operator_in_one_line(
+    kubectl: Kubectl, start_operator: StartOperator, cluster: Kubectl
+) -> None:
+    definition = (Path(__file__).parents[3] / "crds" / "inferenceservices.yaml").read_text()
+    operator = start_operator(NAMESPACES=kubectl.namespace)
+    kubectl.apply(service())
+    present(kubectl, "deployment")
+    try:
+        cluster.run("delete", "crd", KIND, "--timeout=60s")
+        assert operator.ended() == 1
+    finally:
+        cluster.apply(definition)
+        cluster.run("wait", "--for=condition=Established", f"crd/{KIND}", "--timeout=30s")
+        eventually(lambda: cluster.try_run("get", KIND).returncode == 0, "the API is back")
+    log = operator.log()
+    assert "Traceback" not in log
+    (line,) = [line for line in log.splitlines() if line.startswith("inference-operator: ")]
+    assert "inferenceservices.inference-operator.dev was deleted" in line
+    assert "kubectl apply" in line
+    errors = [one for one in log.splitlines() if " ERROR " in one]
+    assert not errors

@@ -117,7 +117,7 @@ def test_models_of_a_folder_are_served_under_their_folders_names(tmp_path: Path)
         touch(tmp_path / name / "m.tflite")
     assert list(find_sources(load_settings(models_dir=tmp_path)).models) == ["a", "b"]
     assert list(find_sources(load_settings(models_dir=tmp_path, name="b")).models) == ["b", "a"]
-    with pytest.raises(InvalidSettings, match="together"):
+    with pytest.raises(InvalidSettings, match="cannot be combined"):
         find_sources(load_settings(models_dir=tmp_path, model="x"))
 
 
@@ -273,10 +273,10 @@ SPECS = (TensorSpec("x", (1, -1, 3), np.dtype(np.float32)),)
     ("inputs", "said"),
     [
         ({}, "'x' is missing"),
-        ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "'y' is unknown"),
+        ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "unknown input 'y'"),
         ({"x": np.zeros((1, 2, 3), np.uint8)}, "has type UINT8"),
         ({"x": np.zeros((2, 2, 3), np.float32)}, r"has shape \[2, 2, 3\]"),
-        ({"x": np.zeros((1, 3), np.float32)}, r"takes \[1, -1, 3\]"),
+        ({"x": np.zeros((1, 3), np.float32)}, r"expects \[1, -1, 3\]"),
     ],
 )
 def test_wrong_tensors_are_explained(inputs: Any, said: str) -> None:

@@ -10,7 +10,7 @@ from inference_operator.cache import missed
 from inference_operator.cache.child import Child, ReplicasOwner
 from inference_operator.cache.store import MAXIMUM_FOREIGN, Store
 from support import operator_objects as objects
-from support.operator_objects import KEY, Body, owner, pod
+from support.operator_objects import KEY, UID, Body, owner, pod
 
 DEPLOYMENT = ("Deployment", "shapes-predictor")
 
@@ -319,3 +319,13 @@ def test_labels_that_children_inherit_are_kept_and_those_of_tools_are_not() -> N
     assert kept is not None
     assert kept["metadata"]["labels"] == {"team": "vision"}
     assert "annotations" not in kept["metadata"]
+
+
+def test_a_service_that_was_thought_gone_finds_its_children_again() -> None:
+    """A listing of an API server that lags lacks what was there before and after it."""
+    store = known()
+    store.put(KEY, "Deployment", deployment(1))
+    store.drop_service(KEY, UID)
+    store.put_service(KEY, service(version=2))
+    assert not store.is_foreign(KEY, DEPLOYMENT), "it is read again first"
+    assert store.missed.take(KEY) == (DEPLOYMENT,)

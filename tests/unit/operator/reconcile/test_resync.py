@@ -129,7 +129,11 @@ def test_a_resync_reads_what_is_newer_forgets_what_is_gone_and_queues_all() -> N
             ("Pod", "p"): ("p", 1),
             ("Pod", "q"): ("q", 1),
         }
-        assert client.named("get") == [("Deployment", "shapes-predictor"), ("Pod", "q")]
+        assert client.named("get") == [
+            ("Deployment", "shapes-predictor"),
+            ("Service", "shapes-predictor"),
+            ("Pod", "q"),
+        ]
         assert bench.queued == 1
 
     asyncio.run(scenario())
@@ -175,5 +179,29 @@ def test_the_first_resync_comes_soon_and_a_failure_stops_none() -> None:
         assert all(600 * 0.8 <= pause <= 600 * 1.2 for pause in later)
         assert len(client.named("list_metadata")) == 3
         assert len(set(later)) > 1, "replicas do not coincide"
+
+    asyncio.run(scenario())
+
+
+def test_a_listing_that_lags_makes_nothing_forgotten() -> None:
+    """Of several API servers one may be behind; the object itself is asked for before."""
+
+    async def scenario() -> None:
+        client = MemoryApi(service(), child(), pod())
+        bench = Bench(client)
+        bench.know()
+        known, versions = dict(client.objects), bench.store.versions(KEY)
+        assert len(versions) == 3
+
+        def lag(call: str, kind: str, _: str) -> None:
+            client.objects = known if call == "get" else {}
+
+        client.refuse = lag
+        await bench.resync.resync()
+        assert bench.store.versions(KEY) == versions
+        client.refuse = lambda *_: None
+        client.objects = {}
+        await bench.resync.resync()
+        assert not bench.store.versions(KEY), "and what is gone is forgotten"
 
     asyncio.run(scenario())
