@@ -124,7 +124,7 @@ def test_a_canary_costs_no_request_although_the_operator_dies(
         eventually(lambda: share() == expected, f"{percent} percent", timeout_s=180)
 
     # Two pods of the earlier revision and one of the newest are as near as whole pods come.
-    step(10, ("67", "33"), model=model("0.4"))
+    step(10, ("66", "34"), model=model("0.4"))
     new = predictor(kubectl)["latestCreatedRevision"]
     assert predictor(kubectl)["latestRolledoutRevision"] == good
     step(50, ("50", "50"))
