@@ -201,13 +201,14 @@ def _box_settings(settings: Settings) -> BoxSettings:
 
 
 def label_files(source: ModelSource, settings: Settings) -> list[Path]:
-    """The label file in the settings, else those beside the model.
+    """The label file in the settings, else those beside the model, else one folder up.
 
     Raises:
         InvalidModel: if the file does not exist.
     """
     if settings.labels is None:
-        return find_label_files(source.folder)
+        found = (find_label_files(folder) for folder in source.label_folders)
+        return next(filter(None, found), [])
     if not settings.labels.is_file():
         raise InvalidModel(f"labels: file {settings.labels} does not exist")
     return [settings.labels]

@@ -21,7 +21,7 @@ from model_server.serving.registry import load_registry
 from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
 from model_server.vision.inference import VisionModel
-from model_server.vision.preparation import assumption, preparation_facts
+from model_server.vision.preparation import preparation_facts
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 from .conftest import Client
@@ -80,8 +80,8 @@ def test_server_and_models_describe_themselves(client: Client) -> None:
                 "format": "tflite",
                 "task": "detection",
                 "digest": "",
-                "preprocessing": preparation_facts(ImageInput(resize="nearest")),
-                "warnings": [assumption(ImageInput())],
+                "preprocessing": preparation_facts(ImageInput(resize="nearest", source="type")),
+                "warnings": [],
             },
         }
         assert server.get(f"{url}/ready").get_json() == {"name": "lights", "ready": True}
