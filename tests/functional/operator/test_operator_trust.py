@@ -254,3 +254,10 @@ def test_a_deletion_that_waits_is_not_ready(kubectl: Kubectl, operator: Operator
         assert child(kubectl, "deployment") is None, "nothing is made for what goes away"
     finally:
         kubectl.patch(KIND, "shapes", {"metadata": {"finalizers": None}})
+
+
+def test_a_resource_that_no_operator_has_seen_is_not_done(kubectl: Kubectl) -> None:
+    kubectl.apply(service())
+    ready = condition(kubectl)
+    assert (ready["status"], ready["reason"]) == ("Unknown", "WaitingForOperator")
+    assert "lastTransitionTime" in ready
