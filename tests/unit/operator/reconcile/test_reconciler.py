@@ -192,3 +192,11 @@ def test_an_event_that_cannot_be_written_fails_nothing() -> None:
     bench.api.refuse = lambda _, kind, __: ApiError(403, "no") if kind == "Event" else None
     assert bench.reconcile() == Result()
     assert bench.ready["reason"] == "InvalidSpec"
+
+
+def test_a_busy_api_server_is_asked_again_when_it_says_also_once_that_is_reported() -> None:
+    bench = Bench()
+    bench.refuse(ApiUnavailableError(429, "busy", retry_after_s=90))
+    result = bench.reconcile(2 * FAILURES_UNTIL_REPORTED)
+    assert result == Result(failed=True, requeue_after_s=90)
+    assert bench.ready["reason"] == "ReconcileFailed"
