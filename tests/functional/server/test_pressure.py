@@ -223,7 +223,7 @@ def test_a_body_that_does_not_come_in_time_is_408(path: str, sent: bytes, came: 
         answer = http.client.HTTPResponse(client)
         answer.begin()
         assert answer.status == 408
-        assert f"only {came} of the body came within the 1 s" in answer.read().decode()
+        assert f"only {came} of the body arrived; the limit is 1 s" in answer.read().decode()
         assert client.recv(1) == b"", "what might still come would be taken for a request"
         (line,) = (line for line in server.log if line.get("status") == 408)
         assert line["error"] == "BodyTooSlow"
