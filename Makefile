@@ -110,7 +110,7 @@ deploy: install-operator ## Build the images; install or upgrade the CRD and the
 
 # The tensorflow image takes minutes, so the demo builds it last and in the background.
 .PHONY: demo
-demo: install-operator ## Serve a model and detect objects in an image (MODEL=, FORMAT=, IMAGE=)
+demo: install-operator ## Serve a model and detect objects in a picture (MODEL=, FORMAT=, IMAGE=)
 	@$(USE_CLUSTER) $(BIN)/python deploy/demo.py $(if $(IMAGE),--image "$(IMAGE)") \
 		$(if $(MODEL),--model "$(MODEL)") $(if $(FORMAT),--format "$(FORMAT)") \
 		$(if $(REGISTRY),--registry "$(REGISTRY)")

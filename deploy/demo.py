@@ -1,4 +1,4 @@
-"""Applies an InferenceService, waits until it is ready, sends an image and shows the answer.
+"""Applies an InferenceService, waits until it is ready, sends a picture and shows the answer.
 
 Prints every step as the command that a person would type. Needs a cluster with the operator, which
 `make demo` provides, and leaves the InferenceService running.
@@ -32,8 +32,10 @@ IMAGE = Path("deploy/examples/images/whiteboard.jpg")
 KIND = "inferenceservices.inference-operator.dev"
 SCHEMES = ("http", "https", "s3", "gs", "oci", "pvc", "bundled")
 FORMATS = ("tflite", "savedmodel", "keras")
+DEFAULT_FORMAT = "tflite"
 FORMAT_OF_SUFFIX = {".tflite": "tflite", ".keras": "keras", ".h5": "keras", ".hdf5": "keras"}
-OTHER_FORMAT = re.compile(r"holds an? (savedmodel|keras|tflite) model")
+# How the model server names the format that it found, in the messages of InvalidModel.
+FORMAT_FOUND = re.compile(r"InvalidModel: .*\b(savedmodel|keras|tflite) model\b")
 # In the project's folder, where `make` and people run.
 LOCAL_CLUSTER = ".venv/bin/local-cluster"
 
@@ -163,7 +165,7 @@ def ready_condition(name: str) -> tuple[bool, str]:
     return ready.get("status") == "True", state
 
 
-def wait_ready(name: str, timeout_s: float) -> None:
+def wait_ready(demo: Demo, timeout_s: float) -> None:
     """Wait until the resource is Ready, printing each new state with the elapsed time.
 
     Raises:
@@ -173,7 +175,7 @@ def wait_ready(name: str, timeout_s: float) -> None:
     begin = time.monotonic()
     shown = ""
     while True:
-        ready, state = ready_condition(name)
+        ready, state = ready_condition(demo.name)
         elapsed = time.monotonic() - begin
         if ready:
             print(f"  {elapsed:5.1f} s  Ready")
@@ -181,12 +183,13 @@ def wait_ready(name: str, timeout_s: float) -> None:
         if state != shown:
             print(f"  {elapsed:5.1f} s  {state}", flush=True)
             shown = state
-        if other := OTHER_FORMAT.search(state):
-            raise WrongFormat(other.group(1), state)
+        found = FORMAT_FOUND.search(state)
+        if found and found.group(1) != (demo.model_format or DEFAULT_FORMAT):
+            raise WrongFormat(found.group(1), state)
         if elapsed > timeout_s:
             raise DemoError(
-                f"InferenceService {name} is not Ready after {timeout_s:.0f} s: {state}. "
-                f"For details, run: {typed(f'describe inferenceservice {name}')}"
+                f"InferenceService {demo.name} is not Ready after {timeout_s:.0f} s: {state}. "
+                f"For details, run: {typed(f'describe inferenceservice {demo.name}')}"
             )
         time.sleep(0.3)
 
@@ -202,7 +205,7 @@ def serve(demo: Demo, arguments: argparse.Namespace) -> None:
         provide_tensorflow_image(arguments.registry, background=False)
     apply(demo)
     show(typed(f"wait --for=condition=Ready inferenceservice/{demo.name}"))
-    wait_ready(demo.name, arguments.timeout)
+    wait_ready(demo, arguments.timeout)
 
 
 @contextlib.contextmanager
@@ -242,7 +245,7 @@ def task_of(url: str, name: str) -> str:
 
 
 def send(url: str, image: Path, output: Path, task: str) -> None:
-    """Send the image with the project's client, which prints the answer.
+    """Send the picture with the project's client, which prints the answer.
 
     Raises:
         DemoError: the client failed; it has printed why.
@@ -252,10 +255,10 @@ def send(url: str, image: Path, output: Path, task: str) -> None:
     show("uv run inference-client " + " ".join(flags))
     client = str(Path(sys.executable).with_name("inference-client"))
     if subprocess.run([client, *flags], check=False).returncode != 0:
-        raise DemoError("the image was not answered (see above)")
+        raise DemoError("the server did not answer (see above)")
     if task != "classification":
         written = max(output.iterdir(), key=lambda path: path.stat().st_mtime)
-        print(f"The image with boxes: {written}")
+        print(f"The picture with boxes: {written}")
 
 
 def is_page(url: str) -> bool:
@@ -282,7 +285,7 @@ def next_steps(name: str, kubeconfig: str | None) -> str:
         page = f"Run `{forward}`, then open http://127.0.0.1:8080 to try the model in a browser."
     lines = [
         "Next steps",
-        "  use your own image   make demo IMAGE=path/to/image.jpg",
+        "  use your own picture make demo IMAGE=path/to/picture.jpg",
         "  use your own model   make demo MODEL=https://example.com/model.keras",
         "  look around          " + "\n                       ".join(setup),
         "                       kubectl get inferenceservices,deployments,services,hpa",
@@ -295,7 +298,7 @@ def next_steps(name: str, kubeconfig: str | None) -> str:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--image", type=Path, default=IMAGE, help="image to send")
+    parser.add_argument("--image", type=Path, default=IMAGE, help="picture to send")
     parser.add_argument("--model", help="storageUri of your model (default: the bundled detector)")
     parser.add_argument(
         "--format", choices=FORMATS, default="", help="format of the model (default: detected)"
@@ -329,7 +332,7 @@ def run(arguments: argparse.Namespace) -> None:
         if task in {"detection", "classification"}:
             send(url, arguments.image, arguments.output, task)
         else:
-            print("The model neither detects nor classifies, so no image was sent to it.")
+            print("The model neither detects nor classifies, so no picture was sent to it.")
     show(typed("get inferenceservices"))
     print(kubectl("get", KIND), end="")
     provide_tensorflow_image(arguments.registry, background=True)

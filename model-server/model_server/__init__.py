@@ -1,3 +1,3 @@
-"""The model server: answers detection and classification requests over HTTP."""
+"""The model server: detection and classification over HTTP and gRPC."""
 
 __version__ = "0.1.0"

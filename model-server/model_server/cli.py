@@ -1,10 +1,12 @@
-"""The `model-server` command: reads flags, chooses a subcommand, decides nothing else.
+"""The `model-server` command line.
 
-Flags are made from the settings' fields, so that each has one description. Subcommands are
-imported when chosen: `--help` and `download` must not pay for the server.
+Flags are generated from the fields of `Settings`, so each has a single description. Subcommands are
+imported only when chosen, so that `--help` and `download` start fast.
 """
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +14,11 @@ from typing import Any
 from model_server.errors import InvalidSettings, StartupError
 
 _COMMANDS = {
-    "serve": "serve models over HTTP (the default)",
-    "download": "fetch a model to a folder; run by the init container",
-    "optimize": "convert a SavedModel or Keras model to tflite, unless its answers would change",
+    "serve": "serve models over HTTP and gRPC (the default)",
+    "download": "download a model to a folder (used by the init container)",
+    "optimize": "convert a SavedModel or Keras model to tflite and compare the results",
 }
-_DESCRIPTION = "Serves TensorFlow and LiteRT vision models over HTTP."
+_DESCRIPTION = "Serve TensorFlow and LiteRT vision models over HTTP and gRPC."
 _EPILOG = """\
 examples:
   model-server
@@ -25,16 +27,16 @@ examples:
   curl --data-binary @photo.jpg http://localhost:5000/object_detection
   curl -F image=@dog.png http://localhost:5000/predict
 
-Every flag has an environment variable: --max-body-bytes is MODEL_SERVER_MAX_BODY_BYTES.
-A flag wins over its variable.
+Each flag can also be set by an environment variable: --max-body-bytes by
+MODEL_SERVER_MAX_BODY_BYTES. Flags take precedence.
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command.
+    """Runs a command.
 
     Args:
-        argv: Arguments without the program's name; None takes the process's own.
+        argv: Arguments without the program name. Default: those of this process.
 
     Returns:
         The exit status.
@@ -53,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return optimize(arguments)
     if command != "serve":
         known = ", ".join(_COMMANDS)
-        print(f"model-server: there is no command {command!r}; there is {known}", file=sys.stderr)
+        print(
+            f"model-server: unknown command {command!r}; the commands are {known}", file=sys.stderr
+        )
         return 2
     return _serve(arguments)
 
@@ -61,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(arguments: Sequence[str]) -> int:
     from model_server.logs import configure_logging  # noqa: PLC0415
     from model_server.process import server  # noqa: PLC0415 - see above
-    from model_server.settings import load_settings  # noqa: PLC0415
+    from model_server.settings import load_settings, unknown_variables  # noqa: PLC0415
 
     flags = vars(_parser(described=bool({"-h", "--help"} & set(arguments))).parse_args(arguments))
     try:
@@ -72,6 +76,11 @@ def _serve(arguments: Sequence[str]) -> int:
         server.report_failure(error)
         return 2
     configure_logging(settings.log_level, settings.log_format)
+    for name, meant in unknown_variables(os.environ).items():
+        hint = f"; did you mean {meant}?" if meant else ""
+        logging.getLogger("model_server").warning(
+            "environment variable %s is not a setting%s", name, hint
+        )
     try:
         return server.serve(settings)
     except StartupError as error:
@@ -80,7 +89,7 @@ def _serve(arguments: Sequence[str]) -> int:
 
 
 def _parser(*, described: bool) -> argparse.ArgumentParser:
-    """The flags; their descriptions take longer to read than a server has to start."""
+    """The flags. Descriptions are read from source, which is slow: only for `--help`."""
     from model_server.settings import defaults, descriptions, flag_of  # noqa: PLC0415
 
     texts = descriptions() if described else {}

@@ -1,8 +1,7 @@
-"""Every failure that a user can cause, as a type with an HTTP status and a stable code.
+"""Every error that a user can cause, each with an HTTP status and a stable code.
 
-Two families, because they reach people in two ways. A `RequestError` becomes a JSON answer; a
-`StartupError` becomes one line on stderr and in the container's termination message. Nothing here
-knows Flask: `http` and `grpc` turn these into responses.
+A `RequestError` becomes a JSON response or a gRPC status. A `StartupError` becomes one line on
+stderr and in the container's termination message.
 
     ModelServerError
     |-- RequestError            (status, code, headers)
@@ -28,24 +27,24 @@ _SHOWN.maxstring = _SHOWN.maxother = 120
 
 
 def shown(value: object) -> str:
-    """A client's value for a message: as Python writes it, but short.
+    """A short `repr` of a client's value, for messages.
 
-    Whatever it is, it is cut in the middle; what lies deep or late in a list is left out. `repr`
-    would answer a body of megabytes with megabytes, and fail on lists that are nested deeply.
+    Long text is cut in the middle and deep or long lists are abbreviated: a plain `repr` would
+    answer megabytes with megabytes and fail on deeply nested lists.
     """
     return _SHOWN.repr(value)
 
 
 def clipped(text: str, most: int = 100) -> str:
-    """A header's value for a message, without quotes and short."""
+    """Text for a message, unquoted and cut to `most` characters."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 class ModelServerError(Exception):
-    """Base of all errors that this package raises on purpose.
+    """Base class of the errors that this package raises on purpose.
 
     Attributes:
-        message: What was wrong and what to do about it, for a person.
+        message: What is wrong and what to do about it.
     """
 
     def __init__(self, message: str) -> None:
@@ -54,87 +53,87 @@ class ModelServerError(Exception):
 
 
 class RequestError(ModelServerError):
-    """A request that cannot be answered as asked."""
+    """The request cannot be answered."""
 
     status: ClassVar[int] = 400
 
     @property
     def code(self) -> str:
-        """A stable name for programs: the class's own name."""
+        """Stable error code: the name of the class."""
         return type(self).__name__
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Response headers that belong to this error."""
+        """Additional response headers."""
         return {}
 
 
 class InvalidRequest(RequestError):
-    """The request is well-formed HTTP but its content makes no sense."""
+    """The request is well-formed HTTP with invalid content."""
 
 
 class InvalidImage(RequestError):
-    """The bytes are not a picture, or a damaged one."""
+    """The picture is damaged."""
 
 
 class MissingImage(RequestError):
-    """The request carries no picture."""
+    """The request contains no picture."""
 
 
 class WrongTask(RequestError):
-    """The model does another task than the endpoint asks for."""
+    """The model does not do the task of the endpoint."""
 
 
 class UnsupportedMediaType(RequestError):
-    """The content type, or the picture's format, is not one we read."""
+    """The content type or picture format is not supported."""
 
     status = 415
 
 
 class NotAcceptable(RequestError):
-    """None of the formats in the Accept header can be produced."""
+    """The endpoint produces none of the types in the Accept header."""
 
     status = 406
 
 
 class PayloadTooLarge(RequestError):
-    """The body has more bytes than the limit."""
+    """The body exceeds the size limit."""
 
     status = 413
 
 
 class ImageTooLarge(RequestError):
-    """The picture would have more pixels than the limit once decoded."""
+    """The decoded picture would exceed a limit."""
 
     status = 413
 
 
 class BodyTooSlow(RequestError):
-    """The request's time was up before its body had come."""
+    """The body did not arrive within the time limit."""
 
     status = 408
 
 
 class UnknownModel(RequestError):
-    """No model of that name or version is loaded."""
+    """There is no model of that name or version."""
 
     status = 404
 
 
 class ModelNotServed(RequestError):
-    """The model is there but could not be loaded; other models of the server answer."""
+    """The model exists but failed to load; other models of the server work."""
 
     status = 503
 
 
 class UnknownPath(RequestError):
-    """No such URL."""
+    """Unknown URL."""
 
     status = 404
 
 
 class MethodNotAllowed(RequestError):
-    """The URL exists, with other methods."""
+    """The URL does not support the method."""
 
     status = 405
 
@@ -144,12 +143,12 @@ class MethodNotAllowed(RequestError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """HTTP requires the list of allowed methods beside a 405."""
+        """The `Allow` header, required with status 405."""
         return {"Allow": ", ".join(self.allowed)} if self.allowed else {}
 
 
 class Overloaded(RequestError):
-    """The queue is full, or the server is stopping: try again, perhaps elsewhere."""
+    """The queue is full or the server is stopping; retry later."""
 
     status = 503
 
@@ -159,60 +158,60 @@ class Overloaded(RequestError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """When to try again."""
+        """The `Retry-After` header."""
         return {"Retry-After": str(self.retry_after_seconds)}
 
 
 class DeadlineExceeded(RequestError):
-    """The request's time was up before its inference began or ended."""
+    """The request exceeded its time limit."""
 
     status = 504
 
 
 class ClientGone(RequestError):
-    """The client closed its connection while its request was waiting."""
+    """The client closed the connection while its request was waiting."""
 
     status = 499
 
 
 class InferenceFailed(RequestError):
-    """The model itself failed on an input that had passed every check."""
+    """The model failed on a valid input."""
 
     status = 500
 
 
 class StartupError(ModelServerError):
-    """The server cannot begin to serve."""
+    """The server cannot start."""
 
     @property
     def reason(self) -> str:
-        """The first word of the termination message, read by the operator."""
+        """First word of the termination message, read by the operator."""
         return type(self).__name__
 
 
 class InvalidSettings(StartupError):
-    """A flag or an environment variable has a wrong value."""
+    """A flag or environment variable is invalid."""
 
 
 class InvalidModel(StartupError):
-    """The model cannot be found, read, or understood, or is not safe to load."""
+    """The model is missing, unreadable, unsupported or unsafe to load."""
 
 
 class WarmUpFailed(StartupError):
-    """The model loads but its first inference fails."""
+    """The first inference failed."""
 
 
 class GoldenImageFailed(StartupError):
-    """The model answers, but not what the golden image must give."""
+    """The golden image did not produce the expected result."""
 
 
 class ConversionFailed(StartupError):
-    """The model cannot be expressed in the form asked for."""
+    """The model cannot be converted to the requested form."""
 
 
 class OutputsDrifted(StartupError):
-    """The converted model answers otherwise than its source, by more than is allowed."""
+    """The results of the converted model differ too much from its source."""
 
 
 class InvalidPictures(StartupError):
-    """The pictures to calibrate and compare with are missing or cannot be read."""
+    """The pictures for calibration and comparison are missing or unreadable."""

@@ -1,7 +1,4 @@
-"""Log lines: one JSON object a line for machines, or text for people.
-
-Log handlers are configured here and nowhere else.
-"""
+"""Log output: one JSON object per line, or text. The only module that configures log handlers."""
 
 import logging
 import sys
@@ -11,12 +8,12 @@ from datetime import UTC, datetime
 import orjson
 
 REQUEST_LOGGER = "model_server.request"
-# What a LogRecord always has: everything else was given as `extra`.
+# Attributes of every LogRecord; all others were passed as `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Time (UTC, RFC 3339), severity, logger and message; then whatever was passed as `extra`."""
+    """Time (UTC, RFC 3339), severity, logger and message; then the fields passed as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON."""
@@ -33,7 +30,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Time, severity and message, then `key=value` for whatever was passed as `extra`."""
+    """Time, severity and message, then the fields passed as `extra` as `key=value`."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
@@ -45,7 +42,7 @@ class TextFormatter(logging.Formatter):
 
 
 class _FewLines(logging.Handler):
-    """Hands a library's warnings on: one in so many seconds, with the count of the others."""
+    """Forwards at most one warning of a library per interval, with the number dropped."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(logging.WARNING)
@@ -54,7 +51,7 @@ class _FewLines(logging.Handler):
         self._left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Called with the handler's lock held."""
+        """Forwards or drops a record; called with the handler's lock held."""
         now = time.monotonic()
         if now < self._next:
             self._left_out += 1
@@ -67,11 +64,11 @@ class _FewLines(logging.Handler):
 
 
 def limit_lines(logger: str, seconds: float) -> None:
-    """Lets a library that repeats itself write one warning in so many seconds.
+    """Limits how often a library logs warnings.
 
     Args:
-        logger: Name of the library's topmost logger.
-        seconds: At least so long between two lines of all its loggers together.
+        logger: Name of the library's top-level logger.
+        seconds: Minimum interval between two lines of all its loggers.
     """
     noisy = logging.getLogger(logger)
     noisy.handlers = [_FewLines(seconds)]
@@ -83,7 +80,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 def configure_logging(level: str, form: str) -> None:
-    """Sends all log lines to stdout in one form.
+    """Sends all log output to stdout.
 
     Args:
         level: debug, info, warning or error.

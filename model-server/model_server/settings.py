@@ -1,13 +1,15 @@
-"""All settings of the server: environment variables `MODEL_SERVER_*` and equal flags.
+"""The server's settings: `MODEL_SERVER_*` environment variables and the flags of the same names.
 
-The only reader of the environment. It validates values, and decides nothing: how many threads or
-which model format follow from a setting is decided where it is used. The docstring under a field
-is its description everywhere: `--help`, the documentation and error messages.
+The only module that reads these variables. It validates values and decides nothing else. The
+docstring under a field is its description in `--help` and in the documentation.
 """
 
 import ast
 import inspect
 import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -36,11 +38,15 @@ Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 ModelName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)?$")]
 
+# Variables that Kubernetes derives from a Service named model-server.
+_SERVICE = re.compile(
+    rf"{ENV_PREFIX}(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)(_.*)?)"
+)
 _IMAGE_FORMATS = {"JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"}
 
 
 class GoldenPicture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A picture and what must be found in it; an empty `label` accepts every answer."""
+    """A picture and the expected result; an empty `label` accepts any result."""
 
     image: str
     label: str = ""
@@ -49,33 +55,36 @@ class GoldenPicture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one server process tree is told. Immutable; only `load_settings` checks values."""
+    """Settings of one server. Immutable; `load_settings` validates the values."""
 
     model: str = ""
     """Model to serve: a file, a folder with one model in it, or bundled://detector or
-    bundled://classifier. Empty: the bundled detector."""
+    bundled://classifier. Default: the bundled detector."""
 
     models_dir: Path | None = None
-    """Folder whose subfolders are models, each served under its folder's name. Replaces --model."""
+    """Folder of models: each subfolder is served under its own name. Cannot be combined with
+    --model. A model that fails to load does not stop the others; /readyz lists it."""
 
     name: ModelName = ""
-    """Name the model is served under, as in /v1/models/NAME. Empty: taken from the file's name."""
+    """Name of the model in URLs, as in /v1/models/NAME. Default: derived from the file name. With
+    --models-dir: the model that requests without a name use."""
 
     format: Format = ""
-    """Format of the model: tflite, savedmodel or keras. Empty: detected from the files."""
+    """Model format: tflite, savedmodel or keras. Default: detected from the files."""
 
     labels: Path | None = None
-    """File with the class names: text, JSON or pbtxt. Empty: searched beside the model, then in
-    the model's own metadata."""
+    """File with the class names (text, JSON or pbtxt). Default: found beside the model or in the
+    model's metadata."""
 
     task: Task = ""
-    """What the model does: detection, classification, or tensor (V2 tensors only). Empty:
+    """What the model does: detection, classification, or tensor (raw outputs only). Default:
     detected from the model's outputs."""
 
     preprocessing: Scaling = "auto"
-    """How pixels 0 to 255 become a float input: none (as they are), unit (0 to 1), signed (-1 to
-    1), caffe (BGR minus the ImageNet mean), torch (ImageNet mean and deviation). auto: from the
-    model's metadata or architecture. Quantized inputs do not need it."""
+    """How pixel values 0-255 are converted for a float input: none (unchanged), unit (0 to 1),
+    signed (-1 to 1), caffe (BGR minus the ImageNet mean) or torch (ImageNet mean and standard
+    deviation). auto: taken from the model's metadata or architecture. Not used for quantized
+    inputs."""
 
     box_format: BoxFormat = "auto"
     """Order of the four numbers of a detector's boxes: yxyx (ymin, xmin, ymax, xmax), xyxy, or
@@ -92,100 +101,102 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Address to listen on, for example 127.0.0.1 or ::1. Empty: every address, IPv4 and IPv6."""
 
     port: Port = 5000
-    """Port of the HTTP server. 0 lets the system choose a free one."""
+    """HTTP port. 0: a free port chosen by the system."""
 
     grpc_port: Port = 0
-    """Port of the Open Inference Protocol over gRPC, usually 8081. 0: no gRPC."""
+    """Port for the Open Inference Protocol over gRPC, usually 8081. 0: gRPC is off."""
 
     workers: Count = 0
-    """Worker processes. 0: one, which shares the model's memory between its threads."""
+    """Worker processes. 0: one process, whose threads share a single copy of the model."""
 
     threads: Count = 0
-    """HTTP threads of each worker. 0: enough for the queue, with some left for health checks."""
+    """HTTP threads per worker. 0: enough for the queue, plus a reserve for health checks."""
 
     model_instances: Count = 0
-    """Copies of the model that compute at the same time in each worker. 0: chosen from the CPUs
-    that the container may use."""
+    """Inferences that run in parallel in each worker, each on its own copy of the model. 0: chosen
+    from the CPUs available to the container."""
 
     model_threads: Count = 0
-    """CPU threads of each copy of the model. 0: chosen from the CPUs that the container may use."""
+    """CPU threads per inference. 0: chosen from the CPUs available to the container."""
 
     container_concurrency: Count = 0
-    """Requests that may be worked on at the same time. 0: chosen from the CPUs."""
+    """Maximum number of requests processed at the same time. 0: chosen from the available CPUs."""
 
     queue_size: Count = 64
-    """Requests that may wait for their turn; one more is answered 503 with Retry-After."""
+    """Maximum number of waiting requests. Further requests get 503 with Retry-After."""
 
     timeout_seconds: Annotated[float, Meta(gt=0, le=3600)] = 60.0
-    """Time a request may take, its upload and its waiting included; then it is answered 504, or
-    408 if its body has not come yet."""
+    """Time limit for a request, including upload and queueing. After it the answer is 504, or 408
+    if the body has not arrived."""
 
     max_batch_size: Positive = 1
-    """Requests computed together at most. 1: no batching."""
+    """Maximum number of requests combined into one inference. 1: no batching."""
 
     max_latency_ms: Annotated[float, Meta(ge=0, le=10_000)] = 5.0
-    """Time a request waits for others to share its batch, in milliseconds."""
+    """How long a request may wait for others to join its batch, in milliseconds."""
 
     drain_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30.0
     """Time for requests in progress to finish after SIGTERM."""
 
     score_threshold: Fraction = 0.3
-    """Detections with a lower score are left out. A request can say otherwise."""
+    """Minimum score of the detections returned. Requests can override it."""
 
     max_boxes: Annotated[int, Meta(ge=1, le=1000)] = 100
-    """Detections in one answer at most, the best first. A request can ask for fewer or more."""
+    """Maximum number of detections returned, best first. Requests can override it."""
 
     top_k: Annotated[int, Meta(ge=1, le=1000)] = 5
-    """Classes in one classification answer. A request can say otherwise."""
+    """Number of classes returned by a classifier, best first. Requests can override it."""
 
     max_body_bytes: Positive = 32 * 1024 * 1024
-    """Largest request body, in bytes."""
+    """Maximum size of a request body, in bytes."""
 
     max_waiting_bytes: Positive = 256 * 1024 * 1024
-    """Request bodies, and what is made of them, held at the same time, in bytes; more is 503."""
+    """Maximum total size of the request bodies held at the same time, with what is parsed from
+    them, in bytes. Further requests get 503."""
 
     max_image_pixels: Positive = 50_000_000
-    """Largest picture, in pixels, checked before it is decoded."""
+    """Maximum number of pixels in a picture, checked before decoding."""
 
     max_image_side: Positive = 16_384
-    """Longest side of a picture, in pixels, checked before it is decoded."""
+    """Maximum width and height of a picture in pixels, checked before decoding."""
 
     max_decoded_bytes: Positive = 512 * 1024 * 1024
-    """Memory that decoded pictures may take at the same time, in bytes. A picture that needs more
-    than all of it is refused; one that needs more than is left waits. Most kinds need 8 bytes a
-    pixel, WebP 20, progressive JPEG 10."""
+    """Maximum memory for decoded pictures at the same time, in bytes. Pictures wait until enough is
+    free; one that could never fit is refused. Most formats need 8 bytes per pixel, progressive
+    JPEG 10, WebP 20."""
 
     max_instances: Positive = 32
-    """Pictures or tensors in one request at most."""
+    """Maximum number of pictures or tensors in one request."""
 
     image_formats: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-    """Picture formats that are read, comma-separated. TIFF can be added."""
+    """Picture formats to accept, comma-separated. TIFF can be added."""
 
     jpeg_decoding: JpegDecoding = "auto"
-    """Whether a JPEG much larger than the model's input is decoded at half, a quarter or an eighth
-    of its size: exact (never; the same scores as a plain script), reduced (down to twice the
-    input; several times faster for photographs of 12 megapixels, scores differ by up to 0.03), or
-    auto: exact for quantized inputs, reduced to four times the input for others."""
+    """Whether a JPEG much larger than the model's input is decoded at 1/2, 1/4 or 1/8 of its size.
+    exact: never, so that scores match a plain script. reduced: down to twice the input size;
+    several times faster for 12-megapixel photos, but scores differ by up to 0.03. auto: exact for
+    quantized inputs; for others, down to four times the input size."""
 
     resizing: Resizing = "auto"
-    """Who resizes pictures: auto (code of our own where the processor has AVX2 or AVX512-VNNI, four
-    to ten times as fast, Pillow elsewhere) or pillow. The pixels are the same."""
+    """Resizer: auto (our own code on processors with AVX2 or AVX512-VNNI, four to ten times as
+    fast; Pillow elsewhere) or pillow. The pixels are identical."""
+
     golden: tuple[GoldenPicture, ...] = ()
-    """Pictures that the model must get right before the server is ready, as a JSON list of
-    {"image": FILE, "label": LABEL, "min_score": 0 to 1, "name": NAME IN MESSAGES}; all but image
-    may be left out. A relative FILE is one of the model's folder."""
+    """Pictures the model must recognize before the server becomes ready, as a JSON list of
+    {"image": FILE, "label": LABEL, "min_score": 0 to 1, "name": NAME IN MESSAGES}. Only image is
+    required. A relative FILE is in the model's folder."""
 
     golden_image: Path | None = None
-    """One more such picture."""
+    """A single golden picture, in addition to --golden."""
 
     golden_expect: str = ""
-    """What the golden image must give, as LABEL or LABEL>=SCORE, for example person>=0.5."""
+    """Expected result for the golden image: LABEL or LABEL>=SCORE, for example person>=0.5."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severity of log lines. Requests are logged at info."""
+    """Minimum log level. Requests are logged at info."""
 
     log_format: Literal["json", "text"] = "json"
-    """Form of log lines: one JSON object a line, or text for people."""
+    """Log format: json (one object per line) or text."""
 
 
 def setting_names() -> tuple[str, ...]:
@@ -194,7 +205,7 @@ def setting_names() -> tuple[str, ...]:
 
 
 def defaults() -> dict[str, Any]:
-    """What each setting is when nobody says anything."""
+    """The default of each setting."""
     return dict(zip(setting_names(), Settings.__struct_defaults__, strict=True))
 
 
@@ -217,10 +228,10 @@ def load_settings(**overrides: Any) -> Settings:
     """Reads the environment; `overrides` (from flags) win over it.
 
     Raises:
-        InvalidSettings: naming every wrong flag and variable, and what it must be.
+        InvalidSettings: naming every invalid flag or variable and the values it accepts.
     """
     unknown = [name for name in overrides if name not in setting_names()]
-    problems = [f"{variable_of(name)}: there is no such setting" for name in unknown]
+    problems = [f"unknown setting {variable_of(name)}" for name in unknown]
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(Settings):
         given = overrides.get(field.name, os.environ.get(variable_of(field.name)))
@@ -236,6 +247,20 @@ def load_settings(**overrides: Any) -> Settings:
     return Settings(**values)
 
 
+def unknown_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that begin like ours and are no setting, each with the setting probably meant.
+
+    Without the variables that Kubernetes sets for a Service named model-server.
+    """
+    known = {variable_of(name) for name in setting_names()}
+    unknown = (
+        name
+        for name in environ
+        if name.startswith(ENV_PREFIX) and name not in known and not _SERVICE.fullmatch(name)
+    )
+    return {name: next(iter(get_close_matches(name, known, 1, 0.8)), "") for name in unknown}
+
+
 def flag_of(field: str) -> str:
     """`max_body_bytes` to `--max-body-bytes`."""
     return "--" + field.replace("_", "-")
@@ -247,10 +272,10 @@ def variable_of(field: str) -> str:
 
 
 def _is_absent(name: str, given: Any) -> bool:
-    """Whether a value is as good as none.
+    """Whether a value counts as not set.
 
-    Kubernetes gives every pod MODEL_SERVER_PORT=tcp://... when its namespace has a Service named
-    model-server. That is not ours.
+    Kubernetes sets MODEL_SERVER_PORT=tcp://... in every pod of a namespace with a Service named
+    model-server; that variable is not ours.
     """
     if given == "":
         return True
@@ -258,10 +283,10 @@ def _is_absent(name: str, given: Any) -> bool:
 
 
 def _converted(name: str, given: Any, kind: Any) -> Any:
-    """A value, or its text in a variable or flag, as the setting's type.
+    """Converts a value, or the text of a variable or flag, to the setting's type.
 
     Raises:
-        ValueError: saying what it must be.
+        ValueError: with the accepted values.
     """
     if kind == Path | None:
         return Path(given)
@@ -270,7 +295,7 @@ def _converted(name: str, given: Any, kind: Any) -> Any:
     if name == "golden":
         return _golden(given)
     if get_origin(kind) is Literal and given not in (options := get_args(kind)):
-        raise ValueError(f"it must be one of {', '.join(filter(None, options))}")
+        raise ValueError(f"must be one of {', '.join(filter(None, options))}")
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -278,18 +303,18 @@ def _converted(name: str, given: Any, kind: Any) -> Any:
 
 
 def _in_words(problem: str) -> str:
-    """What msgspec says ("Expected `int` <= 65535") as a person says it."""
+    """Rewords msgspec's "Expected `int` <= 65535"."""
     wanted = problem.removeprefix("Expected ").partition(", got")[0]
     for kind, word in (("`int`", "a whole number"), ("`float`", "a number"), ("`str`", "text")):
         wanted = wanted.replace(kind, word)
-    return f"it must be {wanted}"
+    return f"must be {wanted}"
 
 
 def _formats(given: Any) -> tuple[str, ...]:
     parts = given.split(",") if isinstance(given, str) else given
     found = tuple(part.strip().upper() for part in parts if part.strip())
     if not found or not _IMAGE_FORMATS.issuperset(found):
-        raise ValueError(f"formats must be some of {', '.join(sorted(_IMAGE_FORMATS))}")
+        raise ValueError(f"must be a comma-separated list of {', '.join(sorted(_IMAGE_FORMATS))}")
     return found
 
 
@@ -301,5 +326,5 @@ def _golden(given: Any) -> tuple[GoldenPicture, ...]:
         return msgspec.convert(given, kind)
     except msgspec.MsgspecError as error:
         raise ValueError(
-            f'it must be a JSON list like [{{"image": "a.jpg", "label": "cat"}}]: {error}'
+            f'must be a JSON list like [{{"image": "a.jpg", "label": "cat"}}]: {error}'
         ) from error

@@ -1,7 +1,6 @@
-"""The reason why a process ends: a line for people, and one for Kubernetes.
+"""Reports why a process ends: on stderr and in the container's termination message.
 
-Kubernetes shows what a container leaves in its termination message; the operator reads the reason
-and the message from it. It knows no command and no error type.
+The operator reads reason and message from the termination message.
 """
 
 import argparse

@@ -28,6 +28,8 @@ PREDICTOR = "predictor"
 CANARY = "predictor-canary"
 
 ANNOTATION_APPLIED = f"{GROUP}/applied"
+# On an object of somebody else: the InferenceService of this name may take it over.
+ANNOTATION_ADOPT = f"{GROUP}/adopt"
 # On ControllerRevisions, by the operator.
 ANNOTATION_ROLLOUT = f"{GROUP}/rollout"
 ANNOTATION_ROLLED_OUT = f"{GROUP}/rolled-out"

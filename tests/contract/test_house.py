@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold: folders, links, what a file may never name."""
+"""Rules of the repository: folders, links, and what no file may name."""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def test_the_columns() -> None:
         "REASON",
     ]  # fmt: skip
     wide = [c["name"] for c in VERSION["additionalPrinterColumns"] if c.get("priority")]
-    assert wide == ["Model", "Replicas", "Image"]
+    assert wide == ["Model", "Replicas", "Pods", "Image"]
 
 
 @pytest.mark.parametrize("file", EXAMPLES + CASES, ids=lambda file: file.name)

@@ -121,9 +121,9 @@ def test_a_folder_with_every_output(
     lines = done.stdout.decode().splitlines()
     found = "[{'person': '79%'}, {'chair': '34%'}]"
     assert lines[0] == f"photos/a.jpg: {found} written to out/a_output.jpg"
-    assert lines[-1] == "6 of 7 pictures answered"
+    assert lines[-1] == "6 of 7 pictures processed"
     assert done.stderr.decode() == (
-        f"inference-client: photos/bad.jpg: {server.url}/object_detection answered "
+        f"inference-client: photos/bad.jpg: {server.url}/object_detection returned "
         "400 Bad Request: this is not a picture\n"
     )
     out = tmp_path / "out"
@@ -176,10 +176,10 @@ def assert_one_line(stderr: str, complaint: str) -> None:
     ("arguments", "complaint"),
     [
         ("-a http://127.0.0.1:1 -i x.jpg", "cannot reach http://127.0.0.1:1: connection refused"),
-        ("-a ftp://x -i x.jpg", "neither http:// nor https://"),
+        ("-a ftp://x -i x.jpg", "must start with http:// or https://"),
         ("-a SERVER -i no.jpg", "no.jpg: no such file"),
         ("-a SERVER -i empty", "empty is empty"),
-        ("-a SERVER -i bad.jpg", "answered 400 Bad Request: this is not a picture"),
+        ("-a SERVER -i bad.jpg", "returned 400 Bad Request: this is not a picture"),
         ("-a SERVER -i x.jpg -o empty", "cannot write empty/x_output.jpg: "),
         ("-a SERVER -i x.jpg -o empty --format csv", "cannot write empty"),
     ],
@@ -213,7 +213,7 @@ def test_retries_are_told(command: Command, tmp_path: Path) -> None:
     with loopback_server(lambda request: next(waiting, None) or detect(request)) as server:
         done = command("-a", server.url, "-i", "x.jpg")
     assert done.returncode == 0
-    assert done.stderr == b"inference-client: the server is busy (503); trying again\n"
+    assert done.stderr == b"inference-client: the server is busy (503); retrying\n"
 
 
 def test_no_server_ends_a_whole_folder_at_once(command: Command, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_bar_on_a_terminal_and_none_elsewhere(server: LoopbackServer, tmp_path
     os.close(ours)
     assert b"3/3" in shown
     assert b"picture/s" in shown
-    assert output.endswith(b"3 of 3 pictures answered\n")
+    assert output.endswith(b"3 of 3 pictures processed\n")
 
 
 def test_a_reader_that_goes_away_is_no_error_to_tell(

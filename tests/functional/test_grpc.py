@@ -154,7 +154,7 @@ def tensor(**changes: Any) -> Message:
 @pytest.mark.parametrize(
     ("request_", "status", "complaint"),
     [
-        (pb.ModelInferRequest(model_name="none"), "NOT_FOUND", "there is no model 'none'"),
+        (pb.ModelInferRequest(model_name="none"), "NOT_FOUND", "unknown model 'none'"),
         (
             pb.ModelInferRequest(model_name="shapes", model_version="2"),
             "NOT_FOUND",
@@ -166,15 +166,15 @@ def tensor(**changes: Any) -> Message:
         # HTTP/2 would not carry all of it as the status's message.
         (tensor(datatype="x" * 100_000), "INVALID_ARGUMENT", "is not one of BOOL"),
         (tensor(datatype="FP128", name="x" * 100_000), "INVALID_ARGUMENT", "is not one of BOOL"),
-        (pb.ModelInferRequest(model_name="x" * 100_000), "NOT_FOUND", "there is no model"),
+        (pb.ModelInferRequest(model_name="x" * 100_000), "NOT_FOUND", "unknown model"),
         (tensor(datatype="FP16"), "INVALID_ARGUMENT", "needs raw_input_contents"),
-        (tensor(shape=[2]), "INVALID_ARGUMENT", "needs 2 elements, but 0 came"),
-        (tensor(shape=[-1]), "INVALID_ARGUMENT", "the shape must be"),
-        (tensor(shape=[1 << 40]), "INVALID_ARGUMENT", "the shape must be"),
+        (tensor(shape=[2]), "INVALID_ARGUMENT", "needs 2 elements, but the data has 0"),
+        (tensor(shape=[-1]), "INVALID_ARGUMENT", "shape must be"),
+        (tensor(shape=[1 << 40]), "INVALID_ARGUMENT", "shape must be"),
         (
             tensor(datatype="UINT8", contents=pb.InferTensorContents(fp32_contents=[1])),
             "INVALID_ARGUMENT",
-            "UINT8 goes into uint_contents",
+            "UINT8 values belong in uint_contents",
         ),
         (
             tensor(datatype="UINT8", contents=pb.InferTensorContents(uint_contents=[256])),

@@ -73,6 +73,26 @@ def test_a_model_that_pods_cannot_read_is_an_error(model: str) -> None:
         demo.choose_demo(model, "")
 
 
+@pytest.mark.parametrize(
+    ("model_format", "message", "found"),
+    [
+        ("", "pod a: model: a savedmodel model needs TensorFlow, which this image", "savedmodel"),
+        ("", "pod a: model: /mnt/x holds a keras model, but the format asked for is", "keras"),
+        ("keras", "pod a: model: /mnt/x holds a tflite model, but the format asked", "tflite"),
+        ("keras", "pod a: model: the keras model has no layers", ""),
+        ("", "pod a: model: there is no file or folder", ""),
+    ],
+)
+def test_the_format_that_the_server_found_is_read(
+    model_format: str, message: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "ready_condition", lambda _: (False, f"InvalidModel: {message}"))
+    error = demo.WrongFormat if found else demo.DemoError
+    with pytest.raises(error) as raised:
+        demo.wait_ready(demo.Demo("demo-model", "", model_format), timeout_s=0)
+    assert getattr(raised.value, "found", "") == found
+
+
 def test_commands_are_shown_as_a_person_can_type_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/kubectl")
     assert demo.typed("get pods") == "kubectl get pods"

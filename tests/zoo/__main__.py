@@ -11,7 +11,18 @@ from pathlib import Path
 
 from zoo.shelves import verdicts
 
-SHELVES = {"toys": "build_toys"}
+APPLICATIONS = (
+    "ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "EfficientNetV2S",
+    "InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2", "MobileNetV3Large",
+    "MobileNetV3Small", "NASNetMobile", "ResNet50", "ResNet50V2", "VGG16", "VGG19", "Xception",
+)  # fmt: skip
+SHELVES: dict[str, tuple[str, ...]] = {
+    "toys": ("build_toys",),
+    "forms": ("build_forms",),
+    "random": ("build_random", "200"),
+    # A process for each, so that the memory of one is gone before the next.
+    **{name: ("build_applications", name) for name in APPLICATIONS},
+}
 
 
 def main(wanted: list[str]) -> int:
@@ -19,7 +30,8 @@ def main(wanted: list[str]) -> int:
     wrong: list[str] = []
     for name in wanted or SHELVES:
         with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
-            found = verdicts(SHELVES[name], Path(folder))
+            program, *arguments = SHELVES[name]
+            found = verdicts(program, Path(folder), arguments)
         print(f"--- {name}\n{found.table()}\n", flush=True)
         wrong += found.silently_wrong
     print(f"silently wrong: {len(wrong)}", *wrong, sep="\n")

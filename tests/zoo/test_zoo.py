@@ -51,3 +51,35 @@ def test_a_model_that_shows_nothing_is_marked_as_assumed(toys: Verdicts) -> None
     bare = toys.named("bare")
     assert bare
     assert {item["source"] for name, item in bare.items() if "uint8" not in name} == {"assumed"}
+
+
+# ---- what people stumble over
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
+    found = verdicts("build_forms", Path(tmp_path_factory.mktemp("forms")))
+    print(found.table())
+    return found
+
+
+def test_every_form_is_answered_rightly_or_refused_with_its_cause(forms: Verdicts) -> None:
+    """Detectors of every signature, order and unit; strings; one output; old Keras files."""
+    wrong = {name: item for name, item in forms.by_model.items() if item["outcome"] != "right"}
+    assert list(wrong) == ["keras-2-groups-3"], wrong
+    assert "'groups': 3" in wrong["keras-2-groups-3"]["reason"]
+
+
+# ---- made up
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
+    found = verdicts("build_random", Path(tmp_path_factory.mktemp("random")), ("25",))
+    print(found.table())
+    return found
+
+
+def test_no_graph_that_hypothesis_makes_up_is_silently_wrong(made_up: Verdicts) -> None:
+    assert made_up.silently_wrong == []
+    assert [name for name, item in made_up.by_model.items() if item["outcome"] == "refused"] == []

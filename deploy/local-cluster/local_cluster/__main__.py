@@ -124,6 +124,7 @@ def _images(options: argparse.Namespace) -> int:
         arguments += ["--refresh-base"] if options.refresh_base else []
         with lifecycle.folder_lock(layout):
             background.start(layout, arguments)
+        say("Building the images in the background; `local-cluster status` shows the progress")
         return 0
     references = images.provide_images(
         layout,

@@ -1,4 +1,4 @@
-"""Client library and command for the model server; it never imports the server.
+"""Client library and command for the model server. Does not import the server.
 
 from inference_client import Client
 

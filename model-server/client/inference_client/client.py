@@ -1,7 +1,7 @@
-"""The library's door: one server, pictures in, typed results out.
+"""The client: sends pictures to one server and returns typed results.
 
-HTTP is urllib3's pool, which is safe to share between threads; any object with its `request`
-method can stand in for it. Nothing here prints: whoever wants to hear of retries passes `on_retry`.
+HTTP goes through a urllib3 pool, which threads can share, or any object with the same `request`
+method. Nothing is printed; pass `on_retry` to be told about retries.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 
 
 class Transport(Protocol):
-    """What the client needs of `urllib3.PoolManager`."""
+    """The part of `urllib3.PoolManager` that the client uses."""
 
     def request(
         self,
@@ -50,20 +50,19 @@ class Transport(Protocol):
         timeout: Timeout,
         retries: Retry,
     ) -> urllib3.BaseHTTPResponse:
-        """Sends one request and returns its whole answer, retried as `retries` says."""
+        """Sends a request, with retries, and returns the complete response."""
         ...
 
 
 class Client:
-    """A model server at an address. Safe to share between threads.
+    """A client for one model server. Threads can share it.
 
     Args:
-        address: Such as `http://127.0.0.1:5000`; without a scheme http is meant.
-        timeout: Seconds that one answer may take, without the waits between retries.
-        attempts: Times that a request is tried again when the server is busy, the connection
-            breaks or there is none. 0 tries once.
-        on_retry: Called with a sentence before each wait.
-        transport: Instead of a connection pool of its own.
+        address: For example `http://127.0.0.1:5000`; the default scheme is http.
+        timeout: Seconds for one response, without the delays between retries.
+        max_retries: Retries when the server is busy or the connection fails; 0 for none.
+        on_retry: Called with a message before each retry.
+        transport: Used instead of a connection pool of the client's own.
 
     Raises:
         InvalidAddress: the address is not an http(s) URL.
@@ -74,13 +73,13 @@ class Client:
         address: str,
         *,
         timeout: float = 60.0,
-        attempts: int = 4,
+        max_retries: int = 4,
         on_retry: Callable[[str], None] | None = None,
         transport: Transport | None = None,
     ) -> None:
         self.address = parse_address(address)
         self._timeout = Timeout(connect=min(timeout, CONNECT_TIMEOUT_SECONDS), read=timeout)
-        self._retry = retries.policy(attempts, on_retry)
+        self._retry = retries.policy(max_retries, on_retry)
         self._pool = None if transport else urllib3.PoolManager(maxsize=64)
         self._transport: Transport = transport or self._pool  # type: ignore[assignment] # one is set
 
@@ -96,7 +95,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections of the client's own pool."""
+        """Closes the client's own connections."""
         if self._pool is not None:
             self._pool.clear()
 
@@ -108,18 +107,17 @@ class Client:
         score_threshold: float | None = None,
         max_boxes: int | None = None,
     ) -> DetectionResult:
-        """Finds the objects in a picture.
+        """Detects objects in a picture.
 
         Args:
-            picture: The bytes of an image file, or its path.
-            annotated: Format in which the picture with the boxes is wanted, None for no picture.
-                A hint: a server that only speaks the article's form always sends one.
-            score_threshold: Detections with a lower score (0 to 1) are left out; None: the
-                server's own.
-            max_boxes: Detections at most, the best first; None: the server's own limit.
+            picture: Content of an image file, or its path.
+            annotated: Format of the picture with boxes, or None for no picture. The article's
+                server always sends one.
+            score_threshold: Minimum score, 0 to 1 (default: the server's).
+            max_boxes: Maximum number of detections, best first (default: the server's).
 
         Raises:
-            ClientError: one of the types in `errors`, saying what was wrong.
+            ClientError: one of the types in `errors`.
         """
         query = {
             "score_threshold": score_threshold,
@@ -132,14 +130,14 @@ class Client:
         return self._parse(answer, _read_detections)
 
     def classify(self, picture: Picture, *, top_k: int | None = None) -> ClassificationResult:
-        """Names what is in a picture.
+        """Classifies a picture.
 
         Args:
-            picture: The bytes of an image file, or its path.
-            top_k: Classes in the answer; None: the server's own number.
+            picture: Content of an image file, or its path.
+            top_k: Number of classes (default: the server's).
 
         Raises:
-            ClientError: one of the types in `errors`, saying what was wrong.
+            ClientError: one of the types in `errors`.
         """
         body = read_picture(picture)
         form, kind = urllib3.encode_multipart_formdata(
@@ -173,16 +171,16 @@ class Client:
             return read(response)
         except UnexpectedAnswer as error:
             raise UnexpectedAnswer(
-                f"{self.address} answered, but not as a model server does: {error}; "
-                "is the address right?"
+                f"{self.address} did not respond like a model server: {error}. "
+                "Is the address correct?"
             ) from error
 
 
 def read_picture(picture: Picture) -> bytes:
-    """The bytes of a picture that is given as bytes or as a path.
+    """The content of a picture, given as bytes or as a path.
 
     Raises:
-        UnreadablePicture: the file cannot be read, or there is nothing in it.
+        UnreadablePicture: the file cannot be read or is empty.
     """
     if isinstance(picture, bytes):
         data, name = picture, "the picture"
@@ -194,7 +192,7 @@ def read_picture(picture: Picture) -> bytes:
             reason = error.strerror or str(error)
             raise UnreadablePicture(f"cannot read the picture {name}: {reason}") from error
     if not data:
-        raise UnreadablePicture(f"{name} is empty: there is no picture in it")
+        raise UnreadablePicture(f"{name} is empty")
     return data
 
 
@@ -209,7 +207,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
 
 
 def content_type(data: bytes) -> str:
-    """The media type that the first bytes of an image file tell; the server has the last word."""
+    """The media type according to the first bytes of an image file."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     for signature, kind in _SIGNATURES:
@@ -243,21 +241,21 @@ def _read_predictions(response: urllib3.BaseHTTPResponse) -> ClassificationResul
 def _refusal(
     response: urllib3.BaseHTTPResponse, url: str
 ) -> RequestRefused | ServerFailed | UnexpectedAnswer:
-    """The error for an answer other than 200, with the server's own words where it has some."""
+    """The error for a response other than 200, with the server's message if there is one."""
     code, words = _server_message(response)
     status = f"{response.status} {response.reason or ''}".strip()
-    message = f"{url} answered {status}"
+    message = f"{url} returned {status}"
     if words:
         message += f": {words}"
     elif response.status == 404:
-        message += ": is a model server at this address?"
+        message += ". Is there a model server at this address?"
     if response.status == 503:
         return ServerBusy(message, response.status)
     if response.status >= 500:
         return ServerFailed(message, response.status)
     if response.status >= 400:
         return RequestRefused(message, response.status, code)
-    return UnexpectedAnswer(f"{message}, where 200 was expected")
+    return UnexpectedAnswer(f"{message} instead of 200")
 
 
 def _server_message(response: urllib3.BaseHTTPResponse) -> tuple[str, str]:

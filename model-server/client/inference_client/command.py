@@ -1,8 +1,8 @@
-"""The command `inference-client`: pictures in, lines and files out.
+"""The command `inference-client`: sends pictures, prints and saves the results.
 
-For one picture it prints the three lines of the object-detection article's client, byte for byte;
-for many, one line each. Lines go to standard output, everything else to standard error. No error
-that a user can cause shows a traceback.
+For one picture it prints the same three lines as the object-detection article's client; for
+several, one line each. Results go to standard output, messages to standard error. Users never see
+a traceback.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from inference_client.pictures import Input, find_inputs
 from inference_client.reports import CsvReport, JsonReport, Report
 from inference_client.results import ClassificationResult, DetectionResult
 
-# With these, the next picture would fare no better.
-_HOPELESS_STATUSES = frozenset({401, 403, 404, 405, 407})
+# Statuses that every further picture would get too.
+_PERMANENT_STATUSES = frozenset({401, 403, 404, 405, 407})
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one picture gave: the server's result, and the annotated picture's bytes if wanted."""
+    """The result for one picture, and the annotated picture if requested."""
 
     result: DetectionResult | ClassificationResult
     picture: bytes | None = None
@@ -49,7 +49,7 @@ class Answer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     options = parse_options(arguments)
-    # urllib3 logs each retry as a warning; we tell of retries ourselves.
+    # urllib3 logs each retry as a warning; the command reports retries itself.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
         return _Run(options).run()
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain("interrupted")
         return 130
     except BrokenPipeError:
-        # The reader of our output has gone. Python would complain once more while it exits.
+        # The reader has closed the pipe. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -70,7 +70,7 @@ def _complain(message: str) -> None:
 
 
 class _Run:
-    """One run of the command: its options, its connection and what it has seen so far."""
+    """One run of the command."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -78,7 +78,7 @@ class _Run:
         self._client = Client(
             options.address,
             timeout=options.timeout,
-            attempts=options.retries,
+            max_retries=options.retries,
             on_retry=None if options.quiet else _complain,
         )
         self._failures = 0
@@ -93,11 +93,11 @@ class _Run:
                 bar.update()
         if len(self._inputs) > 1:
             answered = len(self._inputs) - self._failures
-            self._say(f"{answered} of {len(self._inputs)} pictures answered")
+            self._say(f"{answered} of {len(self._inputs)} pictures processed")
         return 1 if self._failures else 0
 
     def _answers(self, stack: ExitStack) -> Iterator[tuple[Input, Future[Answer]]]:
-        """The pictures in order, with no more in flight than asked for."""
+        """The results in order, with at most `concurrency` requests in flight."""
         pool = ThreadPoolExecutor(self._options.concurrency)
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         waiting: deque[tuple[Input, Future[Answer]]] = deque()
@@ -130,7 +130,7 @@ class _Run:
             self._failures += 1
             for report in reports:
                 report.add_failure(item.name, str(error))
-            if len(self._inputs) == 1 or _is_hopeless(error):
+            if len(self._inputs) == 1 or _is_permanent(error):
                 raise
             _complain(f"{item.name}: {error}")
             return
@@ -159,7 +159,7 @@ class _Run:
     def _say(self, line: str) -> None:
         if self._options.quiet:
             return
-        # Standard output carries the document when that was asked for.
+        # With `--output_dir -`, standard output carries the document.
         stream = sys.stderr if self._options.output_dir == STDOUT else sys.stdout
         tqdm.write(line, file=stream)
 
@@ -201,16 +201,16 @@ def _found(result: DetectionResult | ClassificationResult) -> list[dict[str, str
     ]
 
 
-def _is_hopeless(error: ClientError) -> bool:
+def _is_permanent(error: ClientError) -> bool:
     if isinstance(error, RequestRefused):
-        return error.status in _HOPELESS_STATUSES
+        return error.status in _PERMANENT_STATUSES
     return isinstance(error, ServerUnreachable) and not isinstance(error, ServerTimeout)
 
 
 def _read_stdin() -> bytes:
     data = sys.stdin.buffer.read()
     if not data:
-        raise UnreadablePicture("standard input is empty: there is no picture in it")
+        raise UnreadablePicture("standard input is empty")
     return data
 
 

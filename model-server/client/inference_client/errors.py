@@ -1,24 +1,24 @@
-"""What can go wrong, one type for each thing a caller might do about it.
+"""The exceptions of the client, one type per way a caller may react.
 
-Messages are for a person: they say what was wrong and what to do. Nothing here prints or exits.
+Messages say what is wrong and what to do.
 
     ClientError
     |-- InvalidAddress      the address is not an http(s) URL
-    |-- UnreadablePicture   a file cannot be read, or there is nothing in it
-    |-- UnwritableOutput    a result cannot be written where it should be
+    |-- UnreadablePicture   a file cannot be read or is empty
+    |-- UnwritableOutput    a result cannot be written
     |-- ServerUnreachable   no connection: name, network, certificate
-    |   `-- ServerTimeout   connected, but no answer in time
-    |-- RequestRefused      a 4xx answer: the request will not work as it is
-    |-- ServerFailed        a 5xx answer
-    |   `-- ServerBusy      503, also after the last retry
-    `-- UnexpectedAnswer    an answer that is not what a model server says
+    |   `-- ServerTimeout   connected, but no response in time
+    |-- RequestRefused      a 4xx response: the request is invalid
+    |-- ServerFailed        a 5xx response
+    |   `-- ServerBusy      503 after the last retry
+    `-- UnexpectedAnswer    a response that no model server sends
 """
 
 from __future__ import annotations
 
 
 class ClientError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of the client's exceptions."""
 
 
 class InvalidAddress(ClientError):
@@ -30,23 +30,23 @@ class UnreadablePicture(ClientError):
 
 
 class UnwritableOutput(ClientError):
-    """A result cannot be written where it should be."""
+    """A result cannot be written."""
 
 
 class ServerUnreachable(ClientError):
-    """There is no connection to the server."""
+    """The server cannot be reached."""
 
 
 class ServerTimeout(ServerUnreachable):
-    """The server took the request and did not answer in time."""
+    """The server did not respond in time."""
 
 
 class RequestRefused(ClientError):
-    """The server answered 4xx.
+    """The server returned 4xx.
 
     Attributes:
         status: The HTTP status.
-        code: The server's name for the error, such as `InvalidImage`; empty if it gave none.
+        code: The error code, such as `InvalidImage`; empty without one.
     """
 
     def __init__(self, message: str, status: int, code: str = "") -> None:
@@ -56,7 +56,7 @@ class RequestRefused(ClientError):
 
 
 class ServerFailed(ClientError):
-    """The server answered 5xx.
+    """The server returned 5xx.
 
     Attributes:
         status: The HTTP status.
@@ -68,8 +68,8 @@ class ServerFailed(ClientError):
 
 
 class ServerBusy(ServerFailed):
-    """The server answered 503, also after the last retry."""
+    """The server returned 503 after the last retry."""
 
 
 class UnexpectedAnswer(ClientError):
-    """The answer is not what a model server says; perhaps the address is another server's."""
+    """The response is not a model server's; the address may be wrong."""

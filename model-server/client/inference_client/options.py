@@ -1,6 +1,6 @@
-"""The command line: flags to a frozen value, and nothing else.
+"""Parses the command line.
 
-The first three flags are the object-detection article's own, with its short forms and defaults.
+The first three flags are those of the object-detection article, with its short forms and defaults.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ examples:
   cat street.jpg | inference-client -i - -o - --format json
   inference-client --classify -i dog.png
 
-exit status: 0 every picture was answered, 1 one was not, 2 the command line is wrong.
+exit status: 0 success, 1 at least one picture failed, 2 invalid command line.
 """
 
 
 @dataclass(frozen=True)
 class Options:
-    """What one run was asked to do.
+    """The parsed command line.
 
     Attributes:
-        output_dir: As the user wrote it, because it is printed so; `-` is standard output.
-        formats: What to write, without repetition.
-        concurrency: Pictures in flight at the same time.
-        timeout: Seconds for one answer.
-        retries: Further tries of one request.
-        score_threshold: Least score, 0 to 1, or None for the server's own.
-        max_boxes: Detections at most, or None for the server's own limit.
-        top_k: Classes in one answer, or None for the server's own number.
+        output_dir: As the user wrote it; `-` is standard output.
+        formats: Distinct formats to write.
+        concurrency: Requests in flight at the same time.
+        timeout: Seconds for one response.
+        retries: Retries of one request.
+        score_threshold: Minimum score, 0 to 1, or None for the server's default.
+        max_boxes: Maximum number of detections, or None for the server's default.
+        top_k: Number of classes, or None for the server's default.
     """
 
     address: str
@@ -65,7 +65,7 @@ class Options:
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
-    """Reads the flags; on a wrong one prints the usage and exits with status 2."""
+    """Parses the flags; prints the usage and exits with status 2 if they are invalid."""
     parser = _parser()
     given = parser.parse_args(arguments)
     formats = _formats(parser, given.format, classify=given.classify)
@@ -96,16 +96,16 @@ def _formats(
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in FORMATS:
-            parser.error(f"argument --format: {name!r} is none of {', '.join(FORMATS)}")
+            parser.error(f"argument --format: {name!r} is not one of {', '.join(FORMATS)}")
     if classify and "picture" in names:
-        parser.error("argument --format: a classification has no picture to write; json or csv")
+        parser.error("argument --format: --classify has no picture to write; use json or csv")
     return tuple(cast("Format", name) for name in dict.fromkeys(names))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inference-client",
-        description="Sends pictures to a model server and prints and writes what it finds in them.",
+        description="Send pictures to a model server, print and save the results.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "--address",
         default="http://127.0.0.1:5000",
         metavar="URL",
-        help="the server (default: %(default)s)",
+        help="address of the server (default: %(default)s)",
     )
     add(
         "-i",
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         nargs="+",
         metavar="PATH",
-        help="picture, folder of pictures (with its subfolders), or - for standard input",
+        help="picture, folder of pictures (searched recursively), or - for standard input",
     )
     add(
         "-o",
@@ -133,13 +133,13 @@ def _parser() -> argparse.ArgumentParser:
         "--output-dir",
         default="outputs/",
         metavar="FOLDER",
-        help="where results are written (default: %(default)s); - prints one document",
+        help="folder for results (default: %(default)s), or - for standard output",
     )
-    add("--classify", action="store_true", help="ask what the picture shows, not where things are")
+    add("--classify", action="store_true", help="classify pictures instead of detecting objects")
     add(
         "--format",
         metavar="KINDS",
-        help="what to write: picture, json, csv, several with commas (default: picture)",
+        help="what to write: picture, json, csv; separate several with commas (default: picture)",
     )
     add(
         "--picture_format",
@@ -153,21 +153,21 @@ def _parser() -> argparse.ArgumentParser:
         type=_whole(1, 256),
         default=4,
         metavar="N",
-        help="pictures in flight at the same time (default: %(default)s)",
+        help="number of concurrent requests (default: %(default)s)",
     )
     add(
         "--timeout",
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="time for one answer (default: %(default)s)",
+        help="timeout of one request (default: %(default)s)",
     )
     add(
         "--retries",
         type=_whole(0, 100),
         default=4,
         metavar="N",
-        help="further tries when the server is busy or not there (default: %(default)s)",
+        help="retries when the server is busy or unreachable (default: %(default)s)",
     )
     add(
         "--score_threshold",
@@ -175,33 +175,33 @@ def _parser() -> argparse.ArgumentParser:
         "--threshold",
         type=_fraction,
         metavar="SCORE",
-        help="leave out detections with a lower score, 0 to 1 (default: the server's)",
+        help="minimum score of detections, 0 to 1 (default: the server's)",
     )
     add(
         "--max_boxes",
         "--max-boxes",
         type=_whole(1, 1000),
         metavar="N",
-        help="detections in one answer at most (default: the server's)",
+        help="maximum number of detections (default: the server's)",
     )
     add(
         "--top_k",
         "--top-k",
         type=_whole(1, 1000),
         metavar="N",
-        help="classes in one answer, with --classify (default: the server's)",
+        help="number of classes, with --classify (default: the server's)",
     )
     add("-q", "--quiet", action="store_true", help="print errors only")
     add("--version", action="version", version=f"inference-client {_version()}")
     return parser  # fmt: skip
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
+def _whole(minimum: int, maximum: int) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
-        value = int(text) if text.strip().lstrip("-").isdecimal() else least - 1
-        if not least <= value <= most:
+        value = int(text) if text.strip().lstrip("-").isdecimal() else minimum - 1
+        if not minimum <= value <= maximum:
             raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number from {least} to {most}"
+                f"{text!r} is not a whole number from {minimum} to {maximum}"
             )
         return value
 
@@ -216,18 +216,18 @@ def _fraction(text: str) -> float:
     return _real(text, 0, 1, "a number from 0 to 1")
 
 
-def _real(text: str, least: float, most: float, what: str) -> float:
+def _real(text: str, minimum: float, maximum: float, expected: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+    if not minimum <= value <= maximum:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
     return value
 
 
 def _version() -> str:
     try:
         return version("inference-client")
-    except PackageNotFoundError:  # run from a copy of the source
+    except PackageNotFoundError:  # run from the source
         return "(not installed)"

@@ -1,6 +1,6 @@
-"""Which pictures a command line means, and under which name each one's result is written.
+"""Finds the pictures that a command line names, and the file name of each result.
 
-Looks at names of files only; reading pictures and sending them happens elsewhere.
+Looks at file names only; does not read pictures.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Input:
 
     Attributes:
         source: The file, or None for standard input.
-        name: How it is called in output, as the user wrote it.
-        relative: Its place below the output folder, without the ending that marks the result.
+        name: Its name in output, as the user wrote it.
+        relative: Its path below the output folder, without the suffix of the result.
     """
 
     source: Path | None
@@ -32,17 +32,17 @@ class Input:
     relative: PurePath
 
     def target(self, suffix: str) -> PurePath:
-        """Where its annotated picture goes: `street.jpg` gives `street_output.jpg`."""
+        """Path of its annotated picture: `street_output.jpg` for `street.jpg`."""
         return self.relative.with_name(f"{self.relative.name}_output.{suffix}")
 
 
 def find_inputs(paths: Sequence[str], output_dir: Path, suffix: str) -> list[Input]:
-    """The pictures that `paths` name: files, folders (searched with their subfolders), `-`.
+    """The pictures that `paths` name: files, folders (searched recursively), or `-`.
 
-    What an earlier run wrote into the same place is not taken for a picture to send.
+    Results of an earlier run are skipped.
 
     Raises:
-        UnreadablePicture: a path does not exist, or a folder has no pictures.
+        UnreadablePicture: a path does not exist, or a folder contains no pictures.
     """
     found: list[tuple[Path | None, str, PurePath]] = []
     for path in paths:
@@ -75,14 +75,14 @@ def _below(path: Path, output_dir: Path) -> list[tuple[Path | None, str, PurePat
     )
     if not files:
         endings = ", ".join(sorted(SUFFIXES))
-        raise UnreadablePicture(f"there are no pictures in the folder {path} ({endings})")
+        raise UnreadablePicture(f"the folder {path} contains no pictures ({endings})")
     return [(file, _printable(file), PurePath(file.relative_to(path))) for file in files]
 
 
 def _with_distinct_targets(
     found: Iterable[tuple[Path | None, str, PurePath]],
 ) -> list[Input]:
-    """`a.jpg` and `a.png` side by side keep their endings, else one result replaces the other's."""
+    """Keeps the suffixes of `a.jpg` and `a.png` in one folder, so their results differ."""
     entries = list(found)
     stems = Counter(relative.with_suffix("") for _, _, relative in entries)
     names: Counter[PurePath] = Counter()
@@ -97,7 +97,7 @@ def _with_distinct_targets(
 
 
 def _printable(path: Path) -> str:
-    """The name for output: a file name may hold bytes that are no UTF-8 and cannot be printed."""
+    """The name for output: file names may contain bytes that are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 

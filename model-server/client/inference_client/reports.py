@@ -1,6 +1,6 @@
-"""Results of many pictures as one JSON or CSV document, written row by row as they come.
+"""Writes results as a JSON or CSV document, one picture at a time.
 
-Memory does not grow with the number of pictures. Knows no files: the caller opens the stream.
+Memory does not grow with the number of pictures. The caller opens the stream.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Report(Protocol):
     """A document that grows by one picture at a time."""
 
     def add(self, picture: str, result: Result, written: str | None) -> None:
-        """A picture's result, and where its annotated picture was written, if it was."""
+        """Adds a result, and the path of the annotated picture if one was written."""
         ...
 
     def add_failure(self, picture: str, reason: str) -> None:
-        """A picture that has no result, and why."""
+        """Adds a picture that failed, and why."""
         ...
 
     def close(self) -> None:
@@ -35,7 +35,7 @@ class Report(Protocol):
 
 
 class JsonReport:
-    """A JSON list with one object for each picture, one on each line."""
+    """A JSON list with one object per picture and line."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -69,7 +69,7 @@ class JsonReport:
 
 
 class CsvReport:
-    """A row for each detection or prediction; a picture without any has one with no label."""
+    """A row per detection or prediction; a picture without any has a row without a label."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -77,7 +77,7 @@ class CsvReport:
         self._writer.writerow(CSV_HEADER)
 
     def add(self, picture: str, result: Result, written: str | None) -> None:
-        """Adds the picture's rows. `written` has no column: the names follow the pictures'."""
+        """Adds the picture's rows. There is no column for `written`."""
         del written
         if isinstance(result, DetectionResult):
             size = (str(result.width), str(result.height))
@@ -91,11 +91,11 @@ class CsvReport:
             self._writer.writerow((picture, *size, *[""] * 7))
 
     def add_failure(self, picture: str, reason: str) -> None:
-        """Adds a row with the reason in its last column."""
+        """Adds a row with the reason in the last column."""
         self._writer.writerow((picture, *[""] * 8, reason))
 
     def close(self) -> None:
-        """Nothing is missing at the end of a CSV document."""
+        """Flushes the stream."""
         self._stream.flush()
 
 

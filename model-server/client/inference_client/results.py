@@ -1,9 +1,7 @@
-"""Answers of the server as typed values, read from its JSON and checked field by field.
+"""Typed results, parsed from the server's JSON and validated field by field.
 
-Two forms of a detection answer are read: the article's, which every server of this project (and
-the article's own) gives, and the richer media type that our server gives to who asks for it. The
-article's form has no boxes and whole per cents, and carries the annotated picture as nested lists.
-Nothing here speaks HTTP.
+Detections come in two forms: the article's, which has whole percentages, no boxes, and the
+annotated picture as nested lists; and this project's own media type, which the client asks for.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ _PERCENT = re.compile(r"(\d{1,3}(?:\.\d+)?)%")
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels of the picture, origin at its top left corner."""
+    """A box in pixels of the picture; the origin is the top left corner."""
 
     xmin: float
     ymin: float
@@ -44,12 +42,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Detection:
-    """One object found.
+    """A detected object.
 
     Attributes:
         label: The class's name.
-        score: 0 to 1. Whole per cents when the server answered in the article's form.
-        box: Where it is, or None when the server answered in the article's form.
+        score: 0 to 1; a whole percentage in the article's form.
+        box: Its box; None in the article's form.
     """
 
     label: str
@@ -58,22 +56,22 @@ class Detection:
 
     @property
     def article_form(self) -> dict[str, str]:
-        """`{"person": "79%"}`, as the article's server answers and its client prints.
+        """`{"person": "79%"}`, the article's form.
 
-        The per cent is cut, not rounded, as there: 0.796 is "79%". The small addition keeps a
-        score that was read from "29%" at 29 (0.29 * 100 is 28.999...).
+        As in the article, percentages are truncated: 0.796 is "79%". The small addition keeps a
+        score parsed from "29%" at 29 (0.29 * 100 is 28.999...).
         """
         return {self.label: f"{int(self.score * 100 + 1e-6)}%"}
 
 
 @dataclass(frozen=True)
 class AnnotatedPicture:
-    """The picture with the boxes drawn, either encoded or as pixels.
+    """The picture with boxes, either encoded or as pixels.
 
     Attributes:
-        encoded: The file's bytes as the server encoded it, or None.
+        encoded: Content of an image file, or None.
         encoded_as: The format of `encoded`.
-        pixels: uint8, shape [height, width, 3], blue-green-red as OpenCV has them, or None.
+        pixels: uint8, shape [height, width, 3], in OpenCV's BGR order, or None.
     """
 
     encoded: bytes | None = None
@@ -81,10 +79,10 @@ class AnnotatedPicture:
     pixels: NDArray[np.uint8] | None = field(default=None, compare=False)
 
     def encode(self, picture_format: PictureFormat) -> bytes:
-        """The picture as the bytes of a JPEG (quality 95) or PNG file.
+        """The picture as a JPEG (quality 95) or PNG file.
 
         Raises:
-            UnexpectedAnswer: what the server sent as a picture is none.
+            UnexpectedAnswer: the server's picture cannot be decoded.
         """
         if self.encoded is not None and self.encoded_as == picture_format:
             return self.encoded
@@ -98,18 +96,18 @@ class AnnotatedPicture:
         try:
             return Image.open(io.BytesIO(self.encoded or b""), formats=("JPEG", "PNG"))
         except OSError as error:
-            raise UnexpectedAnswer(f"the server's picture cannot be decoded: {error}") from error
+            raise UnexpectedAnswer(f"cannot decode the server's picture: {error}") from error
 
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """What was found in one picture.
+    """The detections in one picture.
 
     Attributes:
-        detections: Best first, as the server orders them.
-        width: Of the picture, in pixels.
-        height: Of the picture, in pixels.
-        picture: The picture with the boxes drawn, or None when it was not asked for.
+        detections: Best first.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        picture: The picture with boxes, or None if it was not requested.
     """
 
     detections: tuple[Detection, ...]
@@ -119,13 +117,13 @@ class DetectionResult:
 
     @property
     def image_size(self) -> str:
-        """`size=1920x1281`, as the article's server writes it."""
+        """`size=1920x1281`, the article's form."""
         return f"size={self.width}x{self.height}"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class and its probability, 0 to 1."""
+    """A class and its probability, 0 to 1."""
 
     label: str
     probability: float
@@ -139,10 +137,10 @@ class ClassificationResult:
 
 
 def parse_article_detections(document: Any) -> DetectionResult:
-    """Reads `{"detections": [{"person": "79%"}], "image size": "size=WxH", "image data": ...}`.
+    """Parses `{"detections": [{"person": "79%"}], "image size": "size=WxH", "image data": ...}`.
 
     Raises:
-        UnexpectedAnswer: naming the field that is missing or wrong.
+        UnexpectedAnswer: names the missing or invalid field.
     """
     answer = _object(document, "the answer")
     size = _SIZE.fullmatch(str(_field(answer, "image size")))
@@ -161,10 +159,10 @@ def parse_article_detections(document: Any) -> DetectionResult:
 
 
 def parse_detections(document: Any) -> DetectionResult:
-    """Reads the richer form: labels, scores and boxes, the picture as base64 if asked for.
+    """Parses the project's own form: labels, scores, boxes, and the picture as base64.
 
     Raises:
-        UnexpectedAnswer: naming the field that is missing or wrong.
+        UnexpectedAnswer: names the missing or invalid field.
     """
     answer = _object(document, "the answer")
     image = _object(_field(answer, "image"), "'image'")
@@ -180,10 +178,10 @@ def parse_detections(document: Any) -> DetectionResult:
 
 
 def parse_predictions(document: Any) -> ClassificationResult:
-    """Reads `{"predictions": [{"label": "beagle", "probability": 0.98}], "success": true}`.
+    """Parses `{"predictions": [{"label": "beagle", "probability": 0.98}], "success": true}`.
 
     Raises:
-        UnexpectedAnswer: naming the field that is missing or wrong.
+        UnexpectedAnswer: names the missing or invalid field.
     """
     answer = _object(document, "the answer")
     if answer.get("success") is not True:

@@ -1,9 +1,9 @@
-"""When a request is tried again, and in which words a connection's failure is told.
+"""The retry policy, and error messages for failed connections.
 
-Tried again: no connection, a connection that broke, 429 and 503 (as long as Retry-After says, or
-with exponential backoff and jitter). A prediction has no side effect, so a POST may be repeated.
-Not tried again: a name that does not exist, a certificate that is not trusted, an answer that did
-not come in time (the server may still be busy with it; asking twice makes that worse).
+Retried: failed and lost connections, 429 and 503 (after Retry-After, or with exponential backoff
+and jitter). Predictions have no side effects, so POST is safe to retry. Not retried: unknown
+hosts, untrusted certificates, and timeouts, because the server may still be computing the first
+request.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _FINAL = (ReadTimeoutError, NameResolutionError, SSLError)
 
 
 class RetryPolicy(Retry):
-    """urllib3's policy, telling of each retry, and giving up at once where a retry cannot help."""
+    """urllib3's policy, which reports retries and fails immediately where a retry cannot help."""
 
     on_retry: Callable[[str], None] | None = None
 
     def new(self, **changes: Any) -> Self:
-        """A copy with some counters changed, as urllib3 makes after each try."""
+        """A copy with changed counters, as urllib3 makes after each attempt."""
         copy = super().new(**changes)
         copy.on_retry = self.on_retry
         return copy
@@ -49,27 +49,27 @@ class RetryPolicy(Retry):
         _pool: Any = None,
         _stacktrace: Any = None,
     ) -> Self:
-        """Counts one failed try.
+        """Counts a failed attempt.
 
         Raises:
-            HTTPError: it was the last one, or one that no retry can mend.
+            HTTPError: no retries are left, or a retry cannot help.
         """
         if isinstance(error, _FINAL):
             raise error
         following = super().increment(method, url, response, error, _pool, _stacktrace)
         if self.on_retry and not (response and response.get_redirect_location()):
-            self.on_retry(f"{_reason(response, error)}; trying again")
+            self.on_retry(f"{_reason(response, error)}; retrying")
         return following
 
 
-def policy(attempts: int, on_retry: Callable[[str], None] | None = None) -> RetryPolicy:
-    """A policy that tries `attempts` more times after the first, and follows three redirects."""
+def policy(max_retries: int, on_retry: Callable[[str], None] | None = None) -> RetryPolicy:
+    """A policy with `max_retries` retries that follows up to three redirects."""
     retry = RetryPolicy(
-        total=attempts + 3,
-        connect=attempts,
-        read=attempts,
-        status=attempts,
-        other=attempts,
+        total=max_retries + 3,
+        connect=max_retries,
+        read=max_retries,
+        status=max_retries,
+        other=max_retries,
         redirect=3,
         allowed_methods=None,
         status_forcelist=BUSY,
@@ -84,32 +84,33 @@ def policy(attempts: int, on_retry: Callable[[str], None] | None = None) -> Retr
 
 
 def explain(error: urllib3.exceptions.HTTPError, address: str) -> ServerUnreachable:
-    """The error for a person, from urllib3's."""
+    """The client's exception for one of urllib3."""
     cause: BaseException = error
     if isinstance(error, MaxRetryError) and error.reason is not None:
         cause = error.reason
     if isinstance(cause, ReadTimeoutError):
-        return ServerTimeout(f"{address} did not answer in time; a longer --timeout may help")
+        return ServerTimeout(f"{address} did not respond in time; try a longer --timeout")
     return ServerUnreachable(
-        f"cannot reach {address}: {_words(cause)}. Is the server running, and is the address right?"
+        f"cannot reach {address}: {_words(cause)}. "
+        "Is the server running, and is the address correct?"
     )
 
 
 def _reason(response: urllib3.BaseHTTPResponse | None, error: Exception | None) -> str:
     if response is not None:
         return f"the server is busy ({response.status})"
-    return _words(error) if error else "no answer"
+    return _words(error) if error else "no response"
 
 
 def _words(error: BaseException) -> str:
-    """What happened, without Python's names for things."""
+    """The cause, without Python's terms."""
     if isinstance(error, NameResolutionError):
-        return "there is no host of that name"
+        return "unknown host"
     if isinstance(error, SSLError):
-        return f"no secure connection ({error})"
+        return f"TLS failed ({error})"
     cause: BaseException = error.__cause__ or error
     if isinstance(error, ProtocolError) and len(error.args) > 1:
         cause = error.args[1]
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror.lower()
-    return "no connection in time" if isinstance(error, ConnectTimeoutError) else str(cause)
+    return "the connection timed out" if isinstance(error, ConnectTimeoutError) else str(cause)

@@ -1,4 +1,1 @@
-"""The gRPC side: the Open Inference Protocol's service and its messages.
-
-The only package that imports grpcio; it imports nothing of HTTP.
-"""
+"""gRPC: the Open Inference Protocol service. The only user of grpcio; independent of HTTP."""

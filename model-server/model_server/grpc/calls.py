@@ -1,4 +1,4 @@
-"""What surrounds every gRPC call: its context before, errors, log line and metrics after."""
+"""Wraps every gRPC call: context before it, error status and recording after it."""
 
 import math
 import threading
@@ -19,19 +19,19 @@ from model_server.serving.state import State
 
 REQUEST_ID = "x-request-id"
 Method = Callable[[Any, RequestContext], Message]
-# The probes that are not recorded over HTTP either: /v2/health/live and /v2/health/ready.
+# Not recorded, like /v2/health/live and /v2/health/ready over HTTP.
 _PROBES = {"ServerLive", "ServerReady"}
 
 
 class Progress(NamedTuple):
-    """Calls that have reached their method, and those of them that are still in progress."""
+    """Calls started so far, and those still in progress."""
 
     begun: int
     inside: int
 
 
 class Calls:
-    """Answers calls, records them, and counts those in progress."""
+    """Runs and records calls, and counts those in progress."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -40,15 +40,15 @@ class Calls:
 
     @property
     def progress(self) -> Progress:
-        """How many calls there were and are."""
+        """Calls started and in progress."""
         return self._progress
 
     def guarded(self, name: str, method: Method) -> Callable[[Any, grpc.ServicerContext], Message]:
-        """A method with everything that surrounds it, as grpcio calls it.
+        """Wraps a method of the service for grpcio.
 
         Args:
-            name: The method's name in the protocol.
-            method: From message to message; may raise anything.
+            name: Name of the method in the protocol.
+            method: The method; may raise any exception.
         """
 
         def handle(message: Any, call: grpc.ServicerContext) -> Message:
@@ -73,7 +73,7 @@ class Calls:
 
     def _context(self, call: grpc.ServicerContext) -> RequestContext:
         sent = dict(call.invocation_metadata() or ()).get(REQUEST_ID)
-        seconds = call.time_remaining() or math.inf  # None without a deadline
+        seconds = call.time_remaining() or math.inf  # None if the client set no deadline
         return self._state.new_context(sent, lambda: not call.is_active(), seconds)
 
     @contextmanager
@@ -92,6 +92,6 @@ class Calls:
 
 
 def _trace_headers(call: grpc.ServicerContext) -> dict[str, str]:
-    """What the caller's metadata says of its trace."""
+    """Trace headers from the call's metadata."""
     sent = dict(call.invocation_metadata() or ())
     return {name: value for name in HEADERS if isinstance(value := sent.get(name), str)}

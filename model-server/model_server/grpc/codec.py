@@ -1,7 +1,7 @@
-"""The Open Inference Protocol's gRPC messages, to and from its types. Pure.
+"""Converts gRPC messages to and from the types of `protocols.v2`. Pure.
 
-Inputs come as raw little-endian bytes or as typed lists; outputs go back in the way that the
-inputs came, except FP16, for which the protocol has no list.
+Inputs are raw little-endian bytes or typed lists; outputs use the same form, except for FP16, which
+has no typed list.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from model_server.protocols.v2 import (
     check_top_k,
 )
 
-# The field of InferTensorContents that carries each data type.
+# Field of InferTensorContents for each data type.
 _FIELDS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -45,14 +45,14 @@ _MAX_TENSORS = 64
 
 
 def parse_request(message: ModelInferRequest, most: int) -> InferenceRequest:
-    """Reads an infer request.
+    """Parses an inference request.
 
     Args:
-        message: As it came.
-        most: Elements of a BYTES tensor at most.
+        message: The request message.
+        most: Maximum number of elements of a BYTES tensor.
 
     Raises:
-        InvalidRequest: naming the tensor and what is wrong with it.
+        InvalidRequest: with the tensor and what is wrong with it.
     """
     raw = message.raw_input_contents
     if not 1 <= len(message.inputs) <= _MAX_TENSORS or len(message.outputs) > _MAX_TENSORS:
@@ -64,7 +64,7 @@ def parse_request(message: ModelInferRequest, most: int) -> InferenceRequest:
     arrays: dict[str, Array] = {}
     for number, item in enumerate(message.inputs):
         if item.name in arrays:
-            raise InvalidRequest(f"inputs: {shown(item.name)} is there twice")
+            raise InvalidRequest(f"inputs: {shown(item.name)} is given twice")
         arrays[item.name] = (
             _from_raw(item, raw[number], most) if raw else _from_contents(item, most)
         )
@@ -77,9 +77,9 @@ def parse_request(message: ModelInferRequest, most: int) -> InferenceRequest:
 
 
 def encode_response(response: InferenceResponse, version: str, *, raw: bool) -> ModelInferResponse:
-    """The message for an infer answer; `raw` says whether tensors are bytes or lists."""
+    """Encodes an inference response; `raw` selects bytes instead of typed lists."""
     message = ModelInferResponse(model_name=response.model, model_version=version, id=response.id)
-    # The protocol allows no mixture of the two.
+    # The protocol does not allow mixing the two.
     raw = raw or any(output.datatype not in _FIELDS for output in response.outputs)
     for output in response.outputs:
         item = message.outputs.add(
@@ -93,7 +93,7 @@ def encode_response(response: InferenceResponse, version: str, *, raw: bool) -> 
 
 
 def encode_metadata(metadata: Mapping[str, Any]) -> ModelMetadataResponse:
-    """The message for what `v2.metadata` gives; it has no field for the parameters."""
+    """Encodes `v2.metadata`; the message has no field for `parameters`."""
     known = ModelMetadataResponse.DESCRIPTOR.fields_by_name
     return ModelMetadataResponse(**{key: metadata[key] for key in known})
 
@@ -102,7 +102,9 @@ def _from_raw(item: ModelInferRequest.InferInputTensor, data: bytes, most: int) 
     dtype = tensors.check_datatype(item.datatype, item.name)
     shape = tensors.check_shape(list(item.shape), item.name)
     if item.HasField("contents"):
-        raise InvalidRequest(f"tensor {shown(item.name)}: it has both contents and raw contents")
+        raise InvalidRequest(
+            f"tensor {shown(item.name)}: give either contents or raw_input_contents, not both"
+        )
     if not dtype.hasobject:
         return tensors.from_binary(data, dtype, shape, item.name)
     elements = tensors.strings_from_binary(data, item.name, most)
@@ -117,13 +119,13 @@ def _from_contents(item: ModelInferRequest.InferInputTensor, most: int) -> Array
     field = _FIELDS[item.datatype]
     others = [described.name for described, _ in item.contents.ListFields()]
     if any(other != field for other in others):
-        raise InvalidRequest(f"tensor {shown(item.name)}: {item.datatype} goes into {field}")
+        raise InvalidRequest(f"tensor {shown(item.name)}: {item.datatype} values belong in {field}")
     values = getattr(item.contents, field)
     if dtype.hasobject:
         if len(values) > most:
             raise InvalidRequest(f"tensor {shown(item.name)}: it has more than {most} elements")
         return tensors.shaped(tensors.objects(list(values)), shape, item.name)
-    # Of the field's type, which may be larger: INT8 comes as 32-bit numbers.
+    # Fields may have a larger type: INT8 is sent as 32-bit numbers.
     array = tensors.from_numbers(np.array(values), dtype, item.name)
     return tensors.shaped(array, shape, item.name)
 
@@ -134,7 +136,7 @@ def _requested(item: ModelInferRequest.InferRequestedOutputTensor) -> RequestedO
 
 
 def _parameter(parameter: InferParameter | None) -> Any:
-    """A parameter's value; None if there is none."""
+    """Value of a parameter, or None."""
     kind = parameter.WhichOneof("parameter_choice") if parameter else None
     return getattr(parameter, kind) if kind else None
 

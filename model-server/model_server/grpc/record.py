@@ -1,4 +1,4 @@
-"""A gRPC call as the recorder takes it, and gRPC's status for each error."""
+"""Turns a gRPC call into a `FinishedRequest` and errors into status codes."""
 
 import time
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from model_server.request.finished import FinishedRequest
 
 _STATUSES: dict[type[RequestError], grpc.StatusCode] = {
     errors.UnknownModel: grpc.StatusCode.NOT_FOUND,
-    # Not UNAVAILABLE: trying again does not help.
+    # Not UNAVAILABLE: a retry does not help.
     errors.ModelNotServed: grpc.StatusCode.FAILED_PRECONDITION,
     errors.WrongTask: grpc.StatusCode.FAILED_PRECONDITION,
     errors.PayloadTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -24,7 +24,7 @@ _STATUSES: dict[type[RequestError], grpc.StatusCode] = {
     errors.ClientGone: grpc.StatusCode.CANCELLED,
     errors.InferenceFailed: grpc.StatusCode.INTERNAL,
 }
-# What OpenTelemetry's conventions count as the server's failures.
+# Server errors by OpenTelemetry's semantic conventions.
 _SERVER_FAULTS = {
     grpc.StatusCode.DATA_LOSS,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -36,7 +36,7 @@ _SERVER_FAULTS = {
 
 
 def status_of(error: RequestError | None) -> grpc.StatusCode:
-    """GRPC's status for an error; OK for none."""
+    """The status code for an error; OK for None."""
     if error is None:
         return grpc.StatusCode.OK
     return _STATUSES.get(type(error), grpc.StatusCode.INVALID_ARGUMENT)
@@ -44,12 +44,12 @@ def status_of(error: RequestError | None) -> grpc.StatusCode:
 
 @dataclass(frozen=True)
 class OpenCall:
-    """What is kept of a call until it has been answered.
+    """Data of a call, kept until it is answered.
 
     Attributes:
-        method: Its name in the protocol.
-        headers: Metadata that says which trace it belongs to.
-        context: With the stages of the call.
+        method: Name of the method in the protocol.
+        headers: Trace headers.
+        context: Context of the call.
         started: `time.perf_counter()` seconds.
     """
 
@@ -61,7 +61,7 @@ class OpenCall:
     def finished(
         self, error: RequestError | None, request_bytes: int, response_bytes: int
     ) -> FinishedRequest:
-        """The call with its answer, or with the error that it ended in."""
+        """The finished call; `error` is None for success."""
         status, code = status_of(error), error.code if error else ""
         attributes: dict[str, str | int] = {
             "rpc.system.name": "grpc",

@@ -1,7 +1,7 @@
-"""The gRPC server of a worker process: the Open Inference Protocol on a port of its own.
+"""The gRPC server of a worker: the Open Inference Protocol, health checking and reflection.
 
-With it come the standard health service, for Kubernetes's grpc probes, and reflection, for grpcurl.
-Imported only if a port is set: nobody else pays for it.
+The health service is for Kubernetes' gRPC probes, reflection for grpcurl. Imported only if a gRPC
+port is set.
 """
 
 import re
@@ -21,30 +21,30 @@ from model_server.serving.state import State
 from model_server.system.addresses import host_and_port, listen_address
 from model_server.system.listening import listeners_on, refuse_new
 
-# An accepted call has reached its method by then, on a busy machine too.
+# By then an accepted call has reached its method, even on a busy machine.
 _QUIET_SECONDS = 2.0
-# Connections that have begun are accepted by then; grpcio would close them silently.
+# By then established connections are accepted; grpcio would close them silently.
 _SETTLING_SECONDS = 0.1
 
 
 class GrpcServer:
-    """One worker's gRPC server.
+    """A gRPC server.
 
     Attributes:
-        port: Where it listens.
+        port: The port it listens on.
     """
 
     def __init__(self, state: State, host: str, port: int, threads: int) -> None:
-        """Starts it.
+        """Starts the server.
 
         Args:
-            state: Models, limits, gate and metrics, shared with HTTP.
+            state: State shared with HTTP.
             host: Address to listen on.
-            port: Port to listen on; the workers of one master share it.
-            threads: Calls at the same time at most; one more is turned away.
+            port: Port to listen on, shared by all workers.
+            threads: Maximum number of concurrent calls; further ones are rejected.
 
         Raises:
-            InvalidSettings: if the port cannot be listened on.
+            InvalidSettings: if the port cannot be bound.
         """
         size = state.settings.max_body_bytes
         self._server = grpc.server(
@@ -74,24 +74,23 @@ class GrpcServer:
         self._stopped: threading.Event | None = None
 
     def begin_stop(self, seconds: float) -> None:
-        """Takes no new calls; those in progress have `seconds` to finish. Does not wait for them.
+        """Stops accepting calls; those in progress have `seconds` to finish. Does not wait.
 
-        grpcio cancels calls that have come in and that it has not looked at yet; clients with a
-        retry policy for CANCELLED do not notice.
+        grpcio cancels received calls that it has not started; a client retry policy for CANCELLED
+        hides this.
         """
         self._health.enter_graceful_shutdown()
-        # Who knocks meanwhile is let in by another worker a second later.
+        # Clients that connect now reach another worker a second later.
         for listener in listeners_on(self.port):
             refuse_new(listener)
         time.sleep(_SETTLING_SECONDS)
         self._stopped = self._server.stop(seconds)
 
     def finish_stop(self, seconds: float) -> None:
-        """Waits until the calls in progress have finished and their answers are sent.
+        """Waits until calls in progress have finished and their responses are sent.
 
-        The server is asked, because a call may be accepted and not have reached its method yet.
-        Whoever watches the health service would keep it for ever: that is not waited for once
-        nothing else has been in progress for a while.
+        Relies on the server, as an accepted call may not have reached its method yet. Watchers of
+        the health service never end and are not waited for once no other call is in progress.
         """
         if self._stopped is None:
             self.begin_stop(seconds)
@@ -120,5 +119,5 @@ def _handlers(calls: Calls, service: InferenceService) -> grpc.GenericRpcHandler
 
 
 def _snake_case(name: str) -> str:
-    """`ModelInfer` to `model_infer`, the method of `InferenceService` that answers it."""
+    """`ModelInfer` to `model_infer`, the method of `InferenceService`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -1,7 +1,4 @@
-"""The Open Inference Protocol's methods over gRPC, each from message to message.
-
-The data plane and its limits are those of HTTP; nothing of a connection is known here.
-"""
+"""The methods of the Open Inference Protocol service, from request to response message."""
 
 from typing import Any
 
@@ -19,24 +16,21 @@ SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 
 
 class InferenceService:
-    """One method for each of the protocol's, named in snake case.
-
-    Each raises `RequestError` for what a client can cause.
-    """
+    """The protocol's methods in snake case. They raise `RequestError` for client errors."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     def server_live(self, _request: Any, _context: RequestContext) -> Message:
-        """Whether the process can answer at all."""
+        """Liveness of the process."""
         return messages.ServerLiveResponse(live=True)
 
     def server_ready(self, _request: Any, _context: RequestContext) -> Message:
-        """Whether the models can answer: a worker listens only when they can."""
+        """Readiness: a worker listens only when its models are ready."""
         return messages.ServerReadyResponse(ready=True)
 
     def model_ready(self, request: messages.ModelReadyRequest, _context: RequestContext) -> Message:
-        """Whether a model of that name and version is served."""
+        """Readiness of a model."""
         self._model(request.name, request.version)
         return messages.ModelReadyResponse(ready=True)
 
@@ -54,7 +48,7 @@ class InferenceService:
         return codec.encode_metadata(v2.metadata(model))
 
     def repository_index(self, _request: Any, _context: RequestContext) -> Message:
-        """All models, as Triton lists them."""
+        """All models with their state (Triton's extension)."""
         answer = messages.RepositoryIndexResponse()
         for item in v2.repository_index(self._state.registry):
             answer.models.add(**item)

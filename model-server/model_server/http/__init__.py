@@ -1,4 +1,1 @@
-"""The HTTP side: the Flask application, its blueprints, and what surrounds a request.
-
-The only package that imports Flask. No logic of any protocol is here.
-"""
+"""HTTP: the Flask application, its blueprints and request handling. The only user of Flask."""

@@ -1,8 +1,4 @@
-"""The application factory: Flask with every protocol's routes over one data plane.
-
-`create_app(settings, registry)` takes all it needs as arguments and reads nothing else, so that a
-test makes one in a line. No logic of any protocol is here.
-"""
+"""The Flask application factory. Takes everything it needs as arguments."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -28,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: Settings, registry: Registry, spans: Spans | None = None) -> Flask:
-    """A WSGI application that serves the registry's models.
+    """Creates the application.
 
     Args:
-        settings: Limits and defaults of requests.
-        registry: Loaded and warmed-up models.
-        spans: Is told of every request.
+        settings: Limits and defaults.
+        registry: Loaded models.
+        spans: Exports spans; None if tracing is off.
     """
     app = Flask("model_server", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -61,9 +57,9 @@ def create_app(settings: Settings, registry: Registry, spans: Spans | None = Non
 
 
 def _one_leading_slash(application: "WSGIApplication") -> "WSGIApplication":
-    """Answers `//predict` as `/predict`: clients join an address that ends in a slash to a path.
+    """Treats `//predict` as `/predict`, for clients that append a path to a URL ending in a slash.
 
-    Flask would redirect, and not every client sends its body again.
+    Flask would redirect, and not every client repeats its body.
     """
 
     def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> "Iterable[bytes]":

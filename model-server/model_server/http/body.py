@@ -1,7 +1,6 @@
-"""Takes the picture or the JSON out of a request, however the client sent it.
+"""Reads the picture or JSON from a request body: raw bytes, multipart upload or JSON.
 
-Raw bytes, a multipart upload, or JSON. The content decides, not the Content-Type: `curl -d` sends
-JSON as a URL-encoded form. Whether the bytes are a picture is for `vision.images` to say.
+The content decides, not the Content-Type: `curl -d` labels JSON as a URL-encoded form.
 """
 
 import io
@@ -29,8 +28,7 @@ from model_server.protocols.media import looks_like_form, looks_like_json, looks
 
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
-# Types that say nothing; the first two are curl's own. Under these, as under image/*, any bytes
-# go to the codecs.
+# Defaults of clients. With these and with image/*, any bytes are passed to the decoder.
 _UNTYPED = {"", _FORM, "application/octet-stream", "binary/octet-stream"}
 _FIELD = "image"
 _HOW_TO_SEND = (
@@ -42,24 +40,25 @@ _PART_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Input:
-    """What a request carries: JSON to be parsed, or the bytes of a picture."""
+    """Content of a request: JSON, or the bytes of a picture."""
 
     data: bytes
     is_json: bool
 
 
 def picture_or_json() -> Input:
-    """The request's input, read whole.
+    """Reads the content of the request.
 
     Raises:
         MissingImage: if there is none.
-        UnsupportedMediaType: if it is neither.
-        InvalidRequest: if the upload or the base64 in it is malformed.
-        Overloaded: if what is made of it would be too large beside other requests.
+        UnsupportedMediaType: if it is neither JSON nor a picture.
+        InvalidRequest: if the upload is malformed.
+        Overloaded: if the memory budget is exhausted.
     """
     body, kind = read_body(), request.mimetype
     picture = looks_like_picture(body)
     if not picture and (kind == "application/json" or looks_like_json(body)):
+        check_json(body)
         reserve_more(parsed_bytes(body))
         return Input(body, is_json=True)
     if kind == _MULTIPART and not picture:
@@ -76,7 +75,7 @@ def picture_or_json() -> Input:
 
 
 def picture() -> bytes:
-    """The bytes of the request's picture; from JSON they are in the field `image`.
+    """Bytes of the request's picture; in JSON, the field `image`.
 
     Raises:
         RequestError: as `picture_or_json`.
@@ -86,15 +85,15 @@ def picture() -> bytes:
 
 
 def read_body() -> bytes:
-    """The request's body, whole; it can be read once.
+    """Reads the whole body; possible once.
 
-    Its bytes are counted as they come: what is only announced takes nobody's place.
+    Bytes are counted as they arrive: an announced length reserves nothing.
 
     Raises:
-        BodyTooSlow: if it came too slowly.
-        InvalidRequest: if the connection ended before all of it came.
-        Overloaded: if it does not fit beside those of others.
-        RequestEntityTooLarge: if it is longer than the server accepts.
+        BodyTooSlow: if it arrived too slowly.
+        InvalidRequest: if the connection ended early.
+        Overloaded: if the memory budget is exhausted.
+        RequestEntityTooLarge: if it exceeds the limit.
     """
     announced = request.content_length
     if announced is None or not request.environ.get("wsgi.input_terminated"):
@@ -102,8 +101,8 @@ def read_body() -> bytes:
     else:
         if announced > state().settings.max_body_bytes:
             raise RequestEntityTooLarge
-        # Flask asks for 64 KiB at a time, and gunicorn copies all that it holds each time: 2.1
-        # instead of 1.5 ms for a megabyte.
+        # Flask reads 64 KiB at a time, and gunicorn copies its buffer each time: 2.1 instead of
+        # 1.5 ms for a megabyte.
         stream = request.environ["wsgi.input"]
     data = _received(stream, announced)
     if announced is not None and len(data) < announced:
@@ -112,7 +111,7 @@ def read_body() -> bytes:
 
 
 def _received(stream: IO[bytes], size: int | None) -> bytes:
-    """All that comes, at most `size`; each part is counted before the next is awaited."""
+    """Reads at most `size` bytes; each part is counted before the next is awaited."""
     whole = io.BytesIO()
     try:
         while size is None or whole.tell() < size:
@@ -130,25 +129,25 @@ def _received(stream: IO[bytes], size: int | None) -> bytes:
 
 def _cut_short(what_came: str) -> RequestError:
     if is_connected(request):
-        # The client has not ended it, so the worker has: see `process.worker`.
+        # Not closed by the client, so by the worker: see `process.worker`.
         seconds = state().settings.timeout_seconds
         return BodyTooSlow(
-            f"only {what_came} came; it must come within the {seconds:g} s that a request has, and "
-            "faster while others wait"
+            f"only {what_came} arrived; the limit is {seconds:g} s, and less while other requests "
+            "wait"
         )
     return InvalidRequest(f"the connection ended after {what_came}")
 
 
 def read_json(json_length: int | None = None) -> bytes:
-    """The request's body, whole, of which objects are going to be made.
+    """Reads a JSON body and reserves memory for parsing it.
 
     Args:
-        json_length: Bytes of JSON, if binary tensors follow it.
+        json_length: Length of the JSON part if binary data follows.
 
     Raises:
         BodyTooSlow, InvalidRequest, RequestEntityTooLarge: as `read_body`.
-        PayloadTooLarge: if there is more in it than a request can need.
-        Overloaded: if the objects would be too large beside those of other requests.
+        PayloadTooLarge: if the JSON has too many values.
+        Overloaded: if the memory budget is exhausted.
     """
     body = read_body()
     check_json(body, json_length)
@@ -164,7 +163,7 @@ def _uploaded(body: bytes) -> bytes:
             f"Content-Type {_MULTIPART} has no boundary; let the client set this header itself, "
             f"as curl -F {_FIELD}=@FILE does"
         )
-    reserve_more(2 * len(body))  # the file in the form, and its bytes
+    reserve_more(2 * len(body))  # the parsed file and its bytes
     _, form, files = request.make_form_data_parser().parse(
         io.BytesIO(body), request.mimetype, len(body), request.mimetype_params
     )

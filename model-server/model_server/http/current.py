@@ -1,7 +1,4 @@
-"""The current application's state and the current request's context, typed.
-
-Flask keeps extensions in an untyped dictionary; this is the only module that reads it.
-"""
+"""Typed access to the state and the request context that Flask stores untyped."""
 
 from typing import cast
 
@@ -12,10 +9,10 @@ from model_server.serving.state import State
 
 
 def state() -> State:
-    """The current application's."""
+    """State of the current application."""
     return cast(State, current_app.extensions["model_server"])
 
 
 def request_context() -> RequestContext:
-    """The current request's; made by `lifecycle` before any route runs."""
+    """Context of the current request, created by `lifecycle`."""
     return cast(RequestContext, g.context)

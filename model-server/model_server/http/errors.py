@@ -1,4 +1,4 @@
-"""Every error as typed JSON of one form; no traceback ever reaches a client."""
+"""Error handlers: every error becomes JSON of the same shape, never a traceback."""
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -16,14 +16,14 @@ from model_server.request.recorder import as_request_error
 
 
 def register_error_handlers(app: Flask) -> None:
-    """Makes every exception a typed answer."""
+    """Registers the error handlers."""
     app.register_error_handler(RequestError, _answer)
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(Exception, _unexpected)
 
 
 def document(error: RequestError) -> dict[str, object]:
-    """The error as JSON: KServe's `error`, a code for programs, the article's `success`."""
+    """The error as JSON: `error` as in KServe's protocols, a stable `code`, and `success`."""
     return {"error": error.message, "code": error.code, "success": False}
 
 
@@ -36,15 +36,15 @@ def _answer(error: RequestError) -> Response:
 
 
 def _from_http(error: HTTPException) -> Response:
-    """Flask's and Werkzeug's own errors, in our words."""
+    """Converts Flask's and Werkzeug's errors."""
     known: dict[int, RequestError] = {
-        404: UnknownPath(f"there is nothing at {request.path}"),
+        404: UnknownPath(f"unknown path {request.path}; /docs lists the API"),
         405: MethodNotAllowed(
             f"{request.method} is not allowed on {request.path}",
             tuple(sorted(getattr(error, "valid_methods", None) or ())),
         ),
-        413: PayloadTooLarge("the request body is larger than the server accepts"),
-        415: UnsupportedMediaType("the content type is not one that this URL reads"),
+        413: PayloadTooLarge("the request body exceeds the limit of the server (--max-body-bytes)"),
+        415: UnsupportedMediaType("the content type is not supported here"),
     }
     if isinstance(error, RequestEntityTooLarge):
         return _answer(known[413])

@@ -1,6 +1,6 @@
-"""What surrounds every request: its context before, its log line and metrics after.
+"""Hooks around every request: context and limits before it, recording after it.
 
-One JSON log line a request, with an id that the client can send (`X-Request-Id`) and gets back.
+Clients may send a request ID (`X-Request-Id`); it is logged and returned.
 """
 
 import socket
@@ -10,7 +10,7 @@ from functools import partial
 
 from flask import Flask, Request, Response, g, request
 
-from model_server.errors import UnsupportedMediaType
+from model_server.errors import UnsupportedMediaType, clipped
 from model_server.http.current import request_context, state
 from model_server.http.record import OpenRequest
 from model_server.request.context import RequestContext
@@ -18,19 +18,19 @@ from model_server.serving.state import State
 
 REQUEST_ID = "X-Request-Id"
 _TCP_ESTABLISHED = 1  # netinet/tcp.h
-# Probes and scrapes come every few seconds and would bury the requests.
+# Probes and scrapes are not recorded: they would drown out the requests.
 _QUIET = {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 
 
 def register_lifecycle(app: Flask) -> None:
-    """Hooks the functions below into the application."""
+    """Registers the hooks."""
     app.before_request(_begin)
     app.after_request(_finish)
     app.teardown_request(_release)
 
 
 def new_context(current: State, asked: Request) -> RequestContext:
-    """A context whose time begins now."""
+    """Creates the context of a request."""
     connection = _connection(asked)
     client_gone = None if connection is None else partial(hung_up, connection)
     return current.new_context(asked.headers.get(REQUEST_ID), client_gone)
@@ -45,10 +45,10 @@ def _begin() -> None:
 
 
 def reserve_more(size: int) -> None:
-    """Counts `size` bytes more for this request, until it ends.
+    """Reserves `size` more bytes for this request until it ends.
 
     Raises:
-        Overloaded: if they do not fit beside those of others.
+        Overloaded: if the budget is exhausted.
     """
     held = g.get("reserved", 0)
     state().bodies.reserve(size, held)
@@ -59,7 +59,7 @@ def _refuse_compressed() -> None:
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise UnsupportedMediaType(
-            f"the content encoding {encoding} is not read; pictures are compressed already"
+            f"Content-Encoding {clipped(encoding)} is not supported; send the body uncompressed"
         )
 
 
@@ -75,12 +75,12 @@ def _connection(asked: Request) -> socket.socket | None:
 
 
 def is_connected(asked: Request) -> bool:
-    """Whether the client's side of the connection is open, though ours may no longer read it."""
+    """Whether the client has kept its side of the connection open."""
     connection = _connection(asked)
     if connection is None:
         return False
     try:
-        # tcp(7): the structure begins with the state of the connection, a byte.
+        # tcp(7): the first byte of the structure is the connection state.
         state_of_tcp = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     except OSError:
         return False
@@ -88,7 +88,7 @@ def is_connected(asked: Request) -> bool:
 
 
 def hung_up(connection: socket.socket) -> bool:
-    """Whether the other side has closed; looks without taking anything from the connection."""
+    """Whether the peer has closed the connection; consumes no data."""
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
@@ -100,9 +100,9 @@ def hung_up(connection: socket.socket) -> bool:
 def streamed(
     blocks: Iterator[bytes], length: int, content_type: str, context: RequestContext
 ) -> Response:
-    """A response that is made while it is sent.
+    """A response generated while it is sent.
 
-    Its stage `encode` counts the making of the blocks, not the time that the client takes.
+    The stage `encode` counts the time to generate blocks, not the time to send them.
     """
 
     def timed() -> Iterator[bytes]:

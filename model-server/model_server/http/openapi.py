@@ -1,7 +1,6 @@
-"""The OpenAPI document: every URL, with the schemas that answers are held against.
+"""The OpenAPI document, built from `protocols.schemas` and the tables below. Pure.
 
-Pure: built once from `schemas` and the tables below. A test fails when the application has a URL
-that is not here, or the other way round.
+A test compares its URLs with those of the application.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,19 +42,19 @@ _MODELS: tuple[type[BaseModel], ...] = (
 
 _PARAMETERS: Mapping[str, _JsonObject] = {
     "score_threshold": {
-        "description": "Detections with a lower score are left out.",
+        "description": "Minimum score of the detections returned.",
         "schema": {"type": "number", "minimum": 0, "maximum": 1},
     },
     "max_boxes": {
-        "description": "Detections at most, the best first.",
+        "description": "Maximum number of detections, best first.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 1000},
     },
     "top_k": {
-        "description": "Classes at most, the most probable first.",
+        "description": "Maximum number of classes, most probable first.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 1000},
     },
     "picture": {
-        "description": f"Puts the annotated picture into {_DETECTIONS}.",
+        "description": f"Include the annotated picture in {_DETECTIONS} responses.",
         "schema": {"type": "string", "enum": ["png", "jpeg"]},
     },
 }
@@ -71,8 +70,9 @@ def document() -> _JsonObject:
         "info": {
             "title": "model-server",
             "version": __version__,
-            "summary": "Object detection and image classification over HTTP",
-            "description": "Send a picture, get what is in it. Every error is typed JSON.",
+            "summary": "Object detection and image classification",
+            "description": "Send a picture, get the objects or classes in it. Errors are JSON "
+            "with a message and a stable code.",
         },
         "paths": _paths(),
         "components": {"schemas": definitions["$defs"]},
@@ -93,16 +93,16 @@ def _articles() -> _JsonObject:
     classified = {_JSON: {"schema": _ref(schemas.ArticlePredictions)}}
     return {
         "/object_detection": _post(
-            "Find objects in a picture",
-            "The Accept header chooses between the article's JSON with the annotated picture as "
-            "lists of numbers, JSON with boxes, and the annotated picture itself.",
+            "Detect objects in a picture",
+            "The Accept header selects the response: JSON with the annotated picture as nested "
+            "lists (the default), JSON with boxes, or the annotated picture itself.",
             _picture_body(),
             detected,
             query=("score_threshold", "max_boxes", "picture"),
         ),
         "/predict": _post(
             "Classify a picture",
-            "The most probable classes, best first.",
+            "Returns the most probable classes, best first.",
             _picture_body(),
             classified,
             query=("top_k",),
@@ -111,14 +111,19 @@ def _articles() -> _JsonObject:
 
 
 def _operations() -> _JsonObject:
-    text = {"200": {"description": "Prometheus", "content": {"text/plain": {"schema": _string()}}}}
+    text = {
+        "200": {
+            "description": "Prometheus text format",
+            "content": {"text/plain": {"schema": _string()}},
+        }
+    }
     return {
-        "/healthz": _get("Is the process alive", schemas.Status),
-        "/readyz": _get("Are the models ready", schemas.Ready),
-        "/metrics": {"get": {"summary": "Metrics", "tags": ["operations"], "responses": text}},
+        "/healthz": _get("Check liveness", schemas.Status),
+        "/readyz": _get("Check readiness", schemas.Ready),
+        "/metrics": {"get": {"summary": "Get metrics", "tags": ["operations"], "responses": text}},
         "/openapi.json": {
             "get": {
-                "summary": "This document",
+                "summary": "Get this document",
                 "tags": ["operations"],
                 "responses": {
                     "200": {
@@ -134,8 +139,9 @@ def _operations() -> _JsonObject:
 def _v1() -> _JsonObject:
     predict = _post(
         "Predict (KServe V1)",
-        "Row format of TensorFlow Serving: one prediction for each instance. A picture gets named "
-        "detections or classes, a tensor the model's own outputs.",
+        "TensorFlow Serving's row format: one prediction per instance. For a picture, a detector "
+        "returns named detections and a classifier named classes; otherwise the prediction is the "
+        "model's raw outputs.",
         {_JSON: {"schema": _ref(schemas.V1Request)}, **_raw_pictures(), **_form()},
         {
             _JSON: {"schema": _ref(schemas.V1Answer)},
@@ -147,7 +153,7 @@ def _v1() -> _JsonObject:
     return {
         "/v1/models": _get("List models (KServe V1)", schemas.V1Models, tag="v1"),
         "/v1/models/{name}": _with_path(
-            _get("Is a model ready (KServe V1)", schemas.V1Model, tag="v1"), "name"
+            _get("Get a model's status (KServe V1)", schemas.V1Model, tag="v1"), "name"
         ),
         "/v1/models/{name}:predict": _with_path(predict, "name"),
         "/v1/models/{name}/versions/{version}:predict": _with_path(predict, "name", "version"),
@@ -157,8 +163,8 @@ def _v1() -> _JsonObject:
 def _v2() -> _JsonObject:
     infer = _post(
         "Infer (Open Inference Protocol)",
-        "Tensors as JSON; in binary form with the header Inference-Header-Content-Length. A BYTES "
-        "tensor for a picture input holds encoded pictures (base64 in JSON).",
+        "Tensors are JSON, or binary data after the JSON when Inference-Header-Content-Length is "
+        "set. A BYTES tensor for an image input contains encoded pictures (base64 in JSON).",
         {
             _JSON: {"schema": _ref(schemas.V2Request)},
             "application/octet-stream": {"schema": _BINARY},
@@ -173,15 +179,15 @@ def _v2() -> _JsonObject:
         {
             "name": "Inference-Header-Content-Length",
             "in": "header",
-            "description": "Bytes of JSON before the binary tensors; 0 for a body without JSON.",
+            "description": "Length of the JSON part in bytes, before binary tensors. 0: no JSON.",
             "schema": {"type": "integer", "minimum": 0},
         }
     ]
     index = _post("List models (Triton)", "", None, _list_of(schemas.V2IndexEntry), kserve=True)
     paths = {
-        "/v2": _get("Describe the server", schemas.V2Server, tag="v2"),
-        "/v2/health/live": _get("Is the process alive", schemas.V2Live, tag="v2"),
-        "/v2/health/ready": _get("Are the models ready", schemas.V2Live, tag="v2"),
+        "/v2": _get("Get server metadata", schemas.V2Server, tag="v2"),
+        "/v2/health/live": _get("Check liveness", schemas.V2Live, tag="v2"),
+        "/v2/health/ready": _get("Check readiness", schemas.V2Live, tag="v2"),
         "/v2/models": _get("List models", schemas.V1Models, tag="v2"),
         "/v2/repository/index": index,
     }
@@ -189,9 +195,9 @@ def _v2() -> _JsonObject:
         ("/v2/models/{name}", ("name",)),
         ("/v2/models/{name}/versions/{version}", ("name", "version")),
     ):
-        paths[base] = _with_path(_get("Describe a model", schemas.V2Model, tag="v2"), *names)
+        paths[base] = _with_path(_get("Get model metadata", schemas.V2Model, tag="v2"), *names)
         paths[f"{base}/ready"] = _with_path(
-            _get("Is a model ready", schemas.V2Ready, tag="v2"), *names
+            _get("Check a model's readiness", schemas.V2Ready, tag="v2"), *names
         )
         paths[f"{base}/infer"] = _with_path(infer, *names)
     return paths
@@ -219,7 +225,7 @@ def _post(
         "responses": {
             "200": {"description": "OK", "content": answers},
             "default": {
-                "description": "A typed error",
+                "description": "Error",
                 "content": {_JSON: {"schema": _ref(schemas.ErrorAnswer)}},
             },
         },
@@ -230,12 +236,12 @@ def _post(
 
 
 def _with_path(item: _JsonObject, *names: str) -> _JsonObject:
-    """The same operation with path parameters, and the error for an unknown model."""
+    """Adds path parameters and the error for an unknown model."""
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": _string()} for name in names
     ]
     missing = {
-        "description": "No such model",
+        "description": "Unknown model",
         "content": {_JSON: {"schema": _ref(schemas.ErrorAnswer)}},
     }
     result: _JsonObject = {"parameters": parameters}

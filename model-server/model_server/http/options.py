@@ -1,7 +1,6 @@
-"""What a request asks for beside its body: query parameters and the Accept header.
+"""Query parameters and the Accept header.
 
-A parameter that the endpoint does not know is refused by name: one that is silently ignored would
-look as if it worked.
+Unknown parameters are rejected by name; silently ignored ones would look as if they worked.
 """
 
 from collections.abc import Sequence
@@ -23,15 +22,15 @@ _MOST = 1000
 
 
 def refuse_unknown(known: Sequence[str]) -> None:
-    """Makes sure that the query has only known parameters, each at most once.
+    """Rejects unknown and repeated query parameters.
 
     Raises:
-        InvalidRequest: naming the parameter and those that there are.
+        InvalidRequest: with the parameter and the known ones.
     """
     for name, values in request.args.lists():
         if name not in known:
-            there_are = ", ".join(known) or "none here"
-            raise InvalidRequest(f"query parameter {shown(name)} is unknown; there is {there_are}")
+            there_are = f"the parameters are {', '.join(known)}" if known else "there are none here"
+            raise InvalidRequest(f"unknown query parameter {shown(name)}; {there_are}")
         if len(values) > 1:
             raise InvalidRequest(f"query parameter {shown(name)} is given more than once")
 
@@ -40,7 +39,7 @@ def selection(settings: Settings) -> Selection:
     """`score_threshold` and `max_boxes`, or the settings' defaults.
 
     Raises:
-        InvalidRequest: naming the parameter and its range.
+        InvalidRequest: with the parameter and its range.
     """
     text = request.args.get("score_threshold")
     threshold = settings.score_threshold
@@ -51,7 +50,7 @@ def selection(settings: Settings) -> Selection:
             threshold = -1.0
         if not 0.0 <= threshold <= 1.0:
             raise InvalidRequest(
-                f"query parameter 'score_threshold' = {shown(text)} must be from 0 to 1"
+                f"query parameter 'score_threshold' = {shown(text)} must be between 0 and 1"
             )
     return Selection(threshold, _count("max_boxes", settings.max_boxes))
 
@@ -60,7 +59,7 @@ def top_k(settings: Settings) -> int:
     """`top_k`, or the settings' default.
 
     Raises:
-        InvalidRequest: naming its range.
+        InvalidRequest: with its range.
     """
     return _count("top_k", settings.top_k)
 
@@ -69,7 +68,7 @@ def wanted_picture() -> EncodedFormat | None:
     """`picture=png` or `picture=jpeg`: the annotated picture inside the JSON.
 
     Raises:
-        InvalidRequest: if it is something else.
+        InvalidRequest: for any other value.
     """
     text = request.args.get("picture")
     known: dict[str, EncodedFormat] = {"png": "PNG", "jpeg": "JPEG"}
@@ -81,10 +80,10 @@ def wanted_picture() -> EncodedFormat | None:
 
 
 def accepted(offered: Sequence[str]) -> str:
-    """The media type to answer with: the client's favourite, the first offered when it has none.
+    """The media type to answer with: the best match, or the first offered without a preference.
 
     Raises:
-        NotAcceptable: if the Accept header allows none of them.
+        NotAcceptable: if the Accept header excludes all of them.
     """
     header = request.headers.get("Accept")
     if header is None:

@@ -1,4 +1,4 @@
-"""An HTTP request as the recorder takes it, also after Flask has let go of the request."""
+"""Turns an HTTP request into a `FinishedRequest`."""
 
 import time
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 @dataclass(frozen=True)
 class OpenRequest:
-    """What is kept of a request until its answer has been sent.
+    """Data of a request, kept until its response has been sent.
 
     Attributes:
         method, path, scheme: Of the request line.
-        route: The rule that the URL matched, empty if none did. Metrics and spans have it and
-            never the path: clients must not be able to make up labels.
-        headers: Those that say which trace it belongs to.
-        body_bytes: As announced; 0 if nothing was.
-        context: With the stages of the request.
+        route: The matched URL rule; empty if there is none. Metrics and spans use it instead of
+            the path, so that clients cannot create labels.
+        headers: Trace headers.
+        body_bytes: Content-Length; 0 if missing.
+        context: Context of the request.
         started: `time.perf_counter()` seconds.
     """
 
@@ -37,7 +37,7 @@ class OpenRequest:
 
     @classmethod
     def of(cls, request: Request, context: RequestContext, started: float) -> "OpenRequest":
-        """Keeps what is needed of Flask's request."""
+        """Copies the data from Flask's request."""
         return cls(
             method=request.method,
             path=request.path,
@@ -50,12 +50,12 @@ class OpenRequest:
         )
 
     def finished(self, status: int, error: str, response_bytes: int) -> FinishedRequest:
-        """The request with its answer.
+        """The finished request.
 
         Args:
-            status: HTTP's number.
-            error: The error's code; empty if there is none.
-            response_bytes: Size of the answer's body.
+            status: HTTP status.
+            error: Error code; empty for success.
+            response_bytes: Size of the response body.
         """
         known = self.method in _METHODS
         attributes: dict[str, str | int] = {

@@ -1,8 +1,7 @@
-"""Refuses what the gate would refuse before Flask and the body cost anything.
+"""Load shedding: rejects requests before Flask is entered and their body is read.
 
-Under overload most requests are refused, on the cores that infer. The answer, its log line, its
-metrics and its span are those that the request would get inside Flask; what is not refused goes
-on as if nothing had looked. The gate still decides: the queue may have changed since this look.
+Under overload most requests are rejected, on the same cores that run inference. The response, log
+line, metrics and span are the same as inside Flask. `Gate.admit` remains authoritative.
 """
 
 import time
@@ -28,30 +27,30 @@ _gated: set[object] = set()
 
 
 def gated(view: Callable[_Arguments, Response]) -> Callable[_Arguments, Response]:
-    """Marks a view that enters the gate; any other is never refused here."""
+    """Marks a view that enters the gate; other views are never rejected here."""
     _gated.add(view)
     return view
 
 
 class Shedding:
-    """A WSGI application that refuses by itself and hands on everything else.
+    """WSGI middleware that rejects requests when the gate is full.
 
     Args:
-        app: Whose URLs and JSON these are; its `wsgi_app` is handed everything else.
-        current: With the gate.
+        app: The application; provides the URLs and the wrapped `wsgi_app`.
+        current: State with the gate.
     """
 
     def __init__(self, app: Flask, current: State) -> None:
         self._app = app
         self._inner: WSGIApplication = app.wsgi_app
         self._state = current
-        # Bound once: it takes nothing of a request but its path and its method.
+        # Bound once: matching needs only the path and the method.
         self._urls = app.url_map.bind("")
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> "Iterable[bytes]":
-        """Answers 503 or what the inner application answers."""
+        """Answers 503, or calls the application."""
         gate = self._state.gate
         if environ["REQUEST_METHOD"] != "POST" or gate.inside < gate.concurrency:
             return self._inner(environ, start_response)
@@ -74,11 +73,11 @@ class Shedding:
         return [body]
 
     def _is_gated(self, request: Request) -> bool:
-        """Whether the request is for a view that enters the gate; notes the rule it matched."""
+        """Whether the request is for a gated view; sets the matched rule."""
         try:
-            # The URLs' own table, so that clients cannot make up labels of metrics.
+            # The rule, not the path: clients must not be able to create metric labels.
             rule, _ = self._urls.match(request.path, "POST", return_rule=True)
-        except HTTPException:  # nothing is there, or nothing to post to: Flask says so
+        except HTTPException:  # no such URL or no POST: Flask answers
             return False
         request.url_rule = rule
         return self._app.view_functions[rule.endpoint] in _gated

@@ -10,7 +10,9 @@ from typing import Any
 
 from model_server.errors import InvalidModel
 from model_server.models.base import ModelInfo
+from model_server.models.causes import cause_of
 from model_server.models.graph_protos import program_of_graph
+from model_server.models.keras_legacy import tolerant_layers
 from model_server.models.keras_safety import check_keras_file
 from model_server.models.operators import refusal, refused_operators
 from model_server.models.pixel_range.examine import examine_function
@@ -38,11 +40,16 @@ class KerasModel(TensorFlowModel):
         """
         self.tensorflow = import_tensorflow(parallelism)
         config = check_keras_file(path)
+        keras = self.tensorflow.keras
         try:
-            model = self.tensorflow.keras.models.load_model(path, compile=False, safe_mode=True)
+            model = keras.models.load_model(
+                path,
+                compile=False,
+                safe_mode=True,
+                custom_objects=tolerant_layers(config, keras) or None,
+            )
         except Exception as error:
-            line = str(error).strip().partition("\n")[0]
-            raise InvalidModel(f"model: {path.name} cannot be loaded: {line}") from error
+            raise InvalidModel(f"model: {path.name} cannot be loaded: {cause_of(error)}") from error
         self.trackable = model
         concrete, signature = _compile(self.tensorflow, model)
         self.signature = signature

@@ -87,6 +87,11 @@ def classifier_names(candidates: Sequence[Labels], classes: int) -> tuple[str, .
     )
 
 
+def fits(labels: Labels, classes: int) -> bool:
+    """Whether a label map has a name for each of so many classes, a background aside."""
+    return len(labels) >= classes and len(_ordered(labels, classes)) == classes
+
+
 def _ordered(labels: Labels, classes: int) -> list[str]:
     top = max(labels.names, default=-1)
     # A stranger's numbers may be anything: no list is made that cannot fit.

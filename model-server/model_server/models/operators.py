@@ -122,9 +122,11 @@ _RANDOM = _words("""
     StatelessTruncatedNormal StatelessTruncatedNormalV2 TruncatedNormal
 """)
 _SIGNALS = _words("FFT FFT2D FFT3D IFFT IFFT2D IFFT3D IRFFT IRFFT2D IRFFT3D RFFT RFFT2D RFFT3D")
-# Names of classes, and pictures in base64. File names are strings too, but nothing opens them.
+# Names of classes, pictures in base64 and in tf.Examples. File names are strings too, but nothing
+# opens them.
 _STRINGS = _words("""
-    AsString DecodeBase64 DecodePaddedRaw DecodeRaw EncodeBase64 ReduceJoin RegexFullMatch
+    AsString DecodeBase64 DecodePaddedRaw DecodeRaw EncodeBase64 ParseExample ParseExampleV2
+    ParseSingleExample ReduceJoin RegexFullMatch
     RegexReplace StaticRegexFullMatch StaticRegexReplace StringFormat StringJoin StringLength
     StringLower StringStrip StringToNumber StringUpper Substr
 """)

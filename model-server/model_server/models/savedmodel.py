@@ -9,6 +9,7 @@ from typing import Any
 
 from model_server.errors import InvalidModel
 from model_server.models.base import ModelInfo
+from model_server.models.causes import cause_of
 from model_server.models.graph_protos import program_of
 from model_server.models.operators import refusal, refused_operators
 from model_server.models.pixel_range.examine import examine_function
@@ -42,7 +43,7 @@ class SavedModel(TensorFlowModel):
         try:
             loaded = self.tensorflow.saved_model.load(str(path))
         except (OSError, ValueError, KeyError, self.tensorflow.errors.OpError) as error:
-            raise InvalidModel(f"model: {path.name} cannot be loaded: {error}") from error
+            raise InvalidModel(f"model: {path.name} cannot be loaded: {cause_of(error)}") from error
         # The signature is of no use once the object it belongs to is gone.
         self.trackable = loaded
         self.signature = _signature(loaded, path)

@@ -5,7 +5,7 @@ as labels beside it. The server and the download both ask here, so this imports 
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model_server.errors import InvalidModel
@@ -14,6 +14,8 @@ BUNDLED_SCHEME = "bundled://"
 _BUNDLED = Path(__file__).resolve().parent.parent / "bundled"
 _SUFFIXES = {".tflite": "tflite", ".keras": "keras", ".h5": "keras", ".hdf5": "keras"}
 _SAVED_MODEL = "saved_model.pb"
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".gz", ".7z", ".rar")
+_MOST_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,21 @@ class ModelSource:
         format: tflite, savedmodel or keras.
         folder: Where its labels and other companions are.
         name: A name made from the path, for when no other is given.
+        above: Folders around it that may hold its labels as well, the nearest first.
     """
 
     path: Path
     format: str
     folder: Path
     name: str
+    above: tuple[Path, ...] = ()
+
+    @property
+    def label_folders(self) -> tuple[Path, ...]:
+        """Where its labels may be, in the order of trust; the first that has any counts."""
+        assets = (self.folder / "assets", self.folder / "assets.extra")
+        inside = assets if self.format == "savedmodel" else ()
+        return (self.folder, *inside, *self.above)
 
 
 def find_model(location: str, wanted_format: str = "") -> ModelSource:
@@ -48,14 +59,49 @@ def find_model(location: str, wanted_format: str = "") -> ModelSource:
         return _find_bundled(location.removeprefix(BUNDLED_SCHEME))
     path = Path(location)
     if not path.exists():
-        raise InvalidModel(f"model: there is no file or folder {location}")
+        raise InvalidModel(f"model: there is no file or folder {location}{_instead_of(path)}")
     source = _in_folder(path, wanted_format) if path.is_dir() else _single_file(path, wanted_format)
+    source = _with_folders_above(source, path)
     if wanted_format and source.format != wanted_format:
         raise InvalidModel(
             f"model: {location} holds a {source.format} model, but the format asked for is "
             f"{wanted_format}"
         )
     return source
+
+
+def _with_folders_above(source: ModelSource, location: Path) -> ModelSource:
+    """With the folders between the model and the place that was named.
+
+    Exporters put a SavedModel into `saved_model/` or a folder of its version, and labels beside it:
+    for these, the folder above counts though only the SavedModel was named.
+    """
+    above: list[Path] = []
+    folder = source.folder
+    while folder != location and location in folder.parents:
+        folder = folder.parent
+        above.append(folder)
+    if source.format == "savedmodel" and source.folder == location:
+        inside = location.resolve()
+        if inside.name == "saved_model" or inside.name.isdigit():
+            above.append(inside.parent)
+    return replace(source, above=tuple(above))
+
+
+def _instead_of(path: Path) -> str:
+    """What the nearest existing folder contains; nothing for the root or below a file."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or folder == Path(folder.anchor):
+        return ""
+    try:
+        names = [item.name for item in _visible(folder)]
+    except OSError:  # a folder that may not be read
+        return ""
+    if not names:
+        return f"; {folder} is empty"
+    more = len(names) - _MOST_LISTED
+    shown = ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return f"; {folder} contains {shown}"
 
 
 def _find_bundled(name: str) -> ModelSource:
@@ -72,6 +118,11 @@ def _single_file(path: Path, wanted_format: str) -> ModelSource:
     if path.name == _SAVED_MODEL:
         return _in_folder(path.parent, wanted_format)
     found = _SUFFIXES.get(path.suffix.lower()) or _format_from_content(path)
+    if path.name.lower().endswith(_ARCHIVES):
+        raise InvalidModel(
+            f"model: {path.name} is an archive: unpack it on the volume and name what was in it; "
+            "only models that are downloaded are unpacked"
+        )
     if not found:
         raise InvalidModel(
             f"model: cannot tell the format of {path.name}; it should be a .tflite, .keras or .h5 "
@@ -94,22 +145,42 @@ def _in_folder(folder: Path, wanted_format: str) -> ModelSource:
     if wanted_format:
         found = [item for item in found if item.format == wanted_format] or found
     if not found:
-        subfolders = [item for item in _visible(folder) if item.is_dir()]
-        # An archive often wraps everything in one folder; TF Serving puts versions in folders.
-        if len(subfolders) == 1:
-            return _in_folder(subfolders[0], wanted_format)
-        versions = [item for item in subfolders if item.name.isdigit()]
-        if versions:
-            return _in_folder(max(versions, key=lambda item: int(item.name)), wanted_format)
-        raise InvalidModel(
-            f"model: {folder} has no model in it: no saved_model.pb, .tflite, .keras or .h5 file"
-        )
+        return _in_subfolder(folder, wanted_format)
     if len(found) > 1:
         raise InvalidModel(
             f"model: {folder} has more than one model in it "
             f"({', '.join(item.path.name for item in found)}); name one of them"
         )
     return found[0]
+
+
+def _in_subfolder(folder: Path, wanted_format: str) -> ModelSource:
+    """The model one or more folders down.
+
+    An archive often wraps everything in one folder, TF Serving puts versions in folders, and the
+    Object Detection API exports `saved_model/` beside `checkpoint/`.
+    """
+    subfolders = [item for item in _visible(folder) if item.is_dir()]
+    versions = [item for item in subfolders if item.name.isdigit()]
+    if versions:
+        return _in_folder(max(versions, key=lambda item: int(item.name)), wanted_format)
+    if len(subfolders) == 1:
+        return _in_folder(subfolders[0], wanted_format)
+    holders = [item for item in subfolders if _candidates(item)]
+    if len(holders) == 1:
+        return _in_folder(holders[0], wanted_format)
+    if holders:
+        raise InvalidModel(
+            f"model: {folder} has models in more than one folder "
+            f"({', '.join(item.name for item in holders)}); name one of them"
+        )
+    archives = [item.name for item in _visible(folder) if item.name.lower().endswith(_ARCHIVES)]
+    advice = f"; unpack {archives[0]} first" if archives else ""
+    there = ", ".join(item.name for item in _visible(folder)[:_MOST_LISTED]) or "nothing"
+    raise InvalidModel(
+        f"model: {folder} has no model in it: no saved_model.pb, .tflite, .keras or .h5 file; "
+        f"there is {there}{advice}"
+    )
 
 
 def _candidates(folder: Path) -> list[ModelSource]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from model_server.errors import InferenceFailed, InvalidModel
 from model_server.models.base import Array, Model, Tensors, TensorSpec
+from model_server.models.causes import cause_of
 from model_server.system.cpus import Parallelism
 
 Signature = Callable[..., Mapping[str, Any]]
@@ -83,8 +84,4 @@ def call(tf: Any, signature: Signature, inputs: Tensors) -> dict[str, Array]:
         outputs = signature(**tensors)
         return {name: np.asarray(tensor) for name, tensor in outputs.items()}
     except (tf.errors.OpError, ValueError, TypeError) as error:
-        raise InferenceFailed(f"TensorFlow: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InferenceFailed(f"TensorFlow: {cause_of(error)}") from error

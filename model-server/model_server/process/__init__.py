@@ -1,4 +1,4 @@
-"""The server's processes under gunicorn: a master that forks, workers that load and serve.
+"""gunicorn processes: a master that forks and workers that load models and serve them.
 
 The only package that imports gunicorn.
 """

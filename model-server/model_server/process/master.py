@@ -1,9 +1,8 @@
-"""gunicorn's master, made to replace workers without a gap.
+"""A gunicorn master that replaces workers without downtime.
 
-gunicorn's own stops the old workers as soon as the new ones are forked, long before these have
-loaded their models. HTTP connections then wait in the shared socket, but gRPC's ports belong to
-the workers, and for a moment nobody would listen. When all stop, it first sees to it that nobody
-new connects. It knows nothing of models.
+gunicorn stops the old workers as soon as the new ones are forked, before these have loaded their
+models. HTTP connections can wait in the shared socket, but each worker opens its own gRPC port, so
+that for a while nobody would listen. On shutdown, this master first stops accepting connections.
 """
 
 import signal
@@ -19,14 +18,14 @@ _POLL_SECONDS = 0.05
 
 
 class Master(Arbiter):  # type: ignore[misc]  # gunicorn is untyped
-    """Keeps the old workers until as many new ones serve."""
+    """Keeps old workers until the same number of new ones are ready."""
 
     def __init__(self, app: Any) -> None:
         self._stopping = False
         super().__init__(app)
 
     def signal(self, sig: int, frame: Any) -> None:
-        """Remembers that an order to stop came: it must not wait for workers that still load."""
+        """Notes a shutdown signal, after which no loading worker is waited for."""
         self._stopping = self._stopping or sig in _STOPS
         super().signal(sig, frame)
 
@@ -36,14 +35,14 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn is untyped
             newest = sorted(self.WORKERS.values(), key=lambda worker: worker.age)
             if all(worker.serves for worker in newest[-self.num_workers :]):
                 break
-            # One that cannot load ends the whole server here, as at the first start.
+            # A worker that fails to load ends the server here, as at startup.
             self.reap_workers()
             time.sleep(_POLL_SECONDS)
         super().manage_workers()
 
     def stop(self, graceful: bool = True) -> None:
-        """Stops the workers, which accept who has connected before they close."""
-        # During a change of the program (SIGUSR2) another master has the same sockets.
+        """Stops the workers, which first accept the established connections."""
+        # During a binary upgrade (SIGUSR2) another master uses the same sockets.
         if self.reexec_pid == self.master_pid == 0:
             for listener in self.LISTENERS:
                 refuse_new(listener.sock)

@@ -1,8 +1,8 @@
-"""Runs the application under gunicorn: one master, workers that load after they are forked.
+"""Runs the application under gunicorn.
 
-Loading after the fork is not a choice: TensorFlow's threads do not survive one. A worker accepts
-connections only once its models have answered a warm-up inference; until then connections wait in
-the listening socket's backlog, so no early request is refused.
+Workers load models after the fork, because TensorFlow's threads do not survive one. A worker
+accepts connections once its models have done a warm-up inference; earlier connections wait in the
+backlog.
 """
 
 import logging
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
-    """Hands gunicorn's own messages to our log handlers, so that every line has one form."""
+    """Sends gunicorn's messages to our log handlers, so that all lines have the same format."""
 
     def setup(self, cfg: Any) -> None:
-        """Replaces gunicorn's handlers by propagation to the root logger."""
+        """Replaces gunicorn's handlers with propagation to the root logger."""
         self.cfg = cfg
         self.error_log.propagate = True
         self.error_log.handlers = []
@@ -49,11 +49,11 @@ class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn is untyped
 
 
 _log = logging.getLogger("model_server")
-# Read by prometheus_client when it is imported, which only workers do.
+# Read by prometheus_client on import, which happens only in workers.
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-# gunicorn stops altogether, instead of trying again, when a worker exits with this while booting.
+# Exit status of a worker that fails to boot; gunicorn then stops instead of retrying.
 _BOOT_ERROR = 3
-# A collector that is down must not keep every pod of a rollout for the whole drain.
+# An unreachable collector must not delay every pod of a rollout by the whole drain time.
 _LAST_SPANS_SECONDS = 5.0
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where gunicorn's heartbeat files cost no disk
 
@@ -63,7 +63,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # For the worker.
+        # Read by the worker.
         self.read_seconds = settings.timeout_seconds
         self.body_bytes = settings.max_body_bytes
         self._grpc: GrpcServer | None = None
@@ -72,18 +72,18 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         super().__init__()
 
     def run(self) -> None:
-        """Serves until stopped; leaves by SystemExit."""
+        """Serves until stopped; ends with SystemExit."""
         Master(self).run()
 
     def load_config(self) -> None:
-        """Translates our settings to gunicorn's."""
+        """Sets gunicorn's configuration."""
         for name, value in gunicorn_options(self._settings).items():
             self.cfg.set(name, value)
 
     def load(self) -> "Flask":
-        """Loads models and makes the application; runs in each worker after the fork."""
-        # Imported here: whatever starts threads must not be in the master, and what only workers
-        # need would be there twice, in pages that a worker has written to and the master keeps.
+        """Loads the models and creates the application, in each worker after the fork."""
+        # Imported here: the master must not start threads, nor keep memory that only workers
+        # need.
         from model_server.http.app import create_app  # noqa: PLC0415
         from model_server.serving.registry import load_registry  # noqa: PLC0415
         from model_server.vision.resizing import choose  # noqa: PLC0415
@@ -99,11 +99,13 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
             raise SystemExit(_BOOT_ERROR) from None
         for name in registry.names:
             model = registry.get(name)
-            _log.info("serving %s", name, extra=_served(model))
+            _log.info("serving model %s", name, extra=_served(model))
             for warning in model.warnings:
-                _log.warning("%s: %s", name, warning)
+                _log.warning("model %s: %s", name, warning)
             if self._settings.max_batch_size > 1 and not model.batches:
-                _log.warning("%s takes one picture at a time: max-batch-size has no effect", name)
+                _log.warning(
+                    "model %s has a fixed batch size of 1: --max-batch-size has no effect", name
+                )
         resizer = choose(self._settings.resizing)
         why = f": {resizer.reason}" if resizer.reason else ""
         _log.info("resizing with %s%s", resizer.name, why, extra={"resizer": resizer.name})
@@ -113,11 +115,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         return app
 
     def _start_grpc(self, app: "Flask") -> None:
-        """Serves gRPC beside HTTP, from the same models and through the same gate."""
+        """Starts the gRPC server, which shares models and limits with HTTP."""
         port = self._settings.grpc_port
         if not port:
             return
-        # Imported here: gRPC's threads do not survive a fork, and not everybody wants it.
+        # Imported here: gRPC's threads do not survive a fork.
         from model_server.grpc.server import GrpcServer  # noqa: PLC0415
 
         state = app.extensions["model_server"]
@@ -126,16 +128,18 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         except StartupError as error:
             report_failure(error)
             raise SystemExit(_BOOT_ERROR) from None
-        _log.info("gRPC on port %s", self._grpc.port, extra={"grpc_port": self._grpc.port})
+        _log.info(
+            "listening for gRPC on port %s", self._grpc.port, extra={"grpc_port": self._grpc.port}
+        )
 
     def begin_stop(self) -> None:
-        """Called by a worker that was told to stop: no new gRPC calls."""
+        """Stops accepting gRPC calls; called when a worker is told to stop."""
         self._stop_by = time.monotonic() + self._settings.drain_seconds
         if self._grpc is not None:
             self._grpc.begin_stop(self._settings.drain_seconds)
 
     def finish_stop(self) -> None:
-        """Called by a worker before it ends: gRPC calls in progress may finish, then spans go."""
+        """Waits for gRPC calls and exports the last spans; called before a worker ends."""
         if self._grpc is not None:
             self._grpc.finish_stop(self._settings.drain_seconds)
         if self._spans is not None:
@@ -151,15 +155,15 @@ def _served(model: "VisionModel") -> dict[str, Any]:
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
-    """Our settings in gunicorn's words."""
+    """The gunicorn options for our settings."""
     return {
         "bind": host_and_port(listen_address(settings.host), settings.port),
         "worker_class": Worker,
         "workers": settings.workers or 1,
         "threads": http_threads(settings),
         "worker_connections": 2000,
-        # A worker whose main loop stands still this long is replaced. Requests run in threads and
-        # have a deadline of their own.
+        # A worker whose main loop blocks for this long is replaced. Requests run in threads and
+        # have their own deadline.
         "timeout": 120,
         "graceful_timeout": math.ceil(settings.drain_seconds),
         "keepalive": 75,
@@ -180,7 +184,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
 
 
 def _announce(server: Any) -> None:
-    """Says where it listens: with port 0 nobody else knows."""
+    """Logs the address, which nobody else knows with port 0."""
     for listener in server.LISTENERS:
         host, port = listener.getsockname()[:2]
         _log.info("listening on http://%s", host_and_port(host, port), extra={"port": port})
@@ -191,7 +195,7 @@ def _finish_worker(_server: object, worker: Any) -> None:
 
 
 def _forget_worker(_server: object, worker: Any) -> None:
-    """Takes a dead worker's live gauges out of the shared metrics."""
+    """Removes a dead worker's gauges from the shared metrics."""
     if os.environ.get(MULTIPROCESS_VARIABLE):
         from prometheus_client import multiprocess  # noqa: PLC0415
 
@@ -199,18 +203,19 @@ def _forget_worker(_server: object, worker: Any) -> None:
 
 
 def report_failure(error: StartupError) -> None:
-    """Tells people on stderr and Kubernetes in the termination message why nothing is served."""
+    """Writes why the server cannot start to stderr and to the termination message."""
     message = without_values(error.message, os.environ, ENV_PREFIX)
     report_end("model-server", f"{error.reason}: {message}")
 
 
 def check_address(host: str, port: int, flag: str = "--port") -> None:
-    """Makes sure that the address can be listened on.
+    """Checks that an address can be bound.
 
-    gunicorn itself would try for five seconds, and gRPC would share the port with whoever has it.
+    gunicorn itself would retry for five seconds, and gRPC would share the port with another
+    process.
 
     Raises:
-        InvalidSettings: saying what the system says.
+        InvalidSettings: with the system's error.
     """
     address = listen_address(host)
     with socket.socket(family_of(address), socket.SOCK_STREAM) as probe:
@@ -228,10 +233,10 @@ def serve(settings: Settings) -> int:
     """Serves until stopped.
 
     Returns:
-        The process's exit status: 0 after SIGTERM or SIGINT, 2 if it could not start.
+        The exit status: 0 after SIGTERM or SIGINT, 2 if it could not start.
     """
     try:
-        # A wrong path or a taken port is reported before anything is started.
+        # Report a wrong path or an occupied port before starting anything.
         find_sources(settings)
         check_address(settings.host, settings.port)
         if settings.grpc_port:
@@ -249,7 +254,7 @@ def serve(settings: Settings) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0
     finally:
-        # Workers leave through here too, when they end; the folder is the master's.
+        # Workers also exit through here; only the master owns the folder.
         if shared and os.getpid() == master:
             shutil.rmtree(shared, ignore_errors=True)
     return 0

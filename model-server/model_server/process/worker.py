@@ -1,10 +1,11 @@
-"""gunicorn's threaded worker, made to lose no request when it stops and no thread to a slow client.
+"""A gunicorn thread worker that loses no request on shutdown and no thread to a slow client.
 
-What gunicorn does not do by itself: answer the connections that the kernel has accepted for us
-when the order to stop comes, wait for a new connection's first byte without holding a thread, and
-give up on a client that sends its request a byte at a time or never takes its answer, and take what
-was refused of a long body, so that the client gets to read why. It knows nothing of models or
-routes.
+Beyond gunicorn's own worker, it
+
+- serves connections left in the backlog when it is told to stop;
+- waits for the first byte of a connection without occupying a thread;
+- ends requests that arrive too slowly and responses that are not read;
+- drains rejected bodies, so that clients can read the error.
 """
 
 import contextlib
@@ -22,42 +23,42 @@ from typing import Any
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-# A new connection that says nothing for this long is closed.
+# A new connection that sends nothing for this long is closed.
 _SILENT_SECONDS = 30.0
-# A client that takes nothing of its answer for this long is given up.
+# A client that reads nothing of its response for this long is dropped.
 _STUCK_SECONDS = 30.0
-# Between two looks for clients that are too slow.
+# Interval between checks for slow clients.
 _LOOK_SECONDS = 0.5
 _BLOCK_BYTES = 256 * 1024
 _NOBODY_THERE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
-    """One worker process: a thread for each request, a main loop that accepts and watches."""
+    """A worker process: one thread per request, and a main loop that accepts and supervises."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        # Made before the fork, so that the master sees what the worker writes.
+        # Created before the fork, so that it is shared with the master.
         self._serving = mmap.mmap(-1, 1)
         self._reading: dict[TConn, float] = {}
         self._read_seconds: float = self.app.read_seconds
         self._body_bytes: int = self.app.body_bytes
         self._next_look = 0.0
-        # How much of its answer each client has not taken yet, and since when as much.
+        # Unread bytes of each client's response, and since when this number has not changed.
         self._unsent: dict[TConn, tuple[int, float]] = {}
 
     @property
     def serves(self) -> bool:
-        """Whether its models are loaded and it accepts connections; for the master."""
+        """Whether models are loaded and connections accepted; read by the master."""
         return self._serving[0] == 1
 
     def run(self) -> None:
-        """The main loop, which begins when the models are loaded."""
+        """Runs the main loop; called once the models are loaded."""
         self._serving[0] = 1
         super().run()
 
     def accept(self, listener: Any) -> None:
-        """Takes a new connection; a thread gets it when it has something to say."""
+        """Accepts a connection; a thread gets it once it has sent something."""
         self._accept(listener)
 
     def _accept(self, listener: Any) -> bool:
@@ -77,7 +78,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         return True
 
     def handle(self, conn: TConn) -> Any:
-        """Handles a connection's next request; notes since when, for `murder_pending`."""
+        """Handles the next request of a connection, timed for `murder_pending`."""
         self._reading[conn] = time.monotonic()
         try:
             return super().handle(conn)
@@ -86,11 +87,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             self._unsent.pop(conn, None)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
-        """Takes what was refused unread of a body that is not too long, and throws it away.
+        """Reads and discards the rest of a rejected body, up to a limit.
 
-        To close instead resets the connection while the client still sends: it would learn that
-        the pipe is broken, not why it was refused. gunicorn itself takes 64 KB. A client that
-        sends too slowly is ended by `murder_pending`.
+        Closing instead would reset the connection while the client still sends, so that it saw a
+        broken pipe instead of the error. gunicorn itself reads 64 KB. `murder_pending` ends
+        clients that send too slowly.
         """
         left = self._body_bytes
         with contextlib.suppress(OSError, ParseException):
@@ -99,10 +100,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         return bool(super()._keepalive_after(conn, keepalive))
 
     def murder_pending(self) -> None:
-        """Called at every turn of the main loop: also ends the reading of what comes too slowly.
+        """Also ends requests that arrive too slowly; called in every iteration of the main loop.
 
-        The reading side is shut, so that the thread wakes up; an answer that is being computed
-        can still be sent. All requests are looked at, so not at every turn.
+        Shuts down the reading side only, which wakes the thread up and lets a response still be
+        sent. Checks all requests, and therefore only once per interval.
         """
         super().murder_pending()
         now = time.monotonic()
@@ -114,11 +115,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             if since < oldest:
                 with contextlib.suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RD)
-            with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
+            with contextlib.suppress(OSError, ValueError):  # ended in the meantime
                 self._end_if_stuck(conn)
 
     def _end_if_stuck(self, conn: TConn) -> None:
-        """Wakes a thread whose client does not take the answer: its memory is needed elsewhere."""
+        """Ends responses that clients do not read, to free their memory."""
         now, unsent = time.monotonic(), _unsent_bytes(conn.sock)
         before, since = self._unsent.get(conn, (0, now))
         if unsent == 0 or unsent != before:
@@ -127,7 +128,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             conn.sock.shutdown(socket.SHUT_RDWR)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """When stopping, first takes what waits in the backlog: closing would reset it."""
+        """On shutdown, first accepts the backlog: closing would reset those connections."""
         super().set_accept_enabled(enabled)
         if enabled or self.alive:
             return
@@ -139,13 +140,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                 listener.close()
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """When stopping, no connection that says nothing keeps the worker longer than that."""
+        """Limits how long silent connections delay the shutdown."""
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
 
 
 def _unsent_bytes(connection: socket.socket) -> int:
-    """Bytes that the kernel holds because the other side has not taken them."""
+    """Bytes in the kernel's send queue that the peer has not acknowledged."""
     answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
     return int(struct.unpack("i", answer)[0])

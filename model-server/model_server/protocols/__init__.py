@@ -1,4 +1,1 @@
-"""The protocols: requests to typed calls of the data plane, its results to documents.
-
-Knows no web framework, so that HTTP and gRPC share it.
-"""
+"""Protocols: parse requests, call the data plane, build responses. Shared by HTTP and gRPC."""

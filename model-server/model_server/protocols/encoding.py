@@ -1,7 +1,4 @@
-"""From results to the bytes of an answer: the articles' JSON, our own, and the annotated picture.
-
-Knows the data plane's results and the wire's JSON, not HTTP.
-"""
+"""Encodes results: the articles' JSON, JSON with boxes, and the annotated picture."""
 
 import base64
 from collections.abc import Iterator, Sequence
@@ -24,10 +21,10 @@ MEDIA_TYPES: dict[EncodedFormat, str] = {"PNG": "image/png", "JPEG": "image/jpeg
 def article_detections(
     result: DetectionResult, context: RequestContext
 ) -> tuple[int, Iterator[bytes]]:
-    """The object-detection article's answer; see `schemas.ArticleDetections`.
+    """Body of the object-detection article; see `schemas.ArticleDetections`.
 
     Returns:
-        The body's length, and the body in blocks: it is 34 MB for two megapixels.
+        Length of the body, and the body in blocks: it is 34 MB for two megapixels.
     """
     annotated = result.annotated(context)
     head = {
@@ -40,7 +37,7 @@ def article_detections(
 
 
 def article_predictions(found: Sequence[Classification]) -> bytes:
-    """The ResNet50 article's answer; see `schemas.ArticlePredictions`."""
+    """Body of the ResNet50 article; see `schemas.ArticlePredictions`."""
     predictions = [{"label": item.label, "probability": item.probability} for item in found]
     return orjson.dumps({"predictions": predictions, "success": True})
 
@@ -60,13 +57,13 @@ def detections(
     picture: EncodedFormat | None,
     context: RequestContext,
 ) -> bytes:
-    """Our own answer with boxes; see `schemas.Detections`.
+    """Body with boxes; see `schemas.Detections`.
 
     Args:
-        result: Of a detector; at full size if `picture` is asked for.
-        model: The model's name.
-        picture: Format of the annotated picture to put in, or None.
-        context: Of the request.
+        result: Result of a detector; with the full-size picture if `picture` is set.
+        model: Name of the model.
+        picture: Format of the annotated picture to include, or None.
+        context: Context of the request.
     """
     document = {**detections_document(result), "model": {"name": model}}
     if picture:
@@ -79,7 +76,7 @@ def detections(
 
 
 def detections_document(result: DetectionResult) -> dict[str, Any]:
-    """Detections with boxes in pixels of the upright picture; see `schemas.PictureDetections`."""
+    """Detections with boxes in pixels, after EXIF rotation; see `schemas.PictureDetections`."""
     width, height = result.picture.width, result.picture.height
     return {
         "detections": [_detection(item, width, height) for item in result.detections],

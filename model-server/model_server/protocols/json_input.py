@@ -1,7 +1,6 @@
-"""Reads JSON and base64 that strangers sent, within limits.
+"""Parses untrusted JSON and base64 within limits.
 
-Knows no HTTP and no protocol. A body is checked before objects are made of it: one byte of JSON
-can become sixty of Python objects.
+One byte of JSON can become sixty bytes of Python objects, so bodies are checked before parsing.
 """
 
 import base64
@@ -12,13 +11,13 @@ import orjson
 from model_server.errors import InvalidRequest, PayloadTooLarge, shown
 from model_server.protocols.media import BYTE_ORDER_MARK
 
-# 1.3 times the numbers, and the lists, in a 1024x1024 RGB picture.
+# 1.3 times the values, and the lists, of a 1024x1024 RGB picture.
 _MAX_VALUES = 4_000_000
 _MAX_LISTS = 1_400_000
-# Instances and their fields; a picture or a tensor has none inside.
+# Instances and their fields; pictures and tensors contain none.
 _MAX_OBJECTS = 20_000
 _MAX_STRINGS = 200_000
-# A list's reference to a number, and the number; the others as CPython makes them.
+# A list entry and a number; the others as allocated by CPython.
 _BYTES_PER_VALUE = 8 + 24
 _BYTES_PER_LIST = 88
 _BYTES_PER_OBJECT = 240
@@ -28,11 +27,11 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 def parsed_bytes(body: bytes, end: int | None = None) -> int:
-    """About how much memory the objects take that are made of JSON, and of base64 in it.
+    """Estimates the memory of the objects parsed from JSON, including decoded base64.
 
     Args:
-        body: With the JSON.
-        end: Where the JSON ends and binary tensors begin; None if it is all JSON.
+        body: The body.
+        end: End of the JSON part, where binary data begins; None if the body is JSON only.
     """
     return (
         2 * len(body)
@@ -44,16 +43,16 @@ def parsed_bytes(body: bytes, end: int | None = None) -> int:
 
 
 def check_json(body: bytes, end: int | None = None) -> None:
-    """Counts what a body is made of, before an object is made of it.
+    """Limits the number of values in JSON before it is parsed.
 
-    Marks inside of strings count too: base64 has none of them, and names have few.
+    Punctuation inside strings counts too: base64 has none, and names have little.
 
     Args:
         body: As for `parsed_bytes`.
         end: As for `parsed_bytes`.
 
     Raises:
-        PayloadTooLarge: if there is more of something than a request can need.
+        PayloadTooLarge: if there are too many values, lists, objects or strings.
     """
     for mark, most, what in (
         (b",", _MAX_VALUES, "values"),
@@ -72,8 +71,8 @@ def parse_json(body: bytes) -> object:
     """Parses a JSON body.
 
     Raises:
-        InvalidRequest: if it is not JSON, or nested too deeply.
-        PayloadTooLarge: if there is more in it than a request can need.
+        InvalidRequest: if it is not JSON or nested too deeply.
+        PayloadTooLarge: if it has too many values.
     """
     if not body:
         raise InvalidRequest("the request has no body; send JSON")
@@ -89,7 +88,7 @@ def decode_base64(text: str, field: str) -> bytes:
     """Decodes standard or URL-safe base64, also as a data URL (`data:image/png;base64,...`).
 
     Raises:
-        InvalidRequest: naming the field.
+        InvalidRequest: with the name of the field.
     """
     content = text.partition(",")[2] if text.startswith("data:") else text
     try:
@@ -97,4 +96,4 @@ def decode_base64(text: str, field: str) -> bytes:
         raw = content.encode("ascii").translate(_URL_SAFE, _SPACE)
         return base64.b64decode(raw + b"=" * (-len(raw) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"{shown(field)} is not base64: {error}") from error
+        raise InvalidRequest(f"{shown(field)} is not valid base64: {error}") from error

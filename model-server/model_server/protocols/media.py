@@ -1,7 +1,6 @@
-"""What a body is by its first bytes, where a client's Content-Type says nothing or the wrong thing.
+"""Detects the kind of a body by its first bytes, as Content-Type is often missing or wrong.
 
-`curl -d` calls everything a URL-encoded form, and browsers call a string `text/plain`. Pure; opens
-nothing.
+`curl -d` labels everything as a URL-encoded form, and browsers label strings as `text/plain`.
 """
 
 import re
@@ -14,15 +13,15 @@ _FORM = re.compile(rb"[A-Za-z0-9_.%+-]{1,100}=")
 
 
 def looks_like_picture(body: bytes) -> bool:
-    """Whether it begins as a picture of any format does; the codec decides whether it is one."""
+    """Whether the body starts like a picture of any format."""
     return bool(format_of(body))
 
 
 def looks_like_json(body: bytes) -> bool:
-    """Whether it begins as a JSON object or list does."""
+    """Whether the body starts like a JSON object or list."""
     return _JSON.match(body) is not None
 
 
 def looks_like_form(body: bytes) -> bool:
-    """Whether it begins as a URL-encoded form does: `name=`."""
+    """Whether the body starts like a URL-encoded form: `name=`."""
     return _FORM.match(body) is not None

@@ -1,9 +1,8 @@
-"""A picture as nested JSON lists of numbers, fast and without holding all of it.
+"""Encodes a picture as nested JSON lists, in blocks.
 
-Two megapixels are 34 MB of text. Every pixel takes the same 14 bytes, numbers padded with spaces
-(which JSON allows), so the length is known before the first byte is made, the text comes from one
-table look-up, and a 50-megapixel picture needs no more memory than a small one. It takes a
-quarter of the time of a general JSON encoder.
+Two megapixels are 34 MB of text. Numbers are padded with spaces, which JSON allows, so that every
+pixel takes 14 bytes: the length is known in advance, a table lookup produces the text, and memory
+does not grow with the picture. Four times as fast as a general JSON encoder.
 """
 
 from collections.abc import Iterator
@@ -15,12 +14,12 @@ from PIL import Image
 _BLOCK_BYTES = 256 * 1024
 _PIXEL = len("[  0,  0,  0],")
 _OPEN, _CLOSE, _COMMA = b"[],"
-# The four bytes of each of the 256 numbers: three digits and a comma.
+# Four bytes for each number from 0 to 255: three digits and a comma.
 _NUMBERS = np.frombuffer(b"".join(b"%3d," % number for number in range(256)), dtype="<u4")
 
 
 def json_length(width: int, height: int) -> int:
-    """Bytes that `bgr_lists` gives for a picture of that size."""
+    """Number of bytes that `bgr_lists` produces."""
     return 1 + height * (_PIXEL * width + 2)
 
 

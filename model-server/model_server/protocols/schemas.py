@@ -1,7 +1,7 @@
-"""The JSON that goes over the wire: one type per answer, the source of the OpenAPI document.
+"""JSON documents of requests and responses, from which the OpenAPI document is built.
 
-Field names and forms are contracts with other people's clients. Nothing is computed here. The
-types are not built on the way of a request: tests hold every answer against them.
+Field names are contracts with existing clients. The server does not instantiate these types while
+it answers; tests validate its responses against them.
 """
 
 from typing import Annotated, Any, Literal
@@ -13,13 +13,13 @@ Pixels = Annotated[int, Field(ge=1)]
 
 
 class Wire(BaseModel):
-    """Base of all: unknown fields are a mistake."""
+    """Base class: unknown fields are invalid."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 class ErrorAnswer(Wire):
-    """Any 4xx or 5xx answer: what is wrong and what to do about it, and a code for programs."""
+    """Any 4xx or 5xx response: what is wrong and what to do, with a stable code."""
 
     error: str
     code: str = Field(pattern="^[A-Za-z]+$")
@@ -27,7 +27,7 @@ class ErrorAnswer(Wire):
 
 
 class ArticleDetections(Wire):
-    """`POST /object_detection` of the object-detection article."""
+    """Default response of `POST /object_detection`."""
 
     detections: list[dict[str, str]]
     image_size: str = Field(alias="image size", pattern=r"^size=\d+x\d+$")
@@ -37,72 +37,72 @@ class ArticleDetections(Wire):
 
 
 class Prediction(Wire):
-    """One class of a picture."""
+    """A class and its probability."""
 
     label: str
     probability: Probability
 
 
 class ArticlePredictions(Wire):
-    """`POST /predict` of the ResNet50 article."""
+    """Response of `POST /predict`."""
 
     predictions: list[Prediction]
     success: bool
 
 
 class DetectionItem(Wire):
-    """One object found."""
+    """A detected object."""
 
     label: str
     class_id: int
     score: Probability
     box: Annotated[list[float], Field(min_length=4, max_length=4)] = Field(
-        description="xmin, ymin, xmax, ymax in pixels of the upright picture."
+        description="xmin, ymin, xmax, ymax in pixels, after EXIF rotation."
     )
 
 
 class ImageSize(Wire):
-    """Of the upright picture."""
+    """Size of the picture after EXIF rotation, in pixels."""
 
     width: Pixels
     height: Pixels
 
 
 class PictureDetections(Wire):
-    """What a detector found in one picture."""
+    """Detections in a picture."""
 
     detections: list[DetectionItem]
     image: ImageSize
 
 
 class ModelName(Wire):
-    """Which model answered."""
+    """The model that answered."""
 
     name: str
 
 
 class EncodedPicture(Wire):
-    """The annotated picture inside JSON."""
+    """The annotated picture, base64-encoded."""
 
     content_type: str
     base64: str
 
 
 class Detections(PictureDetections):
-    """`POST /object_detection` for `application/vnd.inference-operator.detections+json`."""
+    """Response of `POST /object_detection` with boxes."""
 
     model: ModelName
     picture: EncodedPicture | None = None
 
 
 class ClassItem(Prediction):
-    """One class of a picture, with its number."""
+    """A class with its index and probability."""
 
     class_id: int
 
 
 class PictureClasses(Wire):
-    """What a classifier says of one picture, most probable first."""
+    """Classes of a picture, most probable first."""
 
     classes: list[ClassItem]
 
@@ -114,20 +114,20 @@ class Status(Wire):
 
 
 class Ready(Status):
-    """`GET /readyz`: the models that answer, and why others in the models folder do not."""
+    """`GET /readyz`: served models, and the reason for each model that failed to load."""
 
     models: list[str]
     not_served: dict[str, str]
 
 
 class Base64(Wire):
-    """Bytes inside JSON."""
+    """Base64-encoded bytes."""
 
     b64: str = Field(json_schema_extra={"format": "base64-picture"})
 
 
 class PictureInJson(Wire):
-    """A picture as base64: a string, also a data URL, or `{"b64": "..."}`."""
+    """A base64-encoded picture: a string (data URLs are accepted) or `{"b64": "..."}`."""
 
     image: Annotated[str, Field(json_schema_extra={"format": "base64-picture"})] | Base64
 
@@ -139,18 +139,18 @@ class V1Models(Wire):
 
 
 class V1Request(Wire):
-    """`POST /v1/models/NAME:predict`: TensorFlow Serving's row format."""
+    """Request of `POST /v1/models/NAME:predict`: TensorFlow Serving's row format."""
 
     instances: list[Any] = Field(
         min_length=1,
-        description='Pictures as {"b64": "..."}, or tensors as nested lists, or objects that name '
-        "the model's inputs.",
+        description='Pictures as {"b64": "..."}, tensors as nested lists, or objects keyed by '
+        "input name.",
     )
     signature_name: Literal["serving_default"] = "serving_default"
 
 
 class V1Answer(Wire):
-    """`POST /v1/models/NAME:predict`: one prediction for each instance, in order."""
+    """Response of `POST /v1/models/NAME:predict`: one prediction per instance, in order."""
 
     predictions: list[PictureDetections | PictureClasses | Any]
 
@@ -196,7 +196,7 @@ class V2Ready(Wire):
 
 
 class V2IndexEntry(Wire):
-    """One entry of `POST /v2/repository/index`."""
+    """Entry of `POST /v2/repository/index`."""
 
     name: str
     version: str
@@ -205,7 +205,7 @@ class V2IndexEntry(Wire):
 
 
 class V2TensorMetadata(Wire):
-    """An input or output of a model; -1 stands for any size."""
+    """An input or output; -1 in the shape means any size."""
 
     name: str
     datatype: Datatype
@@ -227,7 +227,7 @@ class Preprocessing(Wire):
 
 
 class ModelFacts(Wire):
-    """What a served model is: its files' SHA-256 after `sha256:`, or empty."""
+    """Facts about a served model. `digest`: `sha256:` and the SHA-256 of its files, or empty."""
 
     format: Literal["tflite", "savedmodel", "keras"]
     task: Literal["detection", "classification", "tensor"]
@@ -259,7 +259,7 @@ class V2Model(Wire):
 
 
 class V2Input(BaseModel):
-    """An input tensor: `data` in JSON, or `parameters.binary_data_size` bytes after the JSON."""
+    """Input tensor: `data`, or `parameters.binary_data_size` bytes after the JSON."""
 
     name: str
     shape: list[Annotated[int, Field(ge=0)]] = Field(max_length=8)
@@ -269,7 +269,7 @@ class V2Input(BaseModel):
 
 
 class V2RequestedOutput(BaseModel):
-    """An output that is wanted; `parameters.binary_data` and `.classification` say how."""
+    """Requested output, with `parameters.binary_data` or `parameters.classification`."""
 
     name: str
     parameters: Parameters = {}
@@ -285,7 +285,7 @@ class V2Request(Wire):
 
 
 class V2Output(Wire):
-    """An output tensor, in row-major order."""
+    """Output tensor in row-major order."""
 
     name: str
     datatype: Datatype
@@ -295,7 +295,7 @@ class V2Output(Wire):
 
 
 class V2Answer(Wire):
-    """The answer to an infer request."""
+    """Response of an infer request."""
 
     model_name: str
     model_version: str

@@ -1,7 +1,7 @@
-"""Tensors on the wire: the Open Inference Protocol's data types, JSON lists and binary form.
+"""Conversion between NumPy arrays and the Open Inference Protocol's JSON lists and binary data.
 
-Every shape is checked against the data that came with it before anything is allocated. Sources:
-the protocol's `inference_rest.md`, and Triton's `extension_binary_data.md`.
+Shapes are checked against the data before memory is allocated. Sources: the protocol's
+`inference_rest.md` and Triton's `extension_binary_data.md`.
 """
 
 import math
@@ -18,17 +18,17 @@ from model_server.models.datatypes import DATATYPES, datatype_of
 from model_server.protocols.json_input import decode_base64
 
 _MAX_RANK = 8
-# What JSON numbers are in Python.
+# Python types of JSON numbers.
 _NUMBERS = {bool, int, float}
 _MAX_ELEMENTS = 1 << 31
 _LENGTH = struct.Struct("<I")
 
 
 def check_shape(shape: object, name: str) -> tuple[int, ...]:
-    """A shape from a request.
+    """Validates the shape of a tensor.
 
     Raises:
-        InvalidRequest: if it is no list of a few sizes from 0 up.
+        InvalidRequest: if it is not a list of at most 8 non-negative integers.
     """
     if (
         not isinstance(shape, Sequence)
@@ -39,16 +39,16 @@ def check_shape(shape: object, name: str) -> tuple[int, ...]:
         or math.prod(shape) >= _MAX_ELEMENTS
     ):
         raise InvalidRequest(
-            f"tensor {shown(name)}: the shape must be a list of at most {_MAX_RANK} sizes from 0 up"
+            f"tensor {shown(name)}: shape must be a list of at most {_MAX_RANK} integers >= 0"
         )
     return tuple(shape)
 
 
 def check_datatype(datatype: object, name: str) -> np.dtype[Any]:
-    """A data type from a request.
+    """Validates the data type of a tensor.
 
     Raises:
-        InvalidRequest: naming those that there are.
+        InvalidRequest: with the known types.
     """
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise InvalidRequest(
@@ -58,16 +58,15 @@ def check_datatype(datatype: object, name: str) -> np.dtype[Any]:
 
 
 def from_lists(values: object, dtype: np.dtype[Any], name: str) -> Array:
-    """Nested or flat JSON lists of numbers as an array of that type.
+    """Converts nested or flat JSON lists of numbers to an array.
 
     Raises:
-        InvalidRequest: if they are ragged or nested too deeply, or hold something that the type
-            cannot.
+        InvalidRequest: if they are ragged, nested too deeply, or contain invalid values.
     """
     shape: list[int] = []
     level: list[Any] = [values]
-    # Level by level, so that NumPy sees nothing but numbers: to it a long text among them would
-    # be a reason to make every element as long.
+    # Level by level, so that NumPy sees only numbers: one long string would make it allocate that
+    # length for every element.
     while list in (kinds := set(map(type, level))):
         lengths = set(map(len, level)) if len(kinds) == 1 else set()
         if len(lengths) != 1:
@@ -82,10 +81,10 @@ def from_lists(values: object, dtype: np.dtype[Any], name: str) -> Array:
 
 
 def from_numbers(values: Array, dtype: np.dtype[Any], name: str) -> Array:
-    """Numbers of any type as an array of the tensor's type.
+    """Converts numbers to the type of a tensor. Overflow in FP16 gives infinity.
 
     Raises:
-        InvalidRequest: if one is not a value of that type. Too large for FP16 is infinite.
+        InvalidRequest: if a value is not valid for the type.
     """
     if values.size and not _fits(values, dtype):
         raise _no_value(dtype, name)
@@ -112,36 +111,36 @@ def _fits(values: Array, dtype: np.dtype[Any]) -> bool:
 
 
 def objects(elements: Sequence[bytes]) -> Array:
-    """A BYTES tensor's elements as a one-dimensional array of `bytes` objects."""
+    """Elements of a BYTES tensor as a one-dimensional object array."""
     array = np.empty(len(elements), dtype=object)
     array[:] = elements
     return array
 
 
 def shaped(values: Array, shape: tuple[int, ...], name: str) -> Array:
-    """The array in the shape that came with it.
+    """Reshapes an array.
 
     Raises:
-        InvalidRequest: if it has more or fewer elements.
+        InvalidRequest: if the number of elements does not match.
     """
     if values.size != math.prod(shape):
         raise InvalidRequest(
             f"tensor {shown(name)}: shape {list(shape)} needs {math.prod(shape)} elements, but "
-            f"{values.size} came"
+            f"the data has {values.size}"
         )
     return values.reshape(shape)
 
 
 def strings_from_lists(values: object, name: str, *, base64: bool) -> list[bytes]:
-    """Nested or flat JSON lists of strings as bytes, in row-major order.
+    """Flattens nested JSON lists of strings to bytes, in row-major order.
 
     Args:
         values: The lists.
-        name: Of the tensor, for errors.
-        base64: Whether the strings are base64, as pictures in JSON must be; otherwise UTF-8 text.
+        name: Name of the tensor, for errors.
+        base64: Whether to decode base64; otherwise the strings are encoded as UTF-8.
 
     Raises:
-        InvalidRequest: if something else than strings is in them.
+        InvalidRequest: if an element is not a string.
     """
     found: list[bytes] = []
     pending = [values]
@@ -152,35 +151,35 @@ def strings_from_lists(values: object, name: str, *, base64: bool) -> list[bytes
         elif isinstance(item, str):
             found.append(decode_base64(item, name) if base64 else item.encode())
         else:
-            raise InvalidRequest(f"tensor {shown(name)}: it has a value that is no string")
+            raise InvalidRequest(f"tensor {shown(name)}: data has a value that is not a string")
     return found
 
 
 def from_binary(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], name: str) -> Array:
-    """Little-endian, row-major bytes as an array.
+    """Reads little-endian, row-major bytes.
 
     Raises:
-        InvalidRequest: if there are more or fewer bytes than the shape needs.
+        InvalidRequest: if the number of bytes does not match the shape.
     """
     wanted = math.prod(shape) * dtype.itemsize
     if len(data) != wanted:
         raise InvalidRequest(
             f"tensor {shown(name)}: {list(shape)} of {datatype_of(dtype)} needs {wanted} bytes, "
-            f"but {len(data)} came"
+            f"but there are {len(data)}"
         )
     return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(shape)
 
 
 def strings_from_binary(data: bytes, name: str, most: int) -> list[bytes]:
-    """Elements of a BYTES tensor: each a 4-byte little-endian length and its bytes.
+    """Reads BYTES elements: each a 4-byte little-endian length and its bytes.
 
     Args:
-        data: The tensor's bytes.
-        name: For errors.
-        most: Elements at most.
+        data: Binary data of the tensor.
+        name: Name of the tensor, for errors.
+        most: Maximum number of elements.
 
     Raises:
-        InvalidRequest: if a length goes beyond the data, or there are more elements.
+        InvalidRequest: if a length exceeds the data or there are too many elements.
     """
     found: list[bytes] = []
     position = 0
@@ -188,13 +187,13 @@ def strings_from_binary(data: bytes, name: str, most: int) -> list[bytes]:
         if len(found) >= most:
             raise InvalidRequest(f"tensor {shown(name)}: it has more than {most} elements")
         if position + 4 > len(data):
-            raise InvalidRequest(f"tensor {shown(name)}: a length of an element is cut short")
+            raise InvalidRequest(f"tensor {shown(name)}: the data ends inside an element length")
         (length,) = _LENGTH.unpack_from(data, position)
         position += 4
         if position + length > len(data):
             raise InvalidRequest(
-                f"tensor {shown(name)}: an element has {length} bytes, but {len(data) - position} "
-                "are left"
+                f"tensor {shown(name)}: an element has {length} bytes, but only "
+                f"{len(data) - position} are left"
             )
         found.append(data[position : position + length])
         position += length
@@ -202,7 +201,7 @@ def strings_from_binary(data: bytes, name: str, most: int) -> list[bytes]:
 
 
 def to_binary(array: Array) -> bytes:
-    """The binary form of an output."""
+    """Encodes an output as binary data."""
     if array.dtype == object:
         elements = [bytes(element) for element in array.ravel()]
         return b"".join(_LENGTH.pack(len(element)) + element for element in elements)
@@ -210,7 +209,7 @@ def to_binary(array: Array) -> bytes:
 
 
 def to_json_data(array: Array) -> list[Any]:
-    """The flat JSON list of an output: numbers (null for not-a-number), or UTF-8 text."""
+    """Encodes an output as a flat JSON list: numbers (NaN becomes null) or UTF-8 text."""
     flat = array.ravel()
     if array.dtype == object:
         return [bytes(element).decode("utf-8", "replace") for element in flat]

@@ -1,8 +1,7 @@
-"""KServe's V1 protocol, which is TensorFlow Serving's row format, over the data plane.
+"""KServe V1: TensorFlow Serving's row format, from parsed JSON to predictions.
 
-From a parsed JSON body to predictions. A picture (`{"b64": "..."}`) gets named detections or
-classes from a detector or classifier. Any other model, and a tensor, gets the model's own outputs.
-No HTTP.
+For a picture (`{"b64": "..."}`), a detector returns named detections and a classifier named
+classes. Other models return their raw outputs, as does every model for tensors.
 """
 
 from collections.abc import Mapping
@@ -26,37 +25,39 @@ Instance = bytes | dict[str, Array]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a caller wants of each picture."""
+    """Options for pictures."""
 
     selection: Selection
     top_k: int
 
 
 def parse_instances(document: object, model: VisionModel, most: int) -> list[Instance]:
-    """The instances of a request: encoded pictures, or tensors without their batch dimension.
+    """Parses instances: encoded pictures, or tensors without a batch dimension.
 
     Args:
-        document: `{"instances": [...]}`, parsed.
-        model: Names and types of the inputs.
-        most: Instances at most.
+        document: Parsed `{"instances": [...]}`.
+        model: The model, for names and types of its inputs.
+        most: Maximum number of instances.
 
     Raises:
-        InvalidRequest: naming the field and what it must be.
+        InvalidRequest: with the field and what it must be.
     """
     if not isinstance(document, Mapping):
         raise InvalidRequest('the body must be a JSON object with "instances"')
     for key in document:
         if key not in {"instances", "signature_name"}:
             raise InvalidRequest(
-                f"field {shown(key)} is unknown; there is instances, signature_name"
+                f"unknown field {shown(key)}; the fields are instances, signature_name"
             )
     if document.get("signature_name", "serving_default") != "serving_default":
-        raise InvalidRequest("signature_name: only serving_default is served")
+        raise InvalidRequest("signature_name: must be serving_default, the only signature served")
     instances = document.get("instances")
     if not isinstance(instances, list) or not instances:
-        raise InvalidRequest("instances: must be a list with at least one instance")
+        raise InvalidRequest("instances: must be a non-empty list")
     if len(instances) > most:
-        raise InvalidRequest(f"instances: {len(instances)} are more than the {most} allowed")
+        raise InvalidRequest(
+            f"instances: {len(instances)} given, at most {most} allowed (--max-instances)"
+        )
     return [_instance(item, index, model) for index, item in enumerate(instances)]
 
 
@@ -70,7 +71,9 @@ def _instance(item: object, index: int, model: VisionModel) -> Instance:
             return decode_base64(encoded, field)
         return {name: _tensor(value, name, model, field) for name, value in item.items()}
     if len(model.info.inputs) != 1:
-        raise InvalidRequest(f"{field}: the model has several inputs; name them in an object")
+        raise InvalidRequest(
+            f"{field}: the model has several inputs; send an object keyed by input name"
+        )
     name = model.info.inputs[0].name
     return {name: _tensor(item, name, model, field)}
 
@@ -86,7 +89,7 @@ def _tensor(value: object, name: str, model: VisionModel, field: str) -> Array:
     spec = next((spec for spec in model.info.inputs if spec.name == name), None)
     if spec is None:
         known = ", ".join(spec.name for spec in model.info.inputs)
-        raise InvalidRequest(f"input {shown(name)} is unknown; the model takes {known}")
+        raise InvalidRequest(f"unknown input {shown(name)}; the inputs are {known}")
     encoded = _encoded(value)
     if encoded is not None:
         return _bytes(encoded, spec, field)
@@ -97,7 +100,7 @@ def _tensor(value: object, name: str, model: VisionModel, field: str) -> Array:
 
 
 def _bytes(encoded: str, spec: TensorSpec, field: str) -> Array:
-    """`{"b64": ...}` beside other fields: bytes for an input of strings."""
+    """Decodes `{"b64": ...}` for a string input."""
     if spec.dtype != object:
         raise InvalidRequest(
             f"{field}: input {spec.name!r} takes {datatype_of(spec.dtype)} numbers, not b64"
@@ -108,10 +111,10 @@ def _bytes(encoded: str, spec: TensorSpec, field: str) -> Array:
 def predict(
     model: VisionModel, instances: list[Instance], wanted: Wanted, context: RequestContext
 ) -> list[Any]:
-    """One prediction for each instance, in order; JSON values.
+    """One prediction per instance, in order, as JSON values.
 
     Raises:
-        RequestError: if any of them cannot be answered.
+        RequestError: if any instance fails.
     """
     if all(isinstance(instance, dict) for instance in instances):
         batches = [instance for instance in instances if isinstance(instance, dict)]
@@ -137,7 +140,7 @@ def _predict_picture(
 
 
 def _raw_outputs(model: VisionModel, data: bytes, context: RequestContext) -> Mapping[str, Array]:
-    """Outputs for a picture; a model that takes encoded pictures gets the bytes that came."""
+    """Outputs for a picture; a string input gets the encoded bytes unchanged."""
     if len(model.info.inputs) == 1 and model.info.inputs[0].dtype == object:
         name = model.info.inputs[0].name
         return model.infer({name: tensors.objects([data])}, context)
@@ -147,7 +150,7 @@ def _raw_outputs(model: VisionModel, data: bytes, context: RequestContext) -> Ma
 def _predict_tensors(
     model: VisionModel, instances: list[dict[str, Array]], context: RequestContext
 ) -> list[Any]:
-    """Together where the model takes any batch size and the shapes agree, else one by one."""
+    """In one batch if the model takes any batch size and all shapes agree, else one by one."""
     any_batch = all(spec.shape[:1] == (-1,) for spec in model.info.inputs)
     if any_batch and len({_signature(instance) for instance in instances}) == 1:
         batch = {name: np.stack([item[name] for item in instances]) for name in instances[0]}
@@ -164,7 +167,7 @@ def _signature(instance: Mapping[str, Array]) -> tuple[tuple[str, tuple[int, ...
 
 
 def _rows(outputs: Mapping[str, Array], count: int) -> list[Any]:
-    """Outputs by instance: the bare value when there is one output, else an object by name."""
+    """Outputs per instance: a bare value for a single output, else an object by name."""
     rows: list[Any] = []
     for index in range(count):
         row = {name: _json_value(value, index, count) for name, value in outputs.items()}

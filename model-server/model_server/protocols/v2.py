@@ -1,8 +1,7 @@
-"""The Open Inference Protocol (KServe V2) over the data plane: its types and what they do.
+"""Open Inference Protocol (KServe V2): types and logic shared by JSON and gRPC.
 
-REST and gRPC both turn their messages into `InferenceRequest` and back from `InferenceResponse`;
-everything between is here. A BYTES tensor for a picture input holds encoded pictures, which the
-server decodes; any other tensor goes to the model as it is.
+A BYTES tensor for an image input holds encoded pictures, which the server decodes; other tensors go
+to the model unchanged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from model_server.vision.preprocessing import picture_input
 
 VERSION = "1"
 EXTENSIONS = ("binary_tensor_data", "classification")
-# Output that a detector has beside its own: the names of its classes.
+# Additional output of detectors: class names.
 LABELS_OUTPUT = "labels"
 _PLATFORMS = {
     "tflite": "tensorflow_lite",
@@ -36,13 +35,13 @@ _PLATFORMS = {
 
 @dataclass(frozen=True)
 class RequestedOutput:
-    """An output that the client names.
+    """A requested output.
 
     Attributes:
         name: The output's name.
-        binary: Whether it wants the binary form.
-        top_k: Triton's classification extension: instead of scores, the best K as
-            `score:index:label`. 0: the scores themselves.
+        binary: Whether to return binary data.
+        top_k: Triton's classification extension: return the best K classes as
+            `score:index:label`. 0: return the scores.
     """
 
     name: str
@@ -52,13 +51,13 @@ class RequestedOutput:
 
 @dataclass(frozen=True)
 class InferenceRequest:
-    """One infer call.
+    """An inference request.
 
     Attributes:
         inputs: Arrays by name; BYTES tensors are arrays of `bytes` objects.
-        outputs: The outputs wanted; empty means all.
-        id: Given back in the response; may be empty.
-        binary: Whether outputs that are not named come in binary form.
+        outputs: Requested outputs; empty means all.
+        id: Returned in the response; may be empty.
+        binary: Whether to return unnamed outputs as binary data.
     """
 
     inputs: Mapping[str, Array]
@@ -69,7 +68,7 @@ class InferenceRequest:
 
 @dataclass(frozen=True)
 class OutputTensor:
-    """One output of a response."""
+    """An output of a response."""
 
     name: str
     array: Array
@@ -77,13 +76,13 @@ class OutputTensor:
 
     @property
     def datatype(self) -> str:
-        """The protocol's name of its type."""
+        """The protocol's name of the element type."""
         return datatype_of(self.array.dtype)
 
 
 @dataclass(frozen=True)
 class InferenceResponse:
-    """The answer to one infer call."""
+    """An inference response."""
 
     model: str
     outputs: Sequence[OutputTensor] = field(default_factory=tuple)
@@ -91,10 +90,11 @@ class InferenceResponse:
 
 
 def find_model(registry: Registry, name: str, version: str = "") -> VisionModel:
-    """The model that a URL or message names; there is one version of each.
+    """Finds a model by name and version; each has a single version.
 
     Raises:
-        UnknownModel: if there is no such model, or another version is asked for.
+        UnknownModel: if there is no such model or version.
+        ModelNotServed: if the model failed to load.
     """
     model = registry.get(name)
     if version not in {"", VERSION}:
@@ -105,10 +105,10 @@ def find_model(registry: Registry, name: str, version: str = "") -> VisionModel:
 
 
 def check_top_k(value: object, name: str) -> int:
-    """The parameter `classification` of an output, of Triton's extension.
+    """Validates the `classification` parameter of an output.
 
     Raises:
-        InvalidRequest: naming the output and the range.
+        InvalidRequest: with the output and the valid range.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 1000:
         raise InvalidRequest(
@@ -118,7 +118,7 @@ def check_top_k(value: object, name: str) -> int:
 
 
 def metadata(model: VisionModel) -> dict[str, Any]:
-    """Name, versions, platform, signature and facts of a model, as JSON values."""
+    """Model metadata as JSON values."""
     outputs = [_tensor_metadata(spec) for spec in model.outputs]
     if model.detection_outputs and model.detection_outputs.classes:
         outputs.append({"name": LABELS_OUTPUT, "datatype": "BYTES", "shape": [-1, -1]})
@@ -133,7 +133,7 @@ def metadata(model: VisionModel) -> dict[str, Any]:
 
 
 def repository_index(registry: Registry) -> list[dict[str, str]]:
-    """Every model with its state, as Triton's clients ask for it, as JSON values."""
+    """All models with their state, as JSON values."""
     ready = dict.fromkeys(registry.names, ("READY", ""))
     failed = {name: ("UNAVAILABLE", problem) for name, problem in registry.not_served.items()}
     return [
@@ -143,7 +143,7 @@ def repository_index(registry: Registry) -> list[dict[str, str]]:
 
 
 def facts(model: VisionModel) -> dict[str, Any]:
-    """What the protocols have no field for: `digest` is `sha256:` and 64 hex digits."""
+    """Metadata without a field in the protocol. `digest`: `sha256:` and 64 hex digits."""
     return {
         "format": model.info.format,
         "task": model.task,
@@ -163,10 +163,10 @@ def infer(
     """Runs the model.
 
     Args:
-        model: To be run.
-        request: Inputs and what is wanted of the outputs.
-        most: Pictures in one request at most.
-        context: Of the request.
+        model: The model.
+        request: Inputs and requested outputs.
+        most: Maximum number of pictures.
+        context: Context of the request.
 
     Raises:
         InvalidRequest: if an input or output does not fit the model.
@@ -186,7 +186,7 @@ def infer(
 
 
 def _pictures(model: VisionModel, inputs: Mapping[str, Array], most: int) -> list[bytes] | None:
-    """The encoded pictures of a request, or None if its tensors go to the model as they are."""
+    """Encoded pictures of a request, or None if its tensors go to the model unchanged."""
     spec = picture_input(model.info)
     if spec is None or spec.dtype == object or len(inputs) != 1:
         return None
@@ -194,7 +194,7 @@ def _pictures(model: VisionModel, inputs: Mapping[str, Array], most: int) -> lis
     if array.dtype != object:
         return None
     if not 1 <= array.size <= most:
-        raise InvalidRequest(f"{array.size} pictures came; from 1 to {most} are accepted")
+        raise InvalidRequest(f"the request has {array.size} pictures; 1 to {most} are allowed")
     return [bytes(element) for element in array.ravel()]
 
 
@@ -221,7 +221,7 @@ def _labels(model: VisionModel, outputs: Mapping[str, Array]) -> dict[str, Array
 def _default_outputs(
     outputs: Mapping[str, Array], request: InferenceRequest, pictures: bool
 ) -> list[RequestedOutput]:
-    """All of the model's own; the labels too for whoever sent a picture and not a tensor."""
+    """All outputs; class names only if pictures were sent."""
     return [
         RequestedOutput(name, request.binary)
         for name in outputs
@@ -234,7 +234,7 @@ def _output(
 ) -> OutputTensor:
     if wanted.name not in outputs:
         raise InvalidRequest(
-            f"output {shown(wanted.name)} is unknown; the model has {', '.join(outputs)}"
+            f"unknown output {shown(wanted.name)}; the outputs are {', '.join(outputs)}"
         )
     array = outputs[wanted.name]
     if wanted.top_k:
@@ -246,12 +246,12 @@ def _best(model: VisionModel, wanted: RequestedOutput, array: Array) -> Array:
     """The classification extension: [N, K] of `score:index:label`."""
     if not model.class_names:
         raise InvalidRequest(
-            f"output {shown(wanted.name)}: only a classifier has classes to choose from"
+            f"output {shown(wanted.name)}: parameters.classification needs a classifier"
         )
     best = [
         f"{item.probability:f}:{item.class_id}:{item.label}".encode()
         for row in array
         for item in model.best_classes(row[np.newaxis], wanted.top_k)
     ]
-    # Not -1: of no row at all it does not follow how many columns there are.
+    # Not -1: with no rows, the number of columns cannot be inferred.
     return objects(best).reshape(len(array), min(wanted.top_k, len(model.class_names)))

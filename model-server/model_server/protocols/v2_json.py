@@ -1,7 +1,6 @@
-"""The Open Inference Protocol's JSON, with or without binary tensors, to and from its types.
+"""Open Inference Protocol: JSON and binary tensor data to and from `protocols.v2` types. Pure.
 
-Pure: bytes and the length of their JSON part in, `InferenceRequest` out; the same way back.
-Sources: `inference_rest.md` of the protocol and Triton's `extension_binary_data.md`.
+Sources: the protocol's `inference_rest.md` and Triton's `extension_binary_data.md`.
 """
 
 import math
@@ -25,7 +24,7 @@ from model_server.vision.inference import VisionModel
 from model_server.vision.preprocessing import picture_input
 
 _REQUEST_FIELDS = {"id", "parameters", "inputs", "outputs"}
-# The SDK of KServe repeats these from the URL, which decides.
+# Sent by KServe's SDK; the URL takes precedence.
 _REPEATED_FIELDS = {"model_name", "model_version"}
 _MAX_OUTPUTS = 64
 
@@ -33,17 +32,17 @@ _MAX_OUTPUTS = 64
 def parse_request(
     body: bytes, json_length: int | None, model: VisionModel, most: int
 ) -> InferenceRequest:
-    """Parses the body of an infer request.
+    """Parses an inference request.
 
     Args:
-        body: JSON, perhaps followed by binary tensors.
-        json_length: Bytes of the JSON part (`Inference-Header-Content-Length`); None if the body
-            is all JSON; 0 if it is all one tensor.
-        model: Tells what a BYTES tensor stands for.
-        most: Elements of a BYTES tensor at most.
+        body: JSON, optionally followed by binary tensor data.
+        json_length: Length of the JSON part (`Inference-Header-Content-Length`); None if the body
+            is JSON only; 0 if it is a single tensor.
+        model: The model, which determines how BYTES tensors are read.
+        most: Maximum number of elements of a BYTES tensor.
 
     Raises:
-        InvalidRequest: naming the field and what it must be.
+        InvalidRequest: with the field and what it must be.
     """
     if json_length == 0:
         return InferenceRequest(inputs=_raw_input(body, model))
@@ -58,7 +57,7 @@ def parse_request(
     for key in document:
         if key not in _REQUEST_FIELDS | _REPEATED_FIELDS:
             raise InvalidRequest(
-                f"field {shown(key)} is unknown; there is id, parameters, inputs, outputs"
+                f"unknown field {shown(key)}; the fields are id, parameters, inputs, outputs"
             )
     return InferenceRequest(
         inputs=_inputs(document.get("inputs"), body[length:], model, most),
@@ -69,9 +68,9 @@ def parse_request(
 
 
 def _raw_input(body: bytes, model: VisionModel) -> dict[str, Array]:
-    """The whole body as the only input: a tensor if its size is the tensor's, else a picture."""
+    """The body as the only input: a tensor if the size matches, else a picture."""
     if len(model.info.inputs) != 1:
-        raise InvalidRequest("a body without JSON needs a model with one input")
+        raise InvalidRequest("a body without JSON is only possible for a model with one input")
     spec = model.info.inputs[0]
     shape = tuple(1 if size < 0 else size for size in spec.shape)
     if spec.dtype != object and len(body) == math.prod(shape) * spec.dtype.itemsize:
@@ -81,7 +80,7 @@ def _raw_input(body: bytes, model: VisionModel) -> dict[str, Array]:
 
 def _inputs(items: object, binary: bytes, model: VisionModel, most: int) -> dict[str, Array]:
     if not isinstance(items, list) or not items:
-        raise InvalidRequest("inputs: must be a list with at least one tensor")
+        raise InvalidRequest("inputs: must be a non-empty list of tensors")
     arrays: dict[str, Array] = {}
     position = 0
     for item in items:
@@ -89,25 +88,25 @@ def _inputs(items: object, binary: bytes, model: VisionModel, most: int) -> dict
             raise InvalidRequest("inputs: every tensor must be a JSON object")
         name = _string(item.get("name"), "inputs: name")
         if name in arrays:
-            raise InvalidRequest(f"inputs: {shown(name)} is there twice")
+            raise InvalidRequest(f"inputs: {shown(name)} is given twice")
         size = _parameters(item, f"tensor {shown(name)}").get("binary_data_size")
         if size is None:
             arrays[name] = _from_json(item, name, model)
             continue
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise InvalidRequest(
-                f"tensor {shown(name)}: binary_data_size must be a number of bytes"
+                f"tensor {shown(name)}: parameters.binary_data_size must be an integer >= 0"
             )
         part = binary[position : position + size]
         if len(part) != size:
             raise InvalidRequest(
-                f"tensor {shown(name)}: binary_data_size is {size}, but {len(part)} bytes are left"
+                f"tensor {shown(name)}: binary_data_size is {size}, but {len(part)} bytes follow"
             )
         position += size
         arrays[name] = _from_binary(item, name, part, most)
     if position != len(binary):
         raise InvalidRequest(
-            f"{len(binary) - position} bytes follow the tensors that binary_data_size tells of"
+            f"{len(binary) - position} bytes follow the last tensor; check binary_data_size"
         )
     return arrays
 
@@ -125,10 +124,10 @@ def _from_json(item: Mapping[str, Any], name: str, model: VisionModel) -> Array:
 
 
 def _elements(item: Mapping[str, Any], name: str, model: VisionModel) -> list[bytes]:
-    """The elements of a BYTES tensor in JSON.
+    """Elements of a BYTES tensor in JSON.
 
-    Base64 for a picture input, and wherever `content_type` says so. For an input of strings without
-    a `content_type`, what decodes to a picture; `str` (or anything else) keeps it as text.
+    Base64 is decoded for an image input and for `content_type: base64`. For a string input without
+    `content_type`, it is decoded if it contains a picture; any other `content_type` means text.
     """
     content_type = _parameters(item, f"tensor {shown(name)}").get("content_type")
     spec = picture_input(model.info)
@@ -151,7 +150,9 @@ def _from_binary(item: Mapping[str, Any], name: str, data: bytes, most: int) -> 
     dtype = tensors.check_datatype(item.get("datatype"), name)
     shape = tensors.check_shape(item.get("shape"), name)
     if "data" in item:
-        raise InvalidRequest(f"tensor {shown(name)}: it has both data and binary_data_size")
+        raise InvalidRequest(
+            f"tensor {shown(name)}: give either data or binary_data_size, not both"
+        )
     if not dtype.hasobject:
         return tensors.from_binary(data, dtype, shape, name)
     return tensors.shaped(
@@ -189,10 +190,10 @@ def _string(value: object, field: str) -> str:
 
 
 def encode_response(response: InferenceResponse, version: str) -> tuple[bytes, int | None]:
-    """The body of an infer answer.
+    """Encodes an inference response.
 
     Returns:
-        The body, and the length of its JSON part when binary tensors follow it, else None.
+        The body, and the length of its JSON part if binary data follows, else None.
     """
     outputs: list[dict[str, Any]] = []
     parts: list[bytes] = []

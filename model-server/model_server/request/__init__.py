@@ -1,4 +1,4 @@
-"""What every request goes through: context, admission, memory budgets, metrics, tracing.
+"""Common to all requests: context, admission control, memory budgets, metrics, tracing.
 
-Knows neither HTTP nor gRPC, no protocol and no model.
+Independent of HTTP, gRPC, protocols and models.
 """

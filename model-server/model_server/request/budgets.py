@@ -1,7 +1,4 @@
-"""Bounds on memory that requests hold at the same time: their bodies and their decoded pictures.
-
-Knows nothing of HTTP or of pictures' formats: callers say how many bytes they are about to need.
-"""
+"""Memory budgets shared by all requests: for their bodies and for their decoded pictures."""
 
 import threading
 from collections.abc import Callable
@@ -11,9 +8,9 @@ from model_server.request.context import RequestContext
 
 
 class BodyBudget:
-    """Bytes of request bodies, and of what is made of them, that may be there at the same time.
+    """Limits the total size of request bodies and of what is parsed from them.
 
-    The queue bounds how many requests wait; this bounds what they weigh.
+    The queue limits how many requests wait; this limits their memory.
     """
 
     def __init__(self, most: int = 256 * 1024 * 1024) -> None:
@@ -23,45 +20,44 @@ class BodyBudget:
 
     @property
     def reserved(self) -> int:
-        """Bytes in use."""
+        """Bytes currently taken."""
         return self._reserved
 
     def reserve(self, size: int, held: int = 0) -> None:
-        """Takes a part of the budget; give it back with `release`.
+        """Reserves part of the budget until `release`.
 
         Args:
             size: In bytes.
-            held: Bytes that the same request has already: something larger is made of its body.
+            held: Bytes already reserved by the same request.
 
         Raises:
-            Overloaded: if not enough is left. What exceeds the whole budget is let in when no other
-                request is there.
+            Overloaded: if not enough is left. A request larger than the whole budget is admitted
+                when it is alone.
         """
         with self._lock:
             if self._reserved > held and self._reserved + size > self.most:
-                raise Overloaded("too many bytes of other requests are waiting; try again shortly")
+                raise Overloaded("the server holds too many bytes of other requests; retry later")
             self._reserved += size
 
     def release(self, size: int) -> None:
-        """Gives back what `reserve` took."""
+        """Returns what `reserve` took."""
         with self._lock:
             self._reserved -= size
 
 
 class PictureBudget:
-    """Memory that decoded pictures may take at the same time; shared by all models.
+    """Limits the memory of decoded pictures across all models.
 
-    A file of 34 bytes can be a picture of 50 megapixels, and a few of those at once would be more
-    than a pod has. A picture that does not fit beside the others waits for them; small ones are
-    not counted, so that they never wait.
+    A file of 34 bytes can decode to 50 megapixels. A picture waits until enough memory is free;
+    small ones are not counted and never wait.
 
     Args:
         most: In bytes.
-        given_back: Called after more than a little memory was given back.
+        given_back: Called after a larger amount of memory was freed.
     """
 
     SMALL = 16 * 1024 * 1024
-    # Some of these at once leave as much behind as a large one.
+    # Several of these leave as much freed memory behind as a large one.
     LITTLE = 4 * 1024 * 1024
 
     def __init__(
@@ -74,20 +70,20 @@ class PictureBudget:
 
     @property
     def taken(self) -> int:
-        """Bytes in use."""
+        """Bytes currently taken."""
         return self._taken
 
     def take(self, size: int, context: RequestContext) -> None:
-        """Waits until so many bytes are free; give them back with `give_back`.
+        """Waits until `size` bytes are free and takes them until `give_back`.
 
         Raises:
-            ImageTooLarge: if there will never be as many.
-            DeadlineExceeded: if the request's time is up before.
+            ImageTooLarge: if the whole budget is smaller.
+            DeadlineExceeded: if the deadline passes first.
         """
         if size > self.most:
             raise ImageTooLarge(
-                f"decoding the picture would take {size} bytes of memory; at most {self.most} "
-                "are accepted (--max-decoded-bytes)"
+                f"decoding the picture needs {size} bytes of memory; the limit is {self.most} "
+                "(--max-decoded-bytes). Send a smaller picture"
             )
         if size <= self.SMALL:
             return
@@ -95,12 +91,12 @@ class PictureBudget:
         with self._changed:
             if not self._changed.wait_for(lambda: self._taken + size <= self.most, left):
                 raise DeadlineExceeded(
-                    "the request's time was up while it waited for memory for its picture"
+                    "the request timed out while waiting for memory to decode its picture"
                 )
             self._taken += size
 
     def give_back(self, size: int) -> None:
-        """Gives back what `take` took."""
+        """Returns what `take` took."""
         if size > self.SMALL:
             with self._changed:
                 self._taken -= size

@@ -39,13 +39,13 @@ def collector(environ: Mapping[str, str]) -> str:
         if protocol := environ.get(variable, "").strip():
             if protocol != _SPOKEN:
                 raise ValueError(
-                    f"{variable} is {protocol}, but only {_SPOKEN} is spoken: set it to that, and "
-                    "the endpoint to the collector's port for HTTP (usually 4318)"
+                    f"{variable}={protocol} is not supported: set it to {_SPOKEN} and the endpoint "
+                    "to the collector's HTTP port (usually 4318)"
                 )
             break
     parts = urlsplit(address)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{name} is no http or https address; write http://HOST:4318")
+        raise ValueError(f"{name} must be an http or https URL, such as http://HOST:4318")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
@@ -66,7 +66,7 @@ def start_spans(environ: Mapping[str, str]) -> Spans | None:
 
         spans = start()
     except Exception as error:  # noqa: BLE001 - the SDK raises anything on variables of its own
-        _log.error("no spans are sent: %s", error)
+        _log.error("tracing is off: %s", error)
         return None
-    _log.info("spans are sent to %s", address)
+    _log.info("sending traces to %s", address)
     return spans

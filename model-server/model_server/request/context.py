@@ -1,7 +1,4 @@
-"""What goes with a request on its way through the data plane: its deadline and its stopwatch.
-
-Passed along explicitly, so that inference needs no web framework to know when to give up.
-"""
+"""A request's deadline, ID and timings, passed explicitly through the data plane."""
 
 import re
 import time
@@ -30,13 +27,14 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Step:
-    """One stretch of a request's time.
+    """One timed step of a request.
 
     Attributes:
-        stage: What was done.
+        stage: Name of the stage.
         started: `time.perf_counter()` seconds.
-        ended: The same.
-        busy: Seconds of it that were spent in the stage; a streamed answer waits for its client.
+        ended: `time.perf_counter()` seconds.
+        busy: Seconds of work in it; less than its length while a streamed response waits for the
+            client.
     """
 
     stage: str
@@ -46,11 +44,11 @@ class Step:
 
 
 class Timeline:
-    """When each stage of a request began and ended; its first so many steps.
+    """The steps of a request, for tracing; bounded.
 
     Attributes:
-        steps: In the order of their beginning.
-        left_out: How many were too many.
+        steps: In order of their start.
+        left_out: Number of steps beyond `MOST`.
     """
 
     MOST = 100
@@ -60,7 +58,7 @@ class Timeline:
         self.left_out = 0
 
     def add(self, stage: str, started: float, ended: float) -> None:
-        """Notes a step; one that repeats the last stage, as a further block does, prolongs it."""
+        """Adds a step, or extends the last one if it is of the same stage."""
         last = self.steps[-1] if self.steps else None
         if last is not None and last.stage == stage and not self.left_out:
             busy = last.busy + ended - started
@@ -76,14 +74,14 @@ class RequestContext:
     """One request.
 
     Attributes:
-        request_id: For logs and for the client.
-        deadline: `time.monotonic()` seconds after which the answer is of no use.
-        client_gone: Tells whether the client has closed its connection.
+        request_id: In logs and in the response.
+        deadline: `time.monotonic()` seconds; no work is started after it.
+        client_gone: Returns whether the client has closed its connection.
         stages: Seconds spent so far, by stage.
-        model: Name of the model that answered; for logs and metrics.
-        batch_size: Requests that shared its inference.
-        timeline: When its stages were; None unless somebody wants to know.
-        held: What the request holds until its answer has been sent; see `close`.
+        model: Name of the model that answered.
+        batch_size: Number of requests in its inference.
+        timeline: Steps for tracing; None if tracing is off.
+        held: Resources to release once the response has been sent; see `close`.
     """
 
     request_id: str = ""
@@ -96,12 +94,12 @@ class RequestContext:
     held: ExitStack = field(default_factory=ExitStack)
 
     def close(self) -> None:
-        """Lets go of what is held; called once, when the answer has been sent or given up."""
+        """Releases `held`; called once, after the response was sent or abandoned."""
         self.held.close()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measures the time spent inside under `name`; times of equal names add up."""
+        """Times the block as stage `name`; times of the same stage add up."""
         started = time.perf_counter()
         try:
             yield
@@ -112,17 +110,17 @@ class RequestContext:
                 self.timeline.add(name, started, ended)
 
     def seconds_left(self) -> float:
-        """Time until the deadline; negative once it has passed."""
+        """Seconds until the deadline; negative after it."""
         return self.deadline - time.monotonic()
 
     def check(self) -> None:
-        """Gives up when the answer would reach nobody.
+        """Stops a request that nobody waits for.
 
         Raises:
-            DeadlineExceeded: if the request's time is up.
-            ClientGone: if its client has hung up.
+            DeadlineExceeded: if the deadline has passed.
+            ClientGone: if the client has closed its connection.
         """
         if self.seconds_left() <= 0:
-            raise DeadlineExceeded("the request's time was up before its inference began")
+            raise DeadlineExceeded("the request timed out before its inference started")
         if self.client_gone():
-            raise ClientGone("the client closed its connection while the request was waiting")
+            raise ClientGone("the client closed the connection before its inference started")

@@ -1,4 +1,4 @@
-"""A request that has been answered, as logs, metrics and spans need it; HTTP and gRPC alike."""
+"""An answered request, as the recorder takes it from HTTP and gRPC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from model_server.request.context import RequestContext
 
 @dataclass(frozen=True)
 class FinishedRequest:
-    """One answered request.
+    """An answered request.
 
     Attributes:
-        endpoint: Route or method, as metrics name it; one of a small set.
-        line: The log line's message.
-        status: HTTP's number or gRPC's name.
-        error: Code of the error that was answered; empty if there was none.
-        server_fault: Whether the server is to blame for the error.
-        request_bytes: Size of the body or message that came.
-        response_bytes: Size of the one that was sent.
-        headers: Those of `tracing.HEADERS` that the request had.
-        span_name: One of a small set.
-        attributes: By the names of OpenTelemetry's semantic conventions.
+        endpoint: Route or method, as a label of metrics: never built from client input.
+        line: Message of the log line.
+        status: HTTP status number or gRPC status name.
+        error: Error code; empty for success.
+        server_fault: Whether the error is the server's fault.
+        request_bytes: Size of the request body or message.
+        response_bytes: Size of the response body or message.
+        headers: The request's `tracing.HEADERS`.
+        span_name: Name of the span: never built from client input.
+        attributes: Span attributes, named by OpenTelemetry's semantic conventions.
         started: `time.perf_counter()` seconds.
-        seconds: How long it took.
-        context: With its model and its stages.
+        seconds: Duration.
+        context: Model and stages of the request.
     """
 
     endpoint: str

@@ -1,7 +1,6 @@
-"""Admission: how many requests are worked on, how many may wait, and for how long.
+"""Admission control: limits how many requests run and how many wait.
 
-One more than may wait is turned away at once, which is worth more to a client than a slow answer.
-Knows nothing of HTTP: endpoints ask to enter, and an error says why not.
+When the queue is full, a request is rejected immediately instead of answered late.
 """
 
 import math
@@ -14,22 +13,21 @@ from contextlib import contextmanager
 from model_server.errors import DeadlineExceeded, Overloaded
 from model_server.request.context import RequestContext
 
-# How much the latest interval counts in the pace of the queue.
+# Weight of the latest interval in the moving average of the queue's pace.
 _LATEST = 0.1
-# How much longer than expected a wait may become. Who would make it only just is refused: it
-# learns that at once, and what is not computed in vain is there for others.
+# Safety margin on the expected wait: a request that would only just make it is rejected, so that no
+# inference is wasted on an answer that comes too late.
 _MARGIN = 1.1
 
 
 class Gate:
-    """A semaphore with a bounded queue, first come first served.
+    """A semaphore with a bounded first-in, first-out queue.
 
-    A request is also turned away when the queue moves so slowly that its time would be up before
-    its turn: it learns at once what it would learn then, and takes nobody's place meanwhile.
+    A request is also rejected when the queue moves too slowly for its deadline.
 
     Attributes:
-        concurrency: Requests inside at most.
-        queue_size: Requests waiting at most.
+        concurrency: Maximum number of running requests.
+        queue_size: Maximum number of waiting requests.
     """
 
     def __init__(
@@ -50,21 +48,21 @@ class Gate:
 
     @property
     def inside(self) -> int:
-        """Requests being worked on."""
+        """Running requests."""
         return self._inside
 
     @property
     def waiting(self) -> int:
-        """Requests waiting for their turn."""
+        """Waiting requests."""
         return len(self._waiting)
 
     @contextmanager
     def admit(self, context: RequestContext) -> Iterator[None]:
-        """Waits for a turn; the time it takes is the context's stage `queue`.
+        """Waits for admission; the time is recorded as the stage `queue`.
 
         Raises:
             Overloaded: if the queue is full.
-            DeadlineExceeded: if the request's time is up before its turn.
+            DeadlineExceeded: if the deadline passes in the queue.
         """
         with context.stage("queue"):
             self._enter(context)
@@ -85,16 +83,15 @@ class Gate:
         if turn.wait(max(0.0, min(context.seconds_left(), threading.TIMEOUT_MAX))):
             return
         with self._lock:
-            if turn.is_set():  # it came in the very moment that the time was up
+            if turn.is_set():  # admitted at the moment of the timeout
                 return
             self._waiting.remove(turn)
-        raise DeadlineExceeded("the request's time was up while it waited for its turn")
+        raise DeadlineExceeded("the request timed out in the queue")
 
     def refusal(self, context: RequestContext) -> Overloaded | None:
-        """Why the request would be turned away now; None if it would not. Admits nothing.
+        """The error with which `admit` would reject the request now, or None. Admits nothing.
 
-        What is known so can be refused before work is done on it. A look only: `admit` decides.
-        The time it takes is the context's stage `queue`.
+        Lets callers reject a request before they read its body. The time is recorded as `queue`.
         """
         with context.stage("queue"), self._lock:
             return None if self._has_place() else self._refusal(context)
@@ -107,15 +104,19 @@ class Gate:
         wait, left = (waiting + 1) * self._pace, context.seconds_left()
         if waiting < self.queue_size and (not waiting or wait * _MARGIN <= left):
             return None
-        reason = f"{self._inside} requests are being worked on and {waiting} are waiting"
+        reason = (
+            f"the server is busy: {self._inside} requests are running and {waiting} are waiting"
+        )
         if waiting < self.queue_size:
-            reason += f", about {wait:.1f} s; this one's time is up in {left:.1f} s"
-        # By then one request more will have left, if it goes on as it went.
-        return Overloaded(f"{reason}; try again shortly", max(1, math.ceil(self._pace)))
+            reason += (
+                f"; the wait would be {wait:.1f} s, but this request times out in {left:.1f} s"
+            )
+        # One more request will have left the queue by then, at the current pace.
+        return Overloaded(f"{reason}. Retry later", max(1, math.ceil(self._pace)))
 
     def _leave(self) -> None:
         with self._lock:
-            if self._waiting:  # the place goes to the next one without becoming free
+            if self._waiting:  # hand the slot to the next in line
                 self._waiting.popleft().set()
                 self._note_pace()
             else:

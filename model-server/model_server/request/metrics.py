@@ -1,8 +1,7 @@
-"""Prometheus metrics: what is counted, and the page that shows it.
+"""Prometheus metrics and the page that exposes them.
 
-With several worker processes the counts are kept in files that all of them share; the variable
-that asks for that must be set before this module is imported (see `server`). It must not decide
-anything: it counts what the recorder tells it.
+Several worker processes share their counts through files. The environment variable that enables
+this must be set before this module is imported (see `process.server`).
 """
 
 import os
@@ -32,53 +31,53 @@ class Metrics:
         self._stages: dict[tuple[str, str], Histogram] = {}
         self.requests = Counter(
             "model_server_requests",
-            "Requests answered, by endpoint, model and HTTP status.",
+            "Requests answered, by endpoint, model and status.",
             ["endpoint", "model", "status"],
             registry=self._registry,
         )
         self.errors = Counter(
             "model_server_errors",
-            "Requests answered with an error, by the error's code.",
+            "Requests answered with an error, by error code.",
             ["endpoint", "code"],
             registry=self._registry,
         )
         self.request_seconds = Histogram(
             "model_server_request_seconds",
-            "Time from the request's headers to its answer, by endpoint.",
+            "Time from the request headers to the response, in seconds, by endpoint.",
             ["endpoint"],
             buckets=_SECONDS,
             registry=self._registry,
         )
         self.stage_seconds = Histogram(
             "model_server_stage_seconds",
-            "Time spent in each stage of a request: queue, decode, preprocess, inference, "
-            "postprocess, draw, encode.",
+            "Time spent in each stage of a request, in seconds: queue, decode, preprocess, "
+            "inference, postprocess, draw, encode.",
             ["stage", "model"],
             buckets=_SECONDS,
             registry=self._registry,
         )
         self.batch_size = Histogram(
             "model_server_batch_size",
-            "Requests computed together in one inference.",
+            "Number of requests combined into one inference.",
             ["model"],
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=self._registry,
         )
         self.in_progress = Gauge(
             "model_server_requests_in_progress",
-            "Requests being worked on now.",
+            "Requests currently being processed.",
             registry=self._registry,
             multiprocess_mode="livesum",
         )
         self.queued = Gauge(
             "model_server_requests_queued",
-            "Requests waiting for their turn now.",
+            "Requests currently waiting in the queue.",
             registry=self._registry,
             multiprocess_mode="livesum",
         )
         self.model_info = Gauge(
             "model_server_model_info",
-            "Always 1; the labels describe each model served.",
+            "Always 1. The labels describe each served model.",
             ["model", "format", "task"],
             registry=self._registry,
             multiprocess_mode="livemax",
@@ -86,7 +85,7 @@ class Metrics:
 
         self.model_load_failed = Gauge(
             "model_server_model_load_failed",
-            "1 for each model that could not be loaded; /readyz says why.",
+            "1 for each model that failed to load. /readyz has the reason.",
             ["model"],
             registry=self._registry,
             multiprocess_mode="livemax",
@@ -101,7 +100,7 @@ class Metrics:
             child.observe(seconds)
 
     def page(self) -> bytes:
-        """All metrics in Prometheus's text format, those of every worker together."""
+        """All metrics in Prometheus text format, summed over the workers."""
         if os.environ.get(MULTIPROCESS_VARIABLE):
             everyone = CollectorRegistry()
             multiprocess.MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]

@@ -1,7 +1,6 @@
-"""The one place where an answered request becomes a log line, metrics and a span.
+"""Turns each answered request into a log line, metrics and a span, for HTTP and gRPC alike.
 
-HTTP and gRPC both call it, so that they count alike and name errors alike. It decides nothing:
-callers leave out probes, which come every few seconds and would bury the requests.
+Callers do not record health probes, which would drown out the requests.
 """
 
 import logging
@@ -21,7 +20,7 @@ class Recorder:
     """Records the requests of one worker process.
 
     Attributes:
-        traces: Whether spans are exported, for which requests must note when each stage was.
+        traces: Whether spans are exported; requests then keep a timeline of their stages.
     """
 
     def __init__(self, metrics: Metrics, spans: Spans | None = None) -> None:
@@ -30,7 +29,7 @@ class Recorder:
         self.traces = spans is not None
 
     def record(self, request: FinishedRequest) -> None:
-        """Counts and logs a request, and makes its span."""
+        """Records a request."""
         self._count(request)
         span = self._spans.record(request) if self._spans is not None else {}
         if _log.isEnabledFor(logging.INFO):
@@ -63,7 +62,7 @@ def _fields(request: FinishedRequest) -> dict[str, object]:
 
 
 def as_request_error(error: Exception, context: RequestContext) -> RequestError:
-    """What the client is told of an exception; the log keeps the cause that it must not see."""
+    """The error for the client. An unexpected exception is logged and its details are withheld."""
     if isinstance(error, RequestError):
         return error
     ids = {"request_id": context.request_id}
@@ -72,6 +71,5 @@ def as_request_error(error: Exception, context: RequestContext) -> RequestError:
     else:
         _failures.error("request failed", exc_info=error, extra=ids)
     return InferenceFailed(
-        "the server failed while answering; its log has the cause "
-        f"(request ID {context.request_id})"
+        f"internal error; the server log has the details (request ID {context.request_id})"
     )

@@ -1,9 +1,8 @@
-"""OpenTelemetry: a span for each request with a child for each stage, sent by OTLP over HTTP.
+"""OpenTelemetry export: a span per request with a child per stage, by OTLP over HTTP.
 
-The only module that imports OpenTelemetry, and itself imported only if a collector is configured.
-Spans are made when the request has ended, from the times that its context noted: whatever happens
-here cannot slow down or break the request. What the SDK reads of the environment by itself
-(sampler, headers, time-outs, resource) is left to it.
+The only module that imports OpenTelemetry; imported only if a collector is configured. Spans are
+created after the request has ended, so that they can neither slow it down nor break it. Sampler,
+headers, timeouts and resource are configured by the SDK's own environment variables.
 """
 
 import logging
@@ -23,14 +22,14 @@ from model_server import __version__
 from model_server.logs import limit_lines
 from model_server.request.finished import FinishedRequest
 
-# A collector that is down would otherwise have several lines written each second.
+# Otherwise an unreachable collector causes several log lines per second.
 _LOG_SECONDS = 60.0
 _NANOSECONDS = 1_000_000_000
 _log = logging.getLogger("model_server")
 
 
 class SpanExport:
-    """Makes spans with one provider."""
+    """Exports spans through one provider."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
@@ -38,12 +37,12 @@ class SpanExport:
         self._propagator = TraceContextTextMapPropagator()
 
     def record(self, request: FinishedRequest) -> dict[str, str]:
-        """Makes the request's spans; the provider's processors do the rest.
+        """Creates the request's spans.
 
         Returns:
-            `trace_id` and `span_id`, in hex; empty if the sampler left the request out.
+            `trace_id` and `span_id`, in hex; empty if the request was not sampled.
         """
-        # Both clocks are read now: the wall's may have been set while the request was answered.
+        # Read both clocks now: the wall clock may have been adjusted during the request.
         zero = time.time_ns() - time.perf_counter_ns()
         span = self._tracer.start_span(
             request.span_name,
@@ -84,13 +83,13 @@ class SpanExport:
             parent.set_attribute("model_server.steps_left_out", timeline.left_out)
 
     def stop(self, seconds: float) -> None:
-        """Sends what was noted, for so long at most; nothing can be noted afterwards."""
-        # The SDK itself would try for half a minute, and its force_flush for ever.
+        """Exports queued spans for at most `seconds`, then shuts down."""
+        # The SDK's own shutdown takes up to 30 seconds, and its force_flush has no limit.
         sending = threading.Thread(target=self._provider.shutdown, daemon=True)
         sending.start()
         sending.join(max(0.0, seconds))
         if sending.is_alive():
-            _log.warning("the collector did not take the last spans in time; they are lost")
+            _log.warning("the collector did not accept the last spans in time; they are lost")
 
 
 def _nanoseconds(seconds: float) -> int:
@@ -98,10 +97,10 @@ def _nanoseconds(seconds: float) -> int:
 
 
 def start() -> SpanExport:
-    """Starts the SDK as the environment says.
+    """Starts the SDK, configured by its environment variables.
 
     Raises:
-        Exception: of any kind, by the SDK, if one of its variables makes no sense.
+        Exception: of any type, by the SDK, if a variable is invalid.
     """
     limit_lines("opentelemetry", _LOG_SECONDS)
     ours: dict[str, str | int] = {
@@ -110,10 +109,10 @@ def start() -> SpanExport:
         "host.name": socket.gethostname(),
         "process.pid": os.getpid(),
     }
-    # What is passed to `create` would win over the environment, which must win.
+    # Attributes passed to `create` would override the environment.
     theirs = OTELResourceDetector().detect().attributes
     resource = Resource.create({key: ours[key] for key in ours if key not in theirs})
-    # At the process's exit there is no time left: `stop` is called before.
+    # `stop` is called earlier: at interpreter exit it would be too late.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return SpanExport(provider)

@@ -1,8 +1,6 @@
-"""Which trace a request belongs to, and what is told about the request when it has ended.
+"""W3C trace context: the caller's trace IDs, which every request's log line contains.
 
-The W3C's `traceparent` header is read for every request: its log line carries the ids, so that a
-person finds it from the trace. Spans are made and sent only where the environment names an OTLP
-collector; only then is OpenTelemetry imported (by `span_export`). No web framework is known here.
+Spans are exported by `spans`, which is imported only if an OTLP collector is configured.
 Source: https://www.w3.org/TR/trace-context/
 """
 
@@ -12,35 +10,35 @@ from typing import Protocol
 from model_server.request.finished import FinishedRequest
 
 TRACEPARENT = "traceparent"
-# What of a request decides about its parent; `tracestate` is handed on as it is.
+# Headers that determine the parent span.
 HEADERS = (TRACEPARENT, "tracestate")
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
 class Spans(Protocol):
-    """Makes spans of requests and sends them."""
+    """Exports requests as spans."""
 
     def record(self, request: FinishedRequest) -> dict[str, str]:
-        """Notes a request; never fails and never waits.
+        """Queues a request for export; never fails and never blocks.
 
         Returns:
-            `trace_id` (32 hex digits) and `span_id` (16) for its log line; empty if the sampler
-            left it out.
+            `trace_id` (32 hex digits) and `span_id` (16) for its log line; empty if the request
+            was not sampled.
         """
 
     def stop(self, seconds: float) -> None:
-        """Sends what was noted, for so long at most."""
+        """Exports queued spans, for at most `seconds`."""
 
 
 def trace_of(header: str) -> dict[str, str]:
-    """The caller's ids, as fields of a log line.
+    """The caller's trace IDs, as fields of a log line.
 
     Args:
-        header: The header's value; anything at all.
+        header: Value of `traceparent`, unvalidated.
 
     Returns:
-        `trace_id` (32 hex digits) and `parent_span_id` (16); empty for a header that the standard
-        calls invalid.
+        `trace_id` (32 hex digits) and `parent_span_id` (16); empty if the header is
+        invalid.
     """
     found = _FORM.fullmatch(header.strip())
     if found is None:

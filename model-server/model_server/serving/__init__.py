@@ -1,1 +1,1 @@
-"""What a worker serves: its models by name, where they came from, and the state requests share."""
+"""The models a worker serves, how they are found and loaded, and the state shared by requests."""

@@ -1,7 +1,4 @@
-"""What a person wants to know of a served model: its signature, classes, digest and card.
-
-Reads the model's files; knows no HTTP and changes nothing.
-"""
+"""The description of a served model for the web page: signature, classes, digest and model card."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +34,7 @@ def describe(model: VisionModel, source: ModelSource) -> dict[str, Any]:
 
 
 def read_card(folder: Path) -> str:
-    """The Markdown of a model's card, if there is one beside it that can be read as text."""
+    """The Markdown of the model card beside a model; empty if there is none."""
     for name in CARDS:
         path = folder / name
         try:
@@ -53,7 +50,7 @@ def _class_names(model: VisionModel) -> list[str]:
         return list(model.class_names)
     if model.labels is None or model.task != "detection":
         return []
-    # Maps of COCO have ??? where a number is not in use.
+    # COCO label maps have ??? for unused numbers.
     return [name for _, name in sorted(model.labels.names.items()) if name.strip("? ")]
 
 

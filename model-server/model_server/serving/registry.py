@@ -1,7 +1,4 @@
-"""The models of one server: loads what the settings name, and finds a model by its name.
-
-The bridge between settings and the data plane; it knows no HTTP.
-"""
+"""Loads the models that the settings name and finds them by name."""
 
 import logging
 from collections.abc import Mapping
@@ -38,7 +35,7 @@ _log = logging.getLogger("model_server")
 
 
 class Registry:
-    """Models by name; the first one is the one that requests without a name go to."""
+    """Models by name. The first is the default of endpoints that name none."""
 
     def __init__(
         self, models: Mapping[str, VisionModel], not_served: Mapping[str, str] | None = None
@@ -47,7 +44,7 @@ class Registry:
 
         Args:
             models: By name.
-            not_served: Names of models that could not be loaded, and why.
+            not_served: Names of models that failed to load, with the reason.
         """
         if not models:
             raise InvalidModel("model: there is no model to serve")
@@ -56,31 +53,31 @@ class Registry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """In the order of loading."""
+        """Names of the served models, in order of loading."""
         return tuple(self._models)
 
     @property
     def default(self) -> VisionModel:
-        """The model of the endpoints that name none."""
+        """The model of endpoints that name none."""
         return next(iter(self._models.values()))
 
     def get(self, name: str) -> VisionModel:
         """The model of that name.
 
         Raises:
-            ModelNotServed: if it could not be loaded, saying why.
-            UnknownModel: naming those that there are.
+            ModelNotServed: if it failed to load, with the reason.
+            UnknownModel: with the names of all models.
         """
         if name in self.not_served:
             raise ModelNotServed(f"model {name} is not served: {self.not_served[name]}")
         if name not in self._models:
             raise UnknownModel(
-                f"there is no model {shown(name)}; this server has {', '.join(self._models)}"
+                f"unknown model {shown(name)}; this server has {', '.join(self._models)}"
             )
         return self._models[name]
 
     def for_task(self, task: str) -> VisionModel:
-        """The first model that does a task; the default one if none does (it then says so)."""
+        """The first model with a task, or the default model, which then reports the wrong task."""
         return next((model for model in self._models.values() if model.task == task), self.default)
 
 
@@ -88,12 +85,12 @@ def load_registry(settings: Settings) -> Registry:
     """Loads and warms up every model; checks the golden pictures.
 
     Raises:
-        StartupError: if no model can be served, or the only one cannot be served as asked.
+        StartupError: if no model can be served.
     """
     load_codecs(settings.image_formats)
     pictures = PictureBudget(settings.max_decoded_bytes, Trimmer().request)
     sources = find_sources(settings)
-    # A model that is named alone has to load; of a folder's models each stands for itself.
+    # A single model must load; in a models folder, each model may fail by itself.
     alone = settings.models_dir is None
     models: dict[str, VisionModel] = {}
     not_served = dict(sources.problems)
@@ -118,7 +115,7 @@ def load_registry(settings: Settings) -> Registry:
 
 
 def _cause(error: Exception) -> str:
-    """Why a model could not be loaded; frameworks raise anything on a bad one."""
+    """Why a model failed to load; frameworks raise any exception."""
     if isinstance(error, ModelServerError):
         return error.message
     _log.error("loading failed", exc_info=error)
@@ -180,7 +177,7 @@ def vision_model(
             latency_seconds=settings.max_latency_ms / 1000,
             instances=parallelism(settings).instances,
         ),
-        # On demand: a large model takes seconds to read, and it does not change while it is served.
+        # Computed on demand: hashing a large model takes seconds.
         digest=cache(lambda: digest(source)),
     )
     labels = [read_labels(path) for path in label_files(source, settings)]
@@ -204,13 +201,14 @@ def _box_settings(settings: Settings) -> BoxSettings:
 
 
 def label_files(source: ModelSource, settings: Settings) -> list[Path]:
-    """The file that the settings name, else those beside the model.
+    """The label file in the settings, else those beside the model, else one folder up.
 
     Raises:
-        InvalidModel: if the file that is named is not there.
+        InvalidModel: if the file does not exist.
     """
     if settings.labels is None:
-        return find_label_files(source.folder)
+        found = (find_label_files(folder) for folder in source.label_folders)
+        return next(filter(None, found), [])
     if not settings.labels.is_file():
-        raise InvalidModel(f"labels: there is no file {settings.labels}")
+        raise InvalidModel(f"labels: file {settings.labels} does not exist")
     return [settings.labels]

@@ -1,6 +1,6 @@
-"""Which models a server's settings name, and where they are. Cheap: nothing is loaded.
+"""Finds the models that the settings name, without loading them.
 
-The master process asks before it starts anything, so this imports nothing heavy.
+Used by the master process, so it imports nothing heavy.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,16 @@ from model_server.errors import InvalidModel, InvalidSettings
 from model_server.models.source import ModelSource, find_model
 from model_server.settings import Settings
 
-# What file systems, storage appliances and archives leave in folders; hidden folders besides.
+# Created by file systems, storage appliances and archivers. Hidden folders are skipped as well.
 _NOT_MODELS = {"lost+found", "__MACOSX", "@eaDir", "System Volume Information", "$RECYCLE.BIN"}
 
 
 class Sources(NamedTuple):
-    """What was found.
+    """Models found.
 
     Attributes:
-        models: Name and place of every model.
-        problems: Name of every folder without a model that can be served, and why.
+        models: Sources by model name.
+        problems: Names of folders without a usable model, with the reason.
     """
 
     models: Mapping[str, ModelSource]
@@ -28,21 +28,19 @@ class Sources(NamedTuple):
 
 
 def find_sources(settings: Settings) -> Sources:
-    """Finds every model to serve.
-
-    A folder of --models-dir that holds no model is a problem of its own and stops no other.
+    """Finds all models. A bad folder in --models-dir does not affect the others.
 
     Raises:
         InvalidModel: if there is no model at all.
-        InvalidSettings: if settings contradict each other.
+        InvalidSettings: if settings conflict.
     """
     if settings.models_dir is None:
         source = find_model(settings.model, settings.format)
         return Sources({settings.name or source.name: source}, {})
     if settings.model:
-        raise InvalidSettings("--model and --models-dir cannot be given together")
+        raise InvalidSettings("--model and --models-dir cannot be combined; use one of them")
     if not settings.models_dir.is_dir():
-        raise InvalidModel(f"models-dir: there is no folder {settings.models_dir}")
+        raise InvalidModel(f"models-dir: folder {settings.models_dir} does not exist")
     models: dict[str, ModelSource] = {}
     problems: dict[str, str] = {}
     for folder in _model_folders(settings.models_dir):
@@ -53,8 +51,8 @@ def find_sources(settings: Settings) -> Sources:
     if not models:
         found = "; ".join(problems.values())
         raise InvalidModel(
-            f"models-dir: {settings.models_dir} has no folder with a model in it"
-            + (f": {found}" if found else "; each model needs a folder of its own")
+            f"models-dir: no subfolder of {settings.models_dir} contains a model"
+            + (f": {found}" if found else "; put each model into its own subfolder")
         )
     if settings.name in models:
         models = {settings.name: models[settings.name], **models}

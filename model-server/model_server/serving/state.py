@@ -1,7 +1,4 @@
-"""What every request needs of its worker process; HTTP and gRPC share one `State`.
-
-Knows no web framework and decides nothing.
-"""
+"""State of a worker process, shared by HTTP and gRPC requests."""
 
 import math
 import time
@@ -19,7 +16,7 @@ from model_server.settings import Settings
 
 @dataclass(frozen=True)
 class State:
-    """Settings, models and metrics of one worker, and what admits and records its requests."""
+    """Settings, models, metrics, admission control and recorder of a worker."""
 
     settings: Settings
     registry: Registry
@@ -31,12 +28,12 @@ class State:
     def new_context(
         self, sent_id: object, client_gone: Callable[[], bool] | None, seconds: float = math.inf
     ) -> RequestContext:
-        """The context of a request that begins now.
+        """Creates the context of a request that starts now.
 
         Args:
-            sent_id: Request ID that the client sent; replaced unless it is a safe one.
-            client_gone: Tells whether the client has hung up; None if nobody can tell.
-            seconds: How long the client waits; the server's own limit holds besides.
+            sent_id: Request ID sent by the client; replaced if it is unsafe.
+            client_gone: Returns whether the client has disconnected; None if unknown.
+            seconds: The client's own time limit; the server's limit applies as well.
         """
         context = RequestContext(
             request_id=request_id(sent_id),

@@ -1,4 +1,1 @@
-"""What the server asks of the operating system: CPUs, memory, listening sockets.
-
-Knows no models and no requests.
-"""
+"""Operating system interfaces: CPUs, memory allocator, addresses and listening sockets."""

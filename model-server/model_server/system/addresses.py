@@ -1,7 +1,4 @@
-"""Addresses to listen on: every address of both families by default, and how to write one.
-
-Pods of a cluster may have IPv4, IPv6 or both, and a server learns of none of that beforehand.
-"""
+"""Addresses to listen on. Pods may have IPv4, IPv6 or both; the default serves all of them."""
 
 import contextlib
 import socket
@@ -14,11 +11,11 @@ def listen_address(host: str) -> str:
     """The address to bind.
 
     Args:
-        host: An address, a name, or empty for every address. IPv6 may come in brackets.
+        host: Address or host name; empty for all addresses. IPv6 may be in brackets.
 
     Returns:
-        Without brackets. For an empty host `::`, which takes IPv4 too, or `0.0.0.0` where the
-        system has no IPv6 or keeps the two apart.
+        The address without brackets. For an empty host, `::`, which includes IPv4, or `0.0.0.0`
+        where the system has no IPv6 or no dual-stack sockets.
     """
     if host:
         return host.removeprefix("[").removesuffix("]")
@@ -37,5 +34,5 @@ def family_of(address: str) -> socket.AddressFamily:
 
 
 def host_and_port(address: str, port: int) -> str:
-    """`127.0.0.1:5000` or `[::1]:5000`, as URLs, gunicorn and gRPC write it."""
+    """`127.0.0.1:5000` or `[::1]:5000`."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

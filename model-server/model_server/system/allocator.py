@@ -1,16 +1,12 @@
-"""Keeps the C library from holding memory that large pictures have left behind.
+"""Returns freed memory to the system, so that an idle pod stays below its memory limit.
 
-glibc gives every few threads an arena of their own, up to eight for each core, and an arena gives
-freed memory back to the system only from its very end. With dozens of request threads, each a few
-times at work on a picture of 200 MB, a worker that is idle again kept hundreds of megabytes. A pod
-with a memory limit is killed for what nobody uses. Two remedies, both of glibc alone; on other
-systems (musl, macOS) nothing here does anything:
+glibc keeps an arena for every few threads, up to eight per core, and releases freed memory only
+from the end of an arena. After some pictures of 200 MB in dozens of request threads, an idle worker
+held hundreds of megabytes. Two remedies, both no-ops without glibc (musl, macOS):
 
-- one arena, chosen before there are threads (`limit_arenas`);
-- freed memory in the middle of an arena is given back too, a moment after a large picture, by a
-  thread of its own (`Trimmer`): it takes milliseconds, which no request should wait for.
-
-It knows nothing of pictures or requests.
+- a single arena, set before threads start (`limit_arenas`);
+- `malloc_trim` shortly after a large picture, in a thread of its own (`Trimmer`), because it takes
+  milliseconds.
 """
 
 import ctypes
@@ -20,21 +16,18 @@ from collections.abc import Callable
 
 # From malloc.h.
 _M_ARENA_MAX = -8
-# The end of an arena is trimmed in the first one only, so that each further one keeps megabytes.
-# Threads seldom wait for each other: what is small comes from Python's own allocator or from a
-# cache of the thread. See DECISIONS.md for the figures.
+# Every further arena keeps megabytes: only the first one is trimmed at its end. Contention is low,
+# as small allocations come from Python's allocator or a thread cache (figures: DECISIONS.md).
 _ARENAS = 1
-# What a person sets is not overruled.
+# Settings of the user take precedence.
 _VARIABLES = {"MALLOC_ARENA_MAX": "", "GLIBC_TUNABLES": "glibc.malloc.arena_max"}
 
 
 def limit_arenas() -> bool:
-    """Lets all threads share one arena; call it before the first thread is started.
-
-    Forked processes inherit it.
+    """Makes all threads share one arena. Call it before the first thread; forks inherit it.
 
     Returns:
-        Whether it was done: not without glibc, and not when the environment configures glibc.
+        Whether it was done: not without glibc, nor if the environment configures glibc.
     """
     mallopt = _glibc("mallopt")
     chosen = any(
@@ -46,17 +39,17 @@ def limit_arenas() -> bool:
 
 
 def trim() -> None:
-    """Gives all memory that is free back to the system; milliseconds, without the GIL."""
+    """Returns all free memory to the system. Takes milliseconds, without the GIL."""
     malloc_trim = _glibc("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)
 
 
 def _glibc(name: str) -> Callable[..., int] | None:
-    """A function of glibc; None where another C library is, which may have only the name."""
+    """A function of glibc; None with any other C library."""
     try:
         library = ctypes.CDLL(None)
-    except (OSError, TypeError):  # no dynamic loading at all
+    except (OSError, TypeError):  # no dynamic loading
         return None
     if not hasattr(library, "gnu_get_libc_version"):
         return None
@@ -65,12 +58,12 @@ def _glibc(name: str) -> Callable[..., int] | None:
 
 
 class Trimmer:
-    """Trims a moment after it is asked to, in a thread of its own, and not all the time.
+    """Trims in a background thread, at most once per interval.
 
     Args:
-        work: What trims.
-        pause_seconds: From the first request to the trimming, so that there is at most one in that
-            time. What asks meanwhile may free its memory only after it: another one follows.
+        work: Does the trimming.
+        pause_seconds: Delay between a request and the trimming. Requests during the delay cause
+            one more, as their memory may be freed later.
     """
 
     def __init__(self, work: Callable[[], None] = trim, pause_seconds: float = 1.0) -> None:
@@ -81,7 +74,7 @@ class Trimmer:
         self._again = False
 
     def request(self) -> None:
-        """Asks for a trimming; returns at once."""
+        """Schedules a trimming; returns immediately."""
         with self._lock:
             self._again = self._asked
             if self._asked:
@@ -90,7 +83,7 @@ class Trimmer:
         self._start()
 
     def _start(self) -> None:
-        # Threads do not survive a fork: one for each trimming needs no start in the right process.
+        # A thread per trimming, as a long-lived one would not survive the fork.
         timer = threading.Timer(self._pause_seconds, self._run)
         timer.daemon = True
         timer.start()

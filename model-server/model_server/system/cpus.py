@@ -1,7 +1,7 @@
-"""How many CPUs this container may really use, and how a model shares them out.
+"""The number of CPUs available to this container.
 
-`os.cpu_count()` tells the node's. A pod limited to one CPU on a 64-core node that starts 64
-threads is throttled most of the time, so the cgroup's quota counts too.
+`os.cpu_count()` counts those of the node. A pod with a limit of one CPU that starts 64 threads is
+throttled most of the time, so the cgroup quota counts as well.
 """
 
 import math
@@ -17,9 +17,9 @@ class Parallelism:
     """How a model uses the CPUs.
 
     Attributes:
-        instances: Inferences at the same time.
-        threads: CPU threads of one inference.
-        lone_threads: Of one that has the model to itself; not above `threads` makes no difference.
+        instances: Number of parallel inferences.
+        threads: CPU threads per inference.
+        lone_threads: CPU threads of an inference that runs alone; at least `threads`.
     """
 
     instances: int = 1
@@ -28,9 +28,9 @@ class Parallelism:
 
 
 def available_cpus(cgroup: Path = _CGROUP) -> int:
-    """Whole CPUs to plan for, at least 1: the least of affinity mask and cgroup quota.
+    """Number of CPUs to use, at least 1: the minimum of affinity mask and cgroup quota.
 
-    A quota of 1.5 counts as 2: the threads share what there is, and one alone would waste half.
+    A quota of 1.5 counts as 2: one thread alone would leave a third of it unused.
     """
     affinity = len(os.sched_getaffinity(0))
     quota = _quota(cgroup)

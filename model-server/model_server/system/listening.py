@@ -1,9 +1,9 @@
-"""Closes a listening socket so that no connection is lost.
+"""Stops a listening socket without losing connections.
 
-A connection that is completed between the last `accept` and `close` is reset, with the request that
-its client has sent already. So the socket first stops answering those that knock: their first
-packet is dropped, which clients repeat after a second, when the port is closed and tells them so
-before they have sent anything. Those that are through are accepted.
+A connection established between the last `accept` and `close` is reset, along with any request its
+client has sent. Therefore the socket first drops new SYN packets. Clients repeat them after a
+second, when the port is closed, and get a refusal before they have sent anything. Connections that
+are already established are still accepted.
 """
 
 import contextlib
@@ -14,24 +14,24 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-# Of <asm-generic/socket.h>; Python does not have it.
+# From <asm-generic/socket.h>; missing in Python.
 _SO_ATTACH_FILTER = 26
-# Classic BPF (<linux/filter.h>), which sees a packet from its TCP header on: code, jump if true,
-# jump if false, operand.
+# Classic BPF (<linux/filter.h>) on the packet from its TCP header: code, jump if true, jump if
+# false, operand.
 _DROP_FIRST_PACKETS = (
-    (0x30, 0, 0, 13),  # load the byte of flags
+    (0x30, 0, 0, 13),  # load the flags byte
     (0x54, 0, 0, 0x12),  # keep SYN and ACK
     (0x15, 0, 1, 0x02),  # SYN alone?
     (0x06, 0, 0, 0),  # drop
-    (0x06, 0, 0, 0xFFFFFFFF),  # let through
+    (0x06, 0, 0, 0xFFFFFFFF),  # accept
 )
 
 
 def refuse_new(listener: socket.socket) -> None:
-    """Lets nobody new begin a connection; those that have begun can still be accepted.
+    """Drops new connection attempts; established connections can still be accepted.
 
-    Does nothing where the kernel is not Linux or does not allow it: then connections may be reset
-    that come in the moment of closing. All processes that share the socket are meant.
+    Affects all processes that share the socket. Without effect where the kernel does not support
+    or allow it; connections made at the moment of closing may then be reset.
     """
     program = b"".join(struct.pack("HBBI", *step) for step in _DROP_FIRST_PACKETS)
     memory = ctypes.create_string_buffer(program, len(program))
@@ -41,18 +41,18 @@ def refuse_new(listener: socket.socket) -> None:
 
 
 def listeners_on(port: int) -> Iterator[socket.socket]:
-    """This process's listening TCP sockets on `port`, also those that a library keeps to itself.
+    """Listening TCP sockets of this process on `port`, including those inside libraries.
 
-    Each is a duplicate of the descriptor and closed after its turn; nothing without a /proc.
+    Yields duplicates that are closed afterwards; nothing without /proc.
     """
     for descriptor in list(Path("/proc/self/fd").glob("*")):
         try:
             duplicate = os.dup(int(descriptor.name))
-        except OSError:  # closed meanwhile
+        except OSError:  # closed in the meantime
             continue
         try:
             found = socket.socket(fileno=duplicate)
-        except OSError:  # no socket
+        except OSError:  # not a socket
             os.close(duplicate)
             continue
         with found:

@@ -1,4 +1,4 @@
-"""The data plane: pictures to tensors, inference, tensors to detections or classes.
+"""The data plane: picture to tensors, inference, tensors to detections or classes.
 
-Knows no protocol and no web framework.
+Independent of protocols and web frameworks.
 """

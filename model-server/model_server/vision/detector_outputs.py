@@ -236,8 +236,9 @@ def _units(outputs: DetectionOutputs, seen: _Samples) -> BoxUnits | None:
     """Fractions or pixels, by the boxes of the sample pictures; None if there are none."""
     highest = 0.0
     if outputs.raw and outputs.raw != "end2end":
-        every = all_boxes(seen.first[outputs.boxes][0], outputs.raw)
-        return "pixels" if float(np.nanmax(np.abs(every))) > 2.0 else "fraction"
+        raw = [all_boxes(sample[outputs.boxes][0], outputs.raw) for sample in seen.all()]
+        highest = max(float(np.nan_to_num(np.abs(boxes)).max()) for boxes in raw)
+        return "pixels" if highest > 2.0 else "fraction" if highest else None
     for sample in _until_found(outputs, seen):
         rows = rows_of(sample, outputs, 0.0)
         good = np.isfinite(rows.boxes).all(axis=1) & (rows.scores > 0)

@@ -8,29 +8,21 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
-import numpy as np
 from PIL import Image
 
 from model_server.errors import (
     InvalidModel,
-    ModelServerError,
-    WarmUpFailed,
     WrongTask,
 )
 from model_server.models.base import Array, ImageInput, Model, Tensors, TensorSpec
-from model_server.models.labels import Labels, classifier_names
+from model_server.models.labels import Labels
 from model_server.request.budgets import PictureBudget
 from model_server.request.context import RequestContext
 from model_server.vision.batching import Batcher, BatchLimits
 from model_server.vision.classification import (
     Classification,
-    ScoreOutput,
-    are_probabilities,
-    classification_output,
     probabilities,
-    score_kind,
     top_classes,
 )
 from model_server.vision.detection import (
@@ -39,10 +31,10 @@ from model_server.vision.detection import (
     Selection,
     select_detections,
 )
-from model_server.vision.detector_outputs import BoxSettings, FoundDetector, find_detector
+from model_server.vision.detector_outputs import BoxSettings
 from model_server.vision.drawing import draw_detections
 from model_server.vision.images import ImageLimits, Picture, decode
-from model_server.vision.preparation import assumption
+from model_server.vision.preparation import assumption, settled
 from model_server.vision.preprocessing import (
     JpegDecoding,
     least_side,
@@ -52,10 +44,9 @@ from model_server.vision.preprocessing import (
 )
 from model_server.vision.resizing import Resizer, choose
 from model_server.vision.sample_pictures import sample_pictures
-from model_server.vision.signature import check_inputs, check_types, observed, zeros
-from model_server.vision.yolo import yolo_form
-
-TaskName = Literal["detection", "classification", "tensor"]
+from model_server.vision.signature import check_inputs, check_types, observed
+from model_server.vision.task import Loaded, Task, TaskName, choose_task
+from model_server.vision.warm_up import as_inputs, warm_up
 
 
 @dataclass(frozen=True)
@@ -145,107 +136,54 @@ class VisionModel:
         self._arriving_lock = threading.Lock()
         self._batcher = Batcher(model, replace(options.batching, expected=lambda: self._arriving))
         self._input = picture_input(model.info)
-        self._image = options.image or self._of_yolo(model.info.image)
+        self._image = options.image or settled(model.info, self._input, self._frame())
         self._least_side = (
             least_side(self._input, self._image, options.decoding) if self._input else None
         )
-        sample = self._warm_up()
-        self.outputs = observed(model.info.outputs, sample)
-        self._detection: DetectionOutputs | None = None
-        self._assumed: tuple[str, ...] = ()
-        self._boxes = options.boxes
-        self._classification: ScoreOutput | None = None
-        self._class_names: tuple[str, ...] = ()
-        self.task: TaskName = self._choose_task(options.task, sample)
-
-    def _warm_up(self) -> dict[str, Array]:
-        try:
-            sample = self._model.warm(self._sample_inputs())
-            return self._dequantize(sample)
-        except ModelServerError as error:
-            raise WarmUpFailed(f"model {self.name}: {error.message}") from error
-
-    def _sample_inputs(self) -> dict[str, Array]:
-        if self._input is None:
-            return {spec.name: zeros(spec) for spec in self.info.inputs}
-        return {self._input.name: self._prepare(sample_pictures()[0], self._input)}
+        first = warm_up(name, model, self._input, self._prepare)
+        self._string_form, self._unknown = first.form, first.warning
+        sample = None if first.outputs is None else self._dequantize(first.outputs)
+        self.outputs = observed(model.info.outputs, sample) if sample else model.info.outputs
+        self._chosen = self._choose_task(sample, options)
 
     def _samples(self, first: Tensors) -> Iterator[Tensors]:
         """Outputs for several pictures; the first is there already."""
         yield first
         if self._input is not None:
             for picture in sample_pictures()[1:]:
-                batch = {self._input.name: self._prepare(picture, self._input)}
-                yield self._dequantize(self._model.run(batch))
+                yield self._dequantize(self._model.run(self._batch(picture, self._input)))
 
     def _prepare(self, image: Image.Image, spec: TensorSpec) -> Array:
         return prepare(image, spec, self._image, self._resize)
 
-    def _choose_task(self, wanted: str, sample: Tensors) -> TaskName:
-        if self._input is not None and wanted in {"", "detection"}:
-            found = self._find_detector(sample)
-            if found is not None:
-                self._detection, self._assumed = found.outputs, found.assumed
-                return "detection"
-        if self._input is not None and wanted in {"", "classification"}:
-            self._classification = self._score_output(wanted, sample)
-            if self._classification:
-                classes = 2
-                if not self._classification.binary:
-                    classes = int(np.prod(sample[self._classification.name].shape[1:]))
-                self._class_names = classifier_names(self._label_maps, classes)
-                return "classification"
-        if wanted in {"detection", "classification"}:
-            raise InvalidModel(
-                f"model {self.name}: its outputs "
-                f"({', '.join(spec.name for spec in self.info.outputs)}) are not those of a "
-                f"{wanted} model"
-            )
-        return "tensor"
-
-    def _of_yolo(self, image: ImageInput) -> ImageInput:
-        """Where nothing else tells the range: YOLO models take 0 to 1."""
-        outputs = self.info.outputs
-        known = self.info.box_format == "xyxy" or (
-            len(outputs) == 1 and bool(yolo_form(outputs[0].shape, self._frame()))
-        )
-        if image.source != "assumed" or not known:
-            return image
-        return replace(image, scaling="unit", source="family", reason="YOLO takes 0 to 1")
+    def _batch(self, image: Image.Image, spec: TensorSpec) -> dict[str, Array]:
+        return as_inputs(self._prepare(image, spec), spec, self._string_form)
 
     def _frame(self) -> tuple[int, int] | None:
         """Height and width of the picture input; None if it takes any."""
         size = picture_size(self._input) if self._input is not None else None
         return None if size is None else (size[1], size[0])
 
-    def _find_detector(self, sample: Tensors) -> FoundDetector | None:
+    def _choose_task(self, sample: Tensors | None, options: Options) -> Task:
+        """What it does with pictures; without any, or without an answer to one, raw tensors."""
+        if self._input is None or sample is None:
+            if options.task in {"", "tensor"}:
+                return Task()
+            raise InvalidModel(
+                f"model {self.name}: it takes no picture, so it does no {options.task}"
+            )
+        loaded = Loaded(
+            self.info,
+            self.outputs,
+            self._label_maps,
+            self._frame(),
+            sample,
+            lambda: self._samples(sample),
+        )
         try:
-            return find_detector(self.info, self._samples(sample), self._frame(), self._boxes)
+            return choose_task(loaded, options.task, options.boxes)
         except InvalidModel as error:
             raise InvalidModel(f"model {self.name}: {error.message}") from error
-
-    def _score_output(self, wanted: str, sample: Tensors) -> ScoreOutput | None:
-        """A classifier's output. One value is one if there are two labels, or if it is said so."""
-        name = classification_output(self.outputs)
-        binary = name is None
-        if name is None:
-            two_labels = any(len(labels) == 2 for labels in self._label_maps)
-            if two_labels or wanted == "classification":
-                name = classification_output(self.outputs, binary=True)
-        if name is None:
-            return None
-        activation = self.info.activations.get(name, "")
-        if not (wanted or self._label_maps or self._are_scores(name, activation, sample)):
-            return None
-        samples = (outputs[name] for outputs in self._samples(sample))
-        return ScoreOutput(name, score_kind(activation, samples), binary)
-
-    def _are_scores(self, name: str, activation: str, sample: Tensors) -> bool:
-        """Whether an unlabeled vector holds scores of classes; it may as well be an embedding."""
-        if activation:
-            return True
-        quantized = next(spec.quantized for spec in self.outputs if spec.name == name)
-        return are_probabilities(sample[name], quantized=quantized)
 
     def _dequantize(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         return {spec.name: spec.dequantize(outputs[spec.name]) for spec in self.info.outputs}
@@ -274,12 +212,20 @@ class VisionModel:
     def warnings(self) -> tuple[str, ...]:
         """What its answers may suffer from; each says what to do about it."""
         assumed = assumption(self._image) if self.takes_pictures else ""
-        return (*filter(None, (assumed,)), *self._assumed, *self.info.warnings)
+        told = filter(None, (assumed, self._unknown))
+        return (*told, *self._chosen.warnings, *self.info.warnings)
+
+    @property
+    def task(self) -> TaskName:
+        """detection, classification or tensor."""
+        return self._chosen.name
 
     @property
     def first_class(self) -> int:
         """What a detector's classes count from (0 or 1)."""
-        return self._detection.first_class if self._detection else self.info.first_class
+        return (
+            self._chosen.detection.first_class if self._chosen.detection else self.info.first_class
+        )
 
     @property
     def labels(self) -> Labels | None:
@@ -289,12 +235,12 @@ class VisionModel:
     @property
     def detection_outputs(self) -> DetectionOutputs | None:
         """Which outputs are a detector's boxes, classes, scores and count."""
-        return self._detection
+        return self._chosen.detection
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of a classifier's outputs, in order; empty for other tasks."""
-        return self._class_names
+        return self._chosen.class_names
 
     def detect(
         self,
@@ -316,13 +262,13 @@ class VisionModel:
             WrongTask: if the model is no detector.
             RequestError: if the picture is refused or the model fails.
         """
-        if self._detection is None:
+        if self._chosen.detection is None:
             raise WrongTask(f"model {self.name} is not a detector (its task is {self.task})")
         picture, outputs = self._run(data, context, full_size=full_size)
         with context.stage("postprocess"):
             found = select_detections(
                 self._dequantize(outputs),
-                self._detection,
+                self._chosen.detection,
                 selection,
                 self.labels,
                 (picture.height, picture.width),
@@ -336,14 +282,14 @@ class VisionModel:
             WrongTask: if the model is no classifier.
             RequestError: if the picture is refused or the model fails.
         """
-        if self._classification is None:
+        if self._chosen.scores is None:
             raise WrongTask(
                 f"model {self.name} is not a classifier (its task is {self.task}); if it is one, "
                 "serve it with its labels or with --task classification"
             )
         _, outputs = self._run(data, context)
         with context.stage("postprocess"):
-            return self.best_classes(outputs[self._classification.name], top_k)
+            return self.best_classes(outputs[self._chosen.scores.name], top_k)
 
     def best_classes(self, scores: Array, top_k: int) -> list[Classification]:
         """The `top_k` most probable classes of a classifier's output for one picture.
@@ -355,12 +301,12 @@ class VisionModel:
         Raises:
             WrongTask: if the model is no classifier.
         """
-        output = self._classification
+        output = self._chosen.scores
         if output is None:
             raise WrongTask(f"model {self.name} does {self.task}, not classification")
         spec = next(spec for spec in self.info.outputs if spec.name == output.name)
         values = probabilities(spec.dequantize(scores), output)
-        return top_classes(values, self._class_names, top_k)
+        return top_classes(values, self._chosen.class_names, top_k)
 
     def infer_picture(self, data: bytes, context: RequestContext) -> dict[str, Array]:
         """Raw outputs for an encoded picture: quantized values stay as they are."""
@@ -386,14 +332,14 @@ class VisionModel:
                 least = None if full_size else self._least_side
                 picture = decode(data, self.limits, least, reserve)
             with context.stage("preprocess"):
-                batch = self._prepare(picture.image, self._input)
+                batch = self._batch(picture.image, self._input)
             context.check()
             if full_size:  # it will be drawn on, and perhaps sent pixel by pixel
                 context.held.push(memory.pop_all())
             else:  # before its memory counts as free; only its size is still needed
                 picture.image.close()
         with context.stage("inference"):
-            outputs = self._batcher.run({self._input.name: batch}, context)
+            outputs = self._batcher.run(batch, context)
         return picture, outputs
 
     @contextmanager

@@ -3,9 +3,11 @@
 Where a range is assumed, everybody who looks can see it, and what to do about it.
 """
 
+from dataclasses import replace
 from typing import Any
 
-from model_server.models.base import ImageInput, PixelScaling
+from model_server.models.base import ImageInput, ModelInfo, PixelScaling, TensorSpec
+from model_server.vision.yolo import yolo_form
 
 MEANINGS: dict[PixelScaling, str] = {
     "none": "0 to 255, as they are",
@@ -34,6 +36,27 @@ def _meaning(how: ImageInput) -> str:
         mean, std = (", ".join(f"{value:g}" for value in values) for values in (how.mean, how.std))
         return f"0 to 255 minus {mean}, divided by {std}"
     return MEANINGS[how.scaling]
+
+
+def settled(info: ModelInfo, spec: TensorSpec | None, frame: tuple[int, int] | None) -> ImageInput:
+    """How pictures are prepared, where what a model does tells the range.
+
+    Bytes need none, and YOLO models take 0 to 1.
+
+    Args:
+        info: What the model says of itself.
+        spec: Its picture input, or None.
+        frame: Height and width of that; None if it takes any.
+    """
+    image, outputs = info.image, info.outputs
+    if image.source != "assumed" or spec is None:
+        return image
+    if spec.dtype.kind != "f" and not spec.quantized:
+        return replace(image, source="type")
+    raw = len(outputs) == 1 and bool(yolo_form(outputs[0].shape, frame))
+    if not raw and info.box_format != "xyxy":
+        return image
+    return replace(image, scaling="unit", source="family", reason="YOLO takes 0 to 1")
 
 
 def assumption(how: ImageInput) -> str:

@@ -1,7 +1,4 @@
-"""A model's signature against real arrays: checks inputs, fills in shapes that no file tells.
-
-Pure array work; knows no format, picture or protocol.
-"""
+"""Validates arrays against a model's signature, and completes the signature. Pure."""
 
 from dataclasses import replace
 
@@ -13,30 +10,33 @@ from model_server.models.datatypes import DATATYPES, datatype_of, has_datatype
 
 
 def check_types(name: str, info: ModelInfo) -> None:
-    """Makes sure that every input and output has a type that requests and answers can carry.
+    """Checks that the protocols support the types of all inputs and outputs.
 
     Raises:
-        InvalidModel: naming the tensor, its type and the types that there are.
+        InvalidModel: with the tensor, its type and the supported types.
     """
     for kind, specs in (("input", info.inputs), ("output", info.outputs)):
         for spec in specs:
             if not has_datatype(spec.dtype):
                 raise InvalidModel(
-                    f"model {name}: {kind} {spec.name!r} has type {spec.dtype}, which no protocol "
-                    f"can carry; cast it in the model to one of {', '.join(DATATYPES)}"
+                    f"model {name}: {kind} {spec.name!r} has type {spec.dtype}, which is "
+                    f"not supported; cast it in the model to one of {', '.join(DATATYPES)}"
                 )
 
 
 def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
-    """The inputs in the model's order, each of its type and a shape that fits.
+    """Checks types and shapes of inputs.
+
+    Returns:
+        The inputs in the model's order.
 
     Raises:
-        InvalidRequest: naming the input, what it is and what it must be.
+        InvalidRequest: with the input, what it is and what it must be.
     """
     unknown = sorted(set(inputs) - {spec.name for spec in specs})
     if unknown:
         known = ", ".join(spec.name for spec in specs)
-        raise InvalidRequest(f"input {shown(unknown[0])} is unknown; the model takes {known}")
+        raise InvalidRequest(f"unknown input {shown(unknown[0])}; the inputs are {known}")
     checked: dict[str, Array] = {}
     for spec in specs:
         if spec.name not in inputs:
@@ -44,14 +44,14 @@ def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Ar
         value = inputs[spec.name]
         if value.dtype != spec.dtype:
             raise InvalidRequest(
-                f"input {spec.name!r} has type {datatype_of(value.dtype)}, the model takes "
+                f"input {spec.name!r} has type {datatype_of(value.dtype)}; the model expects "
                 f"{datatype_of(spec.dtype)}"
             )
         if len(value.shape) != len(spec.shape) or any(
             want not in (-1, have) for want, have in zip(spec.shape, value.shape, strict=True)
         ):
             raise InvalidRequest(
-                f"input {spec.name!r} has shape {list(value.shape)}, the model takes "
+                f"input {spec.name!r} has shape {list(value.shape)}; the model expects "
                 f"{list(spec.shape)}"
             )
         checked[spec.name] = value
@@ -59,14 +59,14 @@ def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Ar
 
 
 def observed(specs: tuple[TensorSpec, ...], sample: Tensors) -> tuple[TensorSpec, ...]:
-    """Specs with the shapes that the warm-up gave, where the model itself does not tell them."""
+    """Completes unknown shapes with those observed in the warm-up."""
     return tuple(
         spec if spec.shape else replace(spec, shape=sample[spec.name].shape) for spec in specs
     )
 
 
 def zeros(spec: TensorSpec) -> Array:
-    """An array that fits an input, for a model that no picture fits."""
+    """An array of zeros or empty strings for an input."""
     shape = [1 if size < 0 else size for size in spec.shape]
     return (
         np.full(shape, b"", dtype=object) if spec.dtype == object else np.zeros(shape, spec.dtype)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from inference_operator import names
 from inference_operator.api.types import InferenceService
+from inference_operator.cache.ownership import is_controlled_by
 from inference_operator.errors import ApiError, ApiFailure, ChildConflictError, ChildRejectedError
 from inference_operator.objects import Json, ObjectRef, controller_of
 
 
 def is_ours(existing: Json | None, service: InferenceService) -> bool:
-    """Whether an object is controlled by `service`, or was ours and lost its owner.
+    """Whether an object is controlled by `service`, was ours and lost its owner, or is handed over.
 
     `kubectl delete --cascade=orphan` and some backup tools remove owner references. What shows
     whose the object was: nobody controls it, the operator's field manager applied it, and it has
@@ -18,9 +19,11 @@ def is_ours(existing: Json | None, service: InferenceService) -> bool:
     if existing is None:
         return False
     metadata = existing["metadata"]
-    owner = controller_of(metadata)
-    if owner:
-        return bool(owner.get("uid") == service.uid)
+    if controller_of(metadata):
+        return is_controlled_by(metadata, service.uid)
+    annotations = metadata.get("annotations") or {}
+    if annotations.get(names.ANNOTATION_ADOPT) == service.name:
+        return True
     labels = metadata.get("labels") or {}
     applied = any(
         entry.get("manager") == names.FIELD_MANAGER and entry.get("operation") == "Apply"
@@ -28,7 +31,7 @@ def is_ours(existing: Json | None, service: InferenceService) -> bool:
     )
     return (
         applied
-        and names.ANNOTATION_APPLIED in (metadata.get("annotations") or {})
+        and names.ANNOTATION_APPLIED in annotations
         and names.labels(service.name).items() <= labels.items()
     )
 

@@ -22,6 +22,7 @@ def summarize(inputs: StatusInputs) -> Manifest:
         "observedGeneration": inputs.generation,
         "address": {"url": address},
         "replicas": deployment.replicas if deployment else 0,
+        "pods": assessment.pods,
         "selector": selector,
         "conditions": build_conditions(inputs, assessment),
         "components": {names.PREDICTOR: build_predictor(inputs, assessment, address)},

@@ -73,7 +73,7 @@ def test_a_service_of_somebody_else_is_named_and_never_taken_over(
     foreign_service(kubectl, **spec)
     kubectl.apply(service())
     run_every_pod(kubectl)
-    not_ready(kubectl, "NameTaken", "a Service called shapes-predictor", "belongs to nobody")
+    not_ready(kubectl, "NameTaken", "the Service shapes-predictor", "belongs to nobody")
     kubectl.run("delete", KIND, "shapes")
     left = kubectl.get("service", "shapes-predictor") or {}
     assert left["spec"].get("selector") == spec.get("selector")
@@ -128,6 +128,23 @@ def test_children_of_kserves_service_of_the_same_name_are_named(
     )
     kubectl.apply(service())
     not_ready(kubectl, "NameTaken", "InferenceService.serving.kserve.io shapes")
+
+
+def test_a_service_is_handed_over_by_an_annotation_of_its_owner(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    """How a migration from KServe takes over the Service, and its address, without a gap."""
+    foreign_service(kubectl, selector={"app": "isvc.shapes-predictor"})
+    address = (kubectl.get("service", "shapes-predictor") or {})["spec"]["clusterIP"]
+    kubectl.apply(service())
+    run_every_pod(kubectl)
+    not_ready(kubectl, "NameTaken")
+    kubectl.run("annotate", "service", "shapes-predictor", "inference-operator.dev/adopt=shapes")
+    make_ready(kubectl)
+    adopted = present(kubectl, "service")
+    assert adopted["spec"]["clusterIP"] == address
+    assert "app" not in adopted["spec"]["selector"]
+    assert adopted["metadata"]["ownerReferences"][0]["name"] == "shapes"
 
 
 def test_a_former_child_that_cannot_go_away_is_named_with_its_finalizers(
@@ -237,3 +254,10 @@ def test_a_deletion_that_waits_is_not_ready(kubectl: Kubectl, operator: Operator
         assert child(kubectl, "deployment") is None, "nothing is made for what goes away"
     finally:
         kubectl.patch(KIND, "shapes", {"metadata": {"finalizers": None}})
+
+
+def test_a_resource_that_no_operator_has_seen_is_not_done(kubectl: Kubectl) -> None:
+    kubectl.apply(service())
+    ready = condition(kubectl)
+    assert (ready["status"], ready["reason"]) == ("Unknown", "WaitingForOperator")
+    assert "lastTransitionTime" in ready

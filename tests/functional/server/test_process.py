@@ -105,7 +105,10 @@ def test_it_listens_where_it_is_told(host: str, over_ipv4: str, over_ipv6: str) 
 def test_batches_that_a_model_cannot_take_are_told_in_the_log() -> None:
     with model_server(max_batch_size=4) as server:
         (told,) = (line for line in server.log if line["severity"] == "WARNING")
-    assert told["message"] == "detector takes one picture at a time: max-batch-size has no effect"
+    assert (
+        told["message"]
+        == "model detector has a fixed batch size of 1: --max-batch-size has no effect"
+    )
 
 
 def test_tflite_never_imports_tensorflow(data: Path) -> None:

@@ -126,7 +126,7 @@ def test_tritonclient_finds_its_way_around(triton: dict[str, Any], transport: st
     assert seen["id"] == "by-tensor"
     status, message = seen["error"]
     assert status == {"http": "404", "grpc": "StatusCode.NOT_FOUND"}[transport]
-    assert "there is no model 'nobody'" in message
+    assert "unknown model 'nobody'" in message
     assert "takes UINT8" in seen["wrong_type"][1]
 
 
@@ -157,7 +157,7 @@ def test_tritonclients_compression_is_refused_in_words(triton: dict[str, Any]) -
 def test_the_sdk_of_kserve_finds_its_way_around(kserve: dict[str, Any], way: str) -> None:
     seen = kserve[way]
     assert (seen["live"], seen["model_ready"]) == (True, True)
-    assert "there is no model 'nobody'" in seen["error"]
+    assert "unknown model 'nobody'" in seen["error"]
     assert {"grpc": "NOT_FOUND"}.get(way, "404") in seen["error"]
     if way != "v1":
         assert seen["ready"] is True

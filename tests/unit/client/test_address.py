@@ -26,14 +26,14 @@ def test_what_people_type(typed: str, base: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "complaint"),
     [
-        ("", "names no host"),
-        ("http://", "names no host"),
-        ("ftp://host", "neither http:// nor https://"),
+        ("", "has no host"),
+        ("http://", "has no host"),
+        ("ftp://host", "must start with http:// or https://"),
         ("http://host:99999", "is not a URL"),
         ("http://host:port", "is not a URL"),
         ("http://[::1", "is not a URL"),
-        ("http://user:secret@host", "nothing more"),
-        ("http://host/?a=b", "nothing more"),
+        ("http://user:secret@host", "only have a scheme, host, port and path"),
+        ("http://host/?a=b", "only have a scheme, host, port and path"),
         ("http://my host", "spaces"),
     ],
 )

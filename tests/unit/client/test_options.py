@@ -38,8 +38,8 @@ def test_a_classification_writes_nothing_unless_asked() -> None:
     ("arguments", "complaint"),
     [
         ([], "-i/--image_path"),
-        (["-i", "x", "--format", "pdf"], "'pdf' is none of picture, json, csv"),
-        (["-i", "x", "--format", ""], "is none of picture, json, csv"),
+        (["-i", "x", "--format", "pdf"], "'pdf' is not one of picture, json, csv"),
+        (["-i", "x", "--format", ""], "is not one of picture, json, csv"),
         (["-i", "x", "--classify", "--format", "picture"], "has no picture to write"),
         (["-i", "x", "-o", "-"], "add --format json"),
         (["-i", "x", "-o", "-", "--format", "json,csv"], "writes one document"),

@@ -76,5 +76,5 @@ def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_without_pictures_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
-    with pytest.raises(UnreadablePicture, match=r"no pictures in the folder .*\.png"):
+    with pytest.raises(UnreadablePicture, match=r"the folder .* contains no pictures .*\.png"):
         find_inputs([str(tmp_path)], tmp_path / "out", "jpg")

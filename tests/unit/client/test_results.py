@@ -79,7 +79,7 @@ def test_a_picture_that_is_none_is_told() -> None:
     picture = {"content_type": "image/png", "base64": base64.b64encode(b"not a picture").decode()}
     parsed = parse_detections(RICH | {"picture": picture}).picture
     assert parsed is not None
-    with pytest.raises(UnexpectedAnswer, match="cannot be decoded"):
+    with pytest.raises(UnexpectedAnswer, match="cannot decode the server's picture"):
         parsed.encode("jpg")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model_server.errors import InvalidModel
 from model_server.models.label_files import find_label_files, parse_labels, read_labels
-from model_server.models.labels import Labels, classifier_names, detector_name
+from model_server.models.labels import Labels, classifier_names, detector_name, fits
 
 COCO = parse_labels("???\nperson\nbicycle\n???\n", ".txt")
 PBTXT = parse_labels(
@@ -131,6 +131,8 @@ def test_every_form_names_the_classes_of_models_that_count_from_0_and_from_1(for
     assert [detector_name(labels, number, 0) for number in (0, 1)] == ["person", "bicycle"]
     assert [detector_name(labels, number, 1) for number in (1, 2)] == ["person", "bicycle"]
     assert classifier_names([labels], 2) == ("person", "bicycle")
+    assert fits(labels, 2)
+    assert not fits(labels, 4)
     assert classifier_names([labels], 3)[1:] == ("person", "bicycle")
 
 

@@ -25,7 +25,7 @@ from model_server.models.source import digest, find_model
 from model_server.models.tflite_metadata import TfliteMetadata, read_metadata
 from model_server.request.context import RequestContext
 from model_server.serving.golden import check_golden, golden_pictures
-from model_server.serving.registry import Registry
+from model_server.serving.registry import Registry, label_files
 from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
 from model_server.vision.detection import Selection
@@ -117,7 +117,7 @@ def test_models_of_a_folder_are_served_under_their_folders_names(tmp_path: Path)
         touch(tmp_path / name / "m.tflite")
     assert list(find_sources(load_settings(models_dir=tmp_path)).models) == ["a", "b"]
     assert list(find_sources(load_settings(models_dir=tmp_path, name="b")).models) == ["b", "a"]
-    with pytest.raises(InvalidSettings, match="together"):
+    with pytest.raises(InvalidSettings, match="cannot be combined"):
         find_sources(load_settings(models_dir=tmp_path, model="x"))
 
 
@@ -273,10 +273,10 @@ SPECS = (TensorSpec("x", (1, -1, 3), np.dtype(np.float32)),)
     ("inputs", "said"),
     [
         ({}, "'x' is missing"),
-        ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "'y' is unknown"),
+        ({"x": np.zeros((1, 2, 3), np.float32), "y": np.zeros(1)}, "unknown input 'y'"),
         ({"x": np.zeros((1, 2, 3), np.uint8)}, "has type UINT8"),
         ({"x": np.zeros((2, 2, 3), np.float32)}, r"has shape \[2, 2, 3\]"),
-        ({"x": np.zeros((1, 3), np.float32)}, r"takes \[1, -1, 3\]"),
+        ({"x": np.zeros((1, 3), np.float32)}, r"expects \[1, -1, 3\]"),
     ],
 )
 def test_wrong_tensors_are_explained(inputs: Any, said: str) -> None:
@@ -432,3 +432,65 @@ def test_one_value_without_two_labels_is_a_number_unless_somebody_says_otherwise
 
 def png(colour: str) -> bytes:
     return encode(Image.new("RGB", (8, 8), colour), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("named", "labels", "found"),
+    [
+        # The Object Detection API's export: saved_model/ beside checkpoint/ and pipeline.config.
+        ("", ["label_map.pbtxt"], "label_map.pbtxt"),
+        ("saved_model", ["label_map.pbtxt"], "label_map.pbtxt"),
+        ("", ["saved_model/labels.txt", "label_map.pbtxt"], "saved_model/labels.txt"),
+        ("", ["saved_model/assets/labels.txt"], "saved_model/assets/labels.txt"),
+        ("", [], None),
+    ],
+)
+def test_labels_beside_and_above_a_saved_model_are_found(
+    named: str, labels: list[str], found: str | None, tmp_path: Path
+) -> None:
+    export = tmp_path / "export"
+    for file in ("saved_model/saved_model.pb", "checkpoint/ckpt-0.index", "pipeline.config"):
+        touch(export / file)
+    for file in labels:
+        touch(export / file, b"x")
+    source = find_model(str(export / named))
+    assert source.path == export / "saved_model"
+    assert label_files(source, load_settings()) == ([export / found] if found else [])
+
+
+@pytest.mark.parametrize("wrapped", ["", "my-export"])
+def test_labels_one_folder_up_in_an_archive_and_beside_versions_are_found(
+    wrapped: str, tmp_path: Path
+) -> None:
+    top = tmp_path / wrapped
+    for file in ("1/saved_model.pb", "2/saved_model.pb"):
+        touch(top / file)
+    touch(top / "labels.txt")
+    source = find_model(str(tmp_path))
+    assert source.path == top / "2"
+    assert label_files(source, load_settings()) == [top / "labels.txt"]
+
+
+def test_labels_of_other_models_are_left_alone(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "m.tflite")
+    touch(tmp_path / "labels.txt")
+    assert label_files(find_model(str(tmp_path / "a")), load_settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "named", "said"),
+    [
+        (["model.zip"], "", "unpack model.zip first"),
+        (["model.zip"], "model.zip", "is an archive: unpack it"),
+        (["model.tar.gz"], "model.tar.gz", "is an archive: unpack it"),
+        (["notes.md", "x.onnx"], "", "there is notes.md, x.onnx"),
+        (["a/m.tflite", "b/m.tflite"], "", r"more than one folder \(a, b\)"),
+    ],
+)
+def test_what_is_there_instead_of_a_model_is_told(
+    files: list[str], named: str, said: str, tmp_path: Path
+) -> None:
+    for file in files:
+        touch(tmp_path / file)
+    with pytest.raises(InvalidModel, match=said):
+        find_model(str(tmp_path / named))

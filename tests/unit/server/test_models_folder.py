@@ -93,7 +93,7 @@ def test_all_bad_is_an_error_that_names_each(tmp_path: Path) -> None:
 
 def test_an_empty_models_folder_says_what_belongs_there(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()
-    with pytest.raises(InvalidModel, match=r"models-dir: .* has no folder with a model in it"):
+    with pytest.raises(InvalidModel, match=r"models-dir: no subfolder of .* contains a model"):
         find_sources(load_settings(models_dir=str(tmp_path)))
 
 

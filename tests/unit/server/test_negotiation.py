@@ -75,10 +75,10 @@ def test_an_address_that_ends_in_a_slash_is_no_redirect(client: Client, picture:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("threshold=0.5", "'threshold' is unknown; there is score_threshold, max_boxes, picture"),
-        ("score_threshold=2", "must be from 0 to 1"),
-        ("score_threshold=nan", "must be from 0 to 1"),
-        ("score_threshold=x", "must be from 0 to 1"),
+        ("threshold=0.5", "'threshold'; the parameters are score_threshold, max_boxes, picture"),
+        ("score_threshold=2", "must be between 0 and 1"),
+        ("score_threshold=nan", "must be between 0 and 1"),
+        ("score_threshold=x", "must be between 0 and 1"),
         ("max_boxes=0", "from 1 to 1000"),
         ("max_boxes=1e3", "from 1 to 1000"),
         ("max_boxes=%D9%A3", "from 1 to 1000"),

@@ -171,7 +171,10 @@ def test_the_order_of_trust(evidence: Evidence, scaling: str, source: str) -> No
     [
         (["conv1_conv", "conv1_bn", "conv2_block1_1_conv", "conv2_block1_0_conv"], "ResNet"),
         (["m/conv2_block1_preact_bn_1/x", "m/post_bn_1/Mul"], "ResNetV2"),
-        (["a/Conv1_1/convolution;a/bn_Conv1_1/mul", "expanded_conv_depthwise_1/d"], "MobileNetV2"),
+        (
+            ["a/Conv1_relu_1/x;a/Conv1_1/c", "expanded_conv_project_1/c", "block_16_project_1/c"],
+            "MobileNetV2",
+        ),
         (["block1_conv1", "block1_conv2", "block5_conv3"], "VGG"),
         (["resnet50", "conv2d", "dense"], ""),
         ([], ""),

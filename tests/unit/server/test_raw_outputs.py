@@ -185,5 +185,7 @@ def test_a_type_that_no_protocol_carries_is_refused_at_load(dtype: Any, where: s
         (odd,) if where == "input" else (plain,),
         (odd,) if where == "output" else (plain,),
     )
-    with pytest.raises(InvalidModel, match=rf"model m: {where} 'odd' has type .*, which"):
+    with pytest.raises(
+        InvalidModel, match=rf"model m: {where} 'odd' has type .*, which is not supported"
+    ):
         VisionModel("m", model)

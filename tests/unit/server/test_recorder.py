@@ -107,7 +107,7 @@ def test_a_failure_inside_has_one_code_and_one_message(
     messages = [answer.get_json()["error"], caught.value.details()]
     for message, line in zip(messages, asked.lines(), strict=True):
         without = str(message).replace(line.request_id, "ID")  # type: ignore[attr-defined]
-        assert without == "the server failed while answering; its log has the cause (request ID ID)"
+        assert without == "internal error; the server log has the details (request ID ID)"
     assert [line.error for line in asked.lines()] == ["InferenceFailed"] * 2  # type: ignore[attr-defined]
     for endpoint in (HTTP_INFER, GRPC_INFER):
         assert asked.metric(

@@ -48,16 +48,16 @@ def test_formats_are_split_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("port", "99999", r"--port \(MODEL_SERVER_PORT\): it must be"),
-        ("port", "banana", "it must be a whole number$"),
-        ("format", "onnx", "it must be one of tflite, savedmodel, keras"),
-        ("score_threshold", "2", "it must be a number <= 1"),
-        ("score_threshold", "nan", "it must be a number"),
+        ("port", "99999", r"--port \(MODEL_SERVER_PORT\): must be"),
+        ("port", "banana", "must be a whole number$"),
+        ("format", "onnx", "must be one of tflite, savedmodel, keras"),
+        ("score_threshold", "2", "must be a number <= 1"),
+        ("score_threshold", "nan", "must be a number"),
         ("timeout_seconds", "inf", "--timeout-seconds"),
         ("name", "a/b", "--name"),
         ("timeout_seconds", "0", "--timeout-seconds"),
-        ("top_k", "1.5", "it must be a whole number"),
-        ("no_such_thing", "1", "MODEL_SERVER_NO_SUCH_THING: there is no such setting"),
+        ("top_k", "1.5", "must be a whole number"),
+        ("no_such_thing", "1", "unknown setting MODEL_SERVER_NO_SUCH_THING"),
     ],
 )
 def test_wrong_values_are_explained(name: str, value: Any, said: str) -> None:

@@ -131,10 +131,10 @@ def test_the_standard_variables_say_whether_and_where(
     [
         (
             {ENDPOINT: "http://two:4317", PROTOCOL: "grpc"},
-            f"{PROTOCOL} is grpc, but only http/prot",
+            f"{PROTOCOL}=grpc is not supported: set it to http/protobuf",
         ),
-        ({ENDPOINT: "collector:4318"}, f"{ENDPOINT} is no http or https address; write http://"),
-        ({TRACES: "http://"}, f"{TRACES} is no http or https address"),
+        ({ENDPOINT: "collector:4318"}, f"{ENDPOINT} must be an http or https URL, such as http://"),
+        ({TRACES: "http://"}, f"{TRACES} must be an http or https URL"),
         ({ENDPOINT: "http://[::1"}, "Invalid IPv6 URL"),
     ],
 )
@@ -144,4 +144,4 @@ def test_a_wrong_variable_is_named_and_the_server_starts(
     with pytest.raises(ValueError, match=re.escape(message)):
         collector(environ)
     assert start_spans(environ) is None
-    assert f"no spans are sent: {message}" in caplog.text
+    assert f"tracing is off: {message}" in caplog.text

@@ -33,7 +33,7 @@ def test_models_are_listed_and_ready(client: Client) -> None:
     ]
     missing = server.get("/v1/models/nobody")
     assert missing.status_code == 404
-    assert missing.get_json()["error"].startswith("there is no model 'nobody'")
+    assert missing.get_json()["error"].startswith("unknown model 'nobody'")
     ErrorAnswer.model_validate(missing.get_json())
 
 
@@ -108,13 +108,13 @@ def test_the_body_may_be_the_picture_and_the_answer_too(client: Client, picture:
     ("body", "status", "said"),
     [
         ([], 400, 'JSON object with "instances"'),
-        ({}, 400, "instances: must be a list"),
-        ({"instances": []}, 400, "at least one"),
-        ({"instances": [1] * 9}, 400, "9 are more than the 8"),
-        ({"instances": [RED], "inputs": 1}, 400, "field 'inputs' is unknown"),
+        ({}, 400, "instances: must be a non-empty list"),
+        ({"instances": []}, 400, "non-empty list"),
+        ({"instances": [1] * 9}, 400, "9 given, at most 8 allowed"),
+        ({"instances": [RED], "inputs": 1}, 400, "unknown field 'inputs'"),
         ({"instances": [RED], "signature_name": "other"}, 400, "signature_name"),
         ({"instances": [{"b64": "%"}]}, 400, r"instances[0]"),
-        ({"instances": [{"other": RED}]}, 400, "input 'other' is unknown"),
+        ({"instances": [{"other": RED}]}, 400, "unknown input 'other'"),
         ({"instances": [[[1, 2], [3]]]}, 400, "different lengths"),
         ({"instances": [[[1, "a"]]]}, 400, "not a valid FP32"),
         ({"instances": [[[1.0, None]]]}, 400, "not a valid FP32"),

@@ -21,7 +21,7 @@ from model_server.serving.registry import load_registry
 from model_server.serving.sources import find_sources
 from model_server.settings import load_settings
 from model_server.vision.inference import VisionModel
-from model_server.vision.preparation import assumption, preparation_facts
+from model_server.vision.preparation import preparation_facts
 from support.tiny_models import BrightBoxDetector, MeanColourClassifier
 
 from .conftest import Client
@@ -80,8 +80,8 @@ def test_server_and_models_describe_themselves(client: Client) -> None:
                 "format": "tflite",
                 "task": "detection",
                 "digest": "",
-                "preprocessing": preparation_facts(ImageInput(resize="nearest")),
-                "warnings": [assumption(ImageInput())],
+                "preprocessing": preparation_facts(ImageInput(resize="nearest", source="type")),
+                "warnings": [],
             },
         }
         assert server.get(f"{url}/ready").get_json() == {"name": "lights", "ready": True}
@@ -251,28 +251,28 @@ def test_names_that_the_kserve_sdk_repeats_from_the_url_are_taken(client: Client
     ("body", "said"),
     [
         ([], 'JSON object with "inputs"'),
-        ({}, "at least one tensor"),
+        ({}, "non-empty list of tensors"),
         ({"inputs": [5]}, "must be a JSON object"),
-        ({"inputs": [tensor()], "extra": 1}, "field 'extra' is unknown"),
-        ({"inputs": [tensor(), tensor()]}, "'image' is there twice"),
+        ({"inputs": [tensor()], "extra": 1}, "unknown field 'extra'"),
+        ({"inputs": [tensor(), tensor()]}, "'image' is given twice"),
         ({"inputs": [tensor(name=None)]}, "name: must be a string"),
-        ({"inputs": [tensor(name="other")]}, "input 'other' is unknown"),
+        ({"inputs": [tensor(name="other")]}, "unknown input 'other'"),
         ({"inputs": [tensor(datatype="FLOAT")]}, "'FLOAT' is not one of BOOL"),
-        ({"inputs": [tensor(datatype="FP64")]}, "has type FP64, the model takes FP32"),
+        ({"inputs": [tensor(datatype="FP64")]}, "has type FP64; the model expects FP32"),
         ({"inputs": [tensor(shape="1")]}, "shape must be a list"),
-        ({"inputs": [tensor(shape=[1, 8, 8, 4])]}, "needs 256 elements, but 192 came"),
-        ({"inputs": [tensor(shape=[-1, 8, 8, 3])]}, "sizes from 0 up"),
-        ({"inputs": [tensor(shape=[2**40])]}, "sizes from 0 up"),
-        ({"inputs": [tensor(shape=[192])]}, "has shape [192], the model takes [-1, 8, 8, 3]"),
+        ({"inputs": [tensor(shape=[1, 8, 8, 4])]}, "needs 256 elements, but the data has 192"),
+        ({"inputs": [tensor(shape=[-1, 8, 8, 3])]}, "integers >= 0"),
+        ({"inputs": [tensor(shape=[2**40])]}, "integers >= 0"),
+        ({"inputs": [tensor(shape=[192])]}, "has shape [192]; the model expects [-1, 8, 8, 3]"),
         ({"inputs": [tensor(data=["a"])]}, "not a valid FP32"),
         ({"inputs": [tensor(data=[[1], [1, 2]])]}, "different lengths"),
         ({"inputs": [tensor(parameters=[])]}, "parameters must be a JSON object"),
         ({"inputs": [tensor(parameters=BINARY)]}, "binary_data_size is 4, but 0 bytes"),
-        ({"inputs": [tensor()], "outputs": [{"name": "x"}]}, "output 'x' is unknown"),
+        ({"inputs": [tensor()], "outputs": [{"name": "x"}]}, "unknown output 'x'"),
         ({"inputs": [tensor()], "outputs": 3}, "outputs: must be a list"),
         ({"inputs": [tensor()], "id": 5}, "id: must be a string"),
-        ({"inputs": [tensor(datatype="BYTES", shape=[1], data=["%"])]}, "not base64"),
-        ({"inputs": [tensor(datatype="BYTES", shape=[0], data=[])]}, "0 pictures came"),
+        ({"inputs": [tensor(datatype="BYTES", shape=[1], data=["%"])]}, "not valid base64"),
+        ({"inputs": [tensor(datatype="BYTES", shape=[0], data=[])]}, "the request has 0 pictures"),
     ],
 )
 def test_wrong_requests_are_named(client: Client, body: Any, said: str) -> None:

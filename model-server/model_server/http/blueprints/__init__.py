@@ -1,4 +1,4 @@
-"""The URLs: one blueprint for each protocol, without logic. A new protocol is one line here."""
+"""The URLs: one blueprint per protocol."""
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
@@ -7,13 +7,13 @@ from model_server.http.blueprints import articles, documents, health, pages, v1,
 
 
 class ModelName(BaseConverter):
-    """A model's name in a URL: without the colon that begins `:predict`."""
+    """A model name in a URL; excludes the colon of `:predict`."""
 
     regex = r"[^/:]+"
 
 
 def register_blueprints(app: Flask) -> None:
-    """Adds every protocol's URLs to the application."""
+    """Registers all URLs."""
     app.url_map.converters["model"] = ModelName
     app.register_blueprint(health.blueprint)
     app.register_blueprint(articles.blueprint)

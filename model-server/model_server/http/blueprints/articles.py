@@ -1,8 +1,8 @@
-"""The two source articles' endpoints, byte for byte as their own clients expect them.
+"""The endpoints of the two source articles, compatible with the articles' clients.
 
-`POST /object_detection`: an encoded picture in; detections, size and the annotated picture out.
-`POST /predict`: an encoded picture in; the most probable classes out. Whoever asks with an Accept
-header gets the annotated picture itself, or JSON with boxes and without the picture.
+`POST /object_detection` returns detections, picture size and the annotated picture; the Accept
+header selects JSON with boxes or the annotated picture itself. `POST /predict` returns the top
+classes.
 """
 
 from flask import Blueprint, Response

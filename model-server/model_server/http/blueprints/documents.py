@@ -12,7 +12,7 @@ blueprint = Blueprint("documents", __name__)
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    """The document that describes every URL."""
+    """The OpenAPI document."""
     return Response(_document(), content_type=JSON)
 
 

@@ -1,6 +1,6 @@
 """Liveness, readiness and metrics, for Kubernetes and Prometheus.
 
-These answer at once, whatever the model is busy with: they never enter the queue.
+They never enter the queue and answer even under full load.
 """
 
 from flask import Blueprint, Response, jsonify
@@ -13,16 +13,16 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """200 while the process can answer at all."""
+    """200 while the process responds."""
     return jsonify(status="alive")
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 with the models' names, and why others could not be loaded.
+    """200 with the served models, and the reason for each model that failed to load.
 
-    A worker accepts connections only after each of its models has done a real inference, so
-    whoever reaches this has reached a ready worker; before that, the connection waits.
+    A worker accepts connections only after its models have done an inference, so reaching this
+    endpoint means that it is ready.
     """
     registry = state().registry
     return jsonify(
@@ -32,7 +32,7 @@ def readyz() -> Response:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Prometheus's text format."""
+    """Prometheus text format."""
     current = state()
     current.metrics.in_progress.set(current.gate.inside)
     current.metrics.queued.set(current.gate.waiting)

@@ -1,8 +1,8 @@
-"""Pages for people: the one at `/` to try the model on, and the API's documentation at `/docs`.
+"""Web pages: `/` to try a model, and `/docs` with the API documentation.
 
-Everything they load is in the package's `static` folder, so they work offline; a strict policy
-makes the browser refuse anything else. `/` is also KServe V1's liveness call, so whoever does not
-ask for HTML gets that.
+All assets are served from the `static` folder, so the pages work offline; a strict content security
+policy blocks everything else. `/` is also KServe V1's liveness endpoint, for clients that do not
+accept HTML.
 """
 
 from pathlib import Path
@@ -25,14 +25,14 @@ _HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # The same address answers JSON to programs.
+    # The same URL answers JSON to other clients.
     "Vary": "Accept",
 }
 
 
 @blueprint.get("/")
 def home() -> Response:
-    """The page for browsers; `{"status": "alive"}` for everything else, as KServe V1 has it."""
+    """The page for browsers; `{"status": "alive"}` for other clients, as in KServe V1."""
     if request.accept_mimetypes.best_match(("application/json", HTML)) == HTML:
         return _file("index.html")
     response = jsonify(status="alive")
@@ -42,19 +42,19 @@ def home() -> Response:
 
 @blueprint.get("/docs")
 def docs() -> Response:
-    """The API's documentation, made in the browser from `/openapi.json`."""
+    """API documentation, rendered in the browser from `/openapi.json`."""
     return _file("docs.html")
 
 
 @blueprint.get("/static/<name>")
 def static(name: str) -> Response:
-    """Scripts, styles and the icon of the pages."""
+    """Assets of the pages."""
     return _file(name)
 
 
 @blueprint.get("/page/models.json")
 def models() -> Response:
-    """What the page shows of each model."""
+    """Descriptions of the models for the page."""
     current = state()
     sources = find_sources(current.settings).models
     described = [

@@ -1,7 +1,7 @@
 """KServe V1 over HTTP: `/v1/models`, `/v1/models/NAME`, `/v1/models/NAME:predict`.
 
-A picture may also be sent as the body itself, and comes back annotated to whoever accepts
-`image/png` or `image/jpeg`.
+The body may also be a picture; with `Accept: image/png` or `image/jpeg` the annotated picture is
+returned.
 """
 
 import orjson
@@ -20,13 +20,13 @@ blueprint = Blueprint("v1", __name__)
 
 @blueprint.get("/v1/models")
 def models() -> Response:
-    """The names of all models."""
+    """Names of all models."""
     return jsonify(models=list(state().registry.names))
 
 
 @blueprint.get("/v1/models/<model:name>")
 def model(name: str) -> Response:
-    """A model that is loaded is ready: it has done an inference. With it, what the model is."""
+    """Status and signature of a model; a served model is always ready."""
     served = v2.find_model(state().registry, name)
     described = v2.metadata(served)
     return jsonify(
@@ -42,7 +42,7 @@ def model(name: str) -> Response:
 @blueprint.post("/v1/models/<model:name>/versions/<version>:predict")
 @gated
 def predict(name: str, version: str = "") -> Response:
-    """Predictions for JSON instances, or for the picture that is the body."""
+    """Predictions for JSON instances or for a picture."""
     current = state()
     served = v2.find_model(current.registry, name, version)
     options.refuse_unknown(("score_threshold", "max_boxes", "top_k"))

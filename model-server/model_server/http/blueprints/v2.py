@@ -22,7 +22,7 @@ def server() -> Response:
 
 @blueprint.get("/health/live")
 def live() -> Response:
-    """200 while the process can answer at all."""
+    """200 while the process responds."""
     return jsonify(live=True)
 
 
@@ -34,13 +34,13 @@ def ready() -> Response:
 
 @blueprint.get("/models")
 def models() -> Response:
-    """The names of all models."""
+    """Names of all models."""
     return jsonify(models=list(state().registry.names))
 
 
 @blueprint.post("/repository/index")
 def repository_index() -> Response:
-    """All models with their state, as Triton's clients ask for them."""
+    """All models with their state (Triton's model repository extension)."""
     return jsonify(v2.repository_index(state().registry))
 
 
@@ -54,7 +54,7 @@ def metadata(name: str, version: str = "") -> Response:
 @blueprint.get("/models/<model:name>/ready")
 @blueprint.get("/models/<model:name>/versions/<version>/ready")
 def model_ready(name: str, version: str = "") -> Response:
-    """A model that is loaded is ready: it has done an inference."""
+    """Readiness of a model; a served model is always ready."""
     model = v2.find_model(state().registry, name, version)
     return jsonify(name=model.name, ready=True)
 
@@ -63,7 +63,7 @@ def model_ready(name: str, version: str = "") -> Response:
 @blueprint.post("/models/<model:name>/versions/<version>/infer")
 @gated
 def infer(name: str, version: str = "") -> Response:
-    """Tensors or encoded pictures in, tensors out; each as JSON or in binary form."""
+    """Inference on tensors or encoded pictures, as JSON or binary data."""
     current, context = state(), request_context()
     model = v2.find_model(current.registry, name, version)
     options.refuse_unknown(())
@@ -86,5 +86,7 @@ def _json_length() -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise InvalidRequest(f"{_JSON_LENGTH} = {shown(text)} must be a number of bytes")
+        raise InvalidRequest(
+            f"{_JSON_LENGTH} = {shown(text)} must be a non-negative number of bytes"
+        )
     return int(text)

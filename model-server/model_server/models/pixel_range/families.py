@@ -44,7 +44,7 @@ _FAMILIES = (
     _family("VGG", "caffe", "block1_conv1 block1_conv2 block5_conv3"),
     _family("NASNet", "signed", "stem_conv1 stem_bn1 reduction_conv_1_stem_1"),
     _family("MobileNetV3", "signed", "expanded_conv_depthwise expanded_conv_1_expand"),
-    _family("MobileNetV2", "signed", "Conv1 bn_Conv1 expanded_conv_depthwise"),
+    _family("MobileNetV2", "signed", "Conv1 expanded_conv_project block_16_project"),
     _family("MobileNet", "signed", "conv_dw_1 conv_pw_1 conv_pw_13"),
     _family("EfficientNetV2", "signed", "stem_conv block1a_project_conv block2a_expand_conv"),
 )

@@ -34,6 +34,17 @@ def test_an_orphan_of_ours_is_recognized_by_all_of_its_marks() -> None:
     assert not is_ours(None, ISVC)
 
 
+def test_an_object_is_handed_over_by_name_unless_somebody_controls_it() -> None:
+    theirs = child("Service", owners=())
+    theirs["metadata"]["annotations"] = {names.ANNOTATION_ADOPT: "shapes"}
+    assert is_ours(theirs, ISVC)
+    theirs["metadata"]["annotations"] = {names.ANNOTATION_ADOPT: "another"}
+    assert not is_ours(theirs, ISVC)
+    theirs = kserve_child()
+    theirs["metadata"]["annotations"] = {names.ANNOTATION_ADOPT: "shapes"}
+    assert not is_ours(theirs, ISVC)
+
+
 def kserve_child() -> dict[str, Any]:
     return child("Deployment", owners=(owner(api_version="serving.kserve.io/v1beta1"),))
 
