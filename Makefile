@@ -132,12 +132,15 @@ zoo: setup ## Compare models in the forms people bring with plain scripts (ZOO=t
 
 # ---- robustness: minutes each; `make test` runs a small part of it
 
-.PHONY: fuzz soak chaos
+.PHONY: fuzz soak hostile chaos
 fuzz: setup ## Send a server 20,000 damaged uploads and 2,000 damaged bodies
 	@cd tests && ../$(BIN)/python -m pressure.fuzz $(FUZZ)
 
 soak: setup ## Send a server 100,000 valid requests; memory must not grow
 	@cd tests && ../$(BIN)/python -m pressure.soak $(SOAK)
+
+hostile: setup ## Attack a server for minutes; probes are answered within a second throughout
+	@cd tests && ../$(BIN)/python -m pressure.hostile $(HOSTILE)
 
 chaos: setup ## Crash the operator at every write, lose every event, fail over, draw 1,000 transitions
 	$(BIN)/python -m pytest tests/chaos --chaos whole $(CHAOS)

@@ -309,8 +309,8 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """The demo.
+def run(arguments: argparse.Namespace) -> str:
+    """The demo; returns the name of the InferenceService.
 
     Raises:
         DemoError: a step failed.
@@ -335,14 +335,19 @@ def run(arguments: argparse.Namespace) -> None:
             print("The model neither detects nor classifies, so no picture was sent to it.")
     show(typed("get inferenceservices"))
     print(kubectl("get", KIND), end="")
-    provide_tensorflow_image(arguments.registry, background=True)
-    print(next_steps(demo.name, os.environ.get("KUBECONFIG")))
+    return demo.name
 
 
 def main() -> int:
     """Run the demo; returns the exit status."""
+    arguments = parse_arguments()
     try:
-        run(parse_arguments())
+        try:
+            name = run(arguments)
+        finally:
+            # Also after a failure: the next service may be a Keras model.
+            provide_tensorflow_image(arguments.registry, background=True)
+        print(next_steps(name, os.environ.get("KUBECONFIG")))
     except (DemoError, ClusterError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -13,7 +13,7 @@ stderr and in the container's termination message.
     |   |-- BodyTooSlow 408, ClientGone 499
     |   `-- InferenceFailed 500
     `-- StartupError            (reason)
-        |-- InvalidSettings, InvalidModel, WarmUpFailed, GoldenImageFailed
+        |-- InvalidSettings, InvalidModel, ModelCrashed, WarmUpFailed, GoldenImageFailed
         `-- ConversionFailed, OutputsDrifted, InvalidPictures    (of `model-server optimize`)
 """
 
@@ -195,6 +195,10 @@ class InvalidSettings(StartupError):
 
 class InvalidModel(StartupError):
     """The model is missing, unreadable, unsupported or unsafe to load."""
+
+
+class ModelCrashed(StartupError):
+    """The model has crashed its runtime, or the process that loaded it was killed."""
 
 
 class WarmUpFailed(StartupError):

@@ -1,5 +1,6 @@
 """Log output: one JSON object per line, or text. The only module that configures log handlers."""
 
+import json
 import logging
 import sys
 import time
@@ -26,19 +27,38 @@ class JsonFormatter(logging.Formatter):
         line.update(_extra(record))
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:  # text that is no Unicode, as in a file's name of another encoding
+            return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):
-    """Time, severity and message, then the fields passed as `extra` as `key=value`."""
+    """Time, severity and message, then the fields passed as `extra` as `key=value`.
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+    Whatever a client put into a value stays on its line: control characters are escaped, and the
+    lines of a traceback are marked as such.
+    """
+
+    def __init__(self, times: str = "%H:%M:%S") -> None:
+        super().__init__(datefmt=times)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, or more if there is a traceback."""
         extra = " ".join(f"{key}={value}" for key, value in _extra(record).items())
-        return f"{super().format(record)} {extra}".rstrip()
+        when = self.formatTime(record, self.datefmt)
+        line = _on_one_line(f"{when} {record.levelname:7} {record.getMessage()} {extra}".rstrip())
+        if record.exc_info:
+            for below in self.formatException(record.exc_info).splitlines():
+                line += f"\n  | {_on_one_line(below)}"
+        return line
+
+
+def _on_one_line(text: str) -> str:
+    """Control characters as Python writes them in a string; everything else as it is."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 class _FewLines(logging.Handler):

@@ -106,6 +106,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     grpc_port: Port = 0
     """Port for the Open Inference Protocol over gRPC, usually 8081. 0: gRPC is off."""
 
+    grpc_reflection: bool = False
+    """Whether the gRPC port describes its services to whoever asks, as grpcurl does."""
+
+    probe_port: Port = 0
+    """Port on which /healthz, /readyz and /metrics are answered as well, by a thread of their own,
+    whatever clients do to the other ports; usually 8082. 0: on the HTTP port only."""
+
+    public_metrics: bool = True
+    """Whether /metrics is on the HTTP port, where every client can read it. false: on the probe
+    port only."""
+
     workers: Count = 0
     """Worker processes. 0: one process, whose threads share a single copy of the model."""
 
@@ -279,7 +290,11 @@ def _is_absent(name: str, given: Any) -> bool:
     """
     if given == "":
         return True
-    return name in {"port", "grpc_port"} and isinstance(given, str) and given.startswith("tcp://")
+    return (
+        name in {"port", "grpc_port", "probe_port"}
+        and isinstance(given, str)
+        and given.startswith("tcp://")
+    )
 
 
 def _converted(name: str, given: Any, kind: Any) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"operator", "crds", "model-server", "deploy", "tests", "docs", ".ci"}
@@ -127,3 +129,28 @@ def test_groups_of_tests_stay_together(tmp_path: Path) -> None:
     )
     assert len(re.findall("gw[01]. .*PASSED", done.stdout)) == 4
     assert len(set(re.findall("(gw[01]). .*PASSED", done.stdout))) == 1
+
+
+def nulls(node: object, path: str) -> Iterator[str]:
+    """The paths of the keys without a value."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from nulls(value, f"{path}.{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from nulls(value, f"{path}[{index}]")
+    elif node is None:
+        yield path
+
+
+def test_no_manifest_has_a_key_without_a_value() -> None:
+    """`{description: One, two.}` is a description and a key called `two.`; kubectl refuses it."""
+    manifests = [path for path in tracked() if path.suffix in {".yaml", ".yml"}]
+    folders = [(path, path.relative_to(ROOT).parts) for path in manifests]
+    # Templates of a chart are no YAML before they are rendered.
+    checked = [p for p, f in folders if f[0] in {"crds", "deploy"} and "templates" not in f]
+    assert checked
+    for manifest in checked:
+        for number, document in enumerate(yaml.safe_load_all(manifest.read_text())):
+            where = f"{manifest.relative_to(ROOT)}, document {number}"
+            assert not list(nulls(document, "")), where

@@ -28,7 +28,7 @@ LIMIT_OF_ANNOTATIONS = 256 * 1024
 REMOTE = {"storageUri": "https://example.com/m.zip"}
 SAMPLES: dict[str, Any] = {
     "predictor.minReplicas": 2,
-    "predictor.maxReplicas": 3,
+    "predictor.maxReplicas": 4,
     "predictor.scaleTarget": 50,
     "predictor.scaleMetric": "memory",
     "predictor.scaleMetricType": ("AverageValue", {"scaleTarget": 80}),
@@ -149,6 +149,34 @@ def resource(path: str, value: Any, beside: dict[str, Any] | None = None) -> dic
 def sample(path: str) -> tuple[Any, dict[str, Any]]:
     value = SAMPLES[path]
     return value if isinstance(value, tuple) else (value, {})
+
+
+SCHEMA_KEYS = {
+    "type", "format", "description", "properties", "items", "required", "enum", "default",
+    "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern",
+    "additionalProperties", "maxProperties", "anyOf",
+}  # fmt: skip
+
+
+def keys(schema: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Path and key of everything that a schema says, whose values are not looked at."""
+    if not isinstance(schema, dict):
+        return
+    yield from ((path, key) for key in schema)
+    for name, inner in schema.get("properties", {}).items():
+        yield from keys(inner, f"{path}.{name}")
+    yield from keys(schema.get("items"), f"{path}[]")
+    yield from keys(schema.get("additionalProperties"), f"{path}.*")
+
+
+def test_a_description_with_a_comma_is_quoted() -> None:
+    """In a flow mapping, what follows a comma is a key of its own, which kubectl refuses."""
+    unknown = [
+        (path, key)
+        for path, key in keys(SCHEMA)
+        if key not in SCHEMA_KEYS and not key.startswith("x-kubernetes-")
+    ]
+    assert unknown == []
 
 
 def test_every_supported_field_has_a_sample() -> None:

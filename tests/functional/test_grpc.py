@@ -69,7 +69,9 @@ class Calls:
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[RunningServer, int]]:
     port = free_port()
-    with model_server(name="shapes", grpc_port=port, max_body_bytes=1_000_000) as running:
+    with model_server(
+        name="shapes", grpc_port=port, max_body_bytes=1_000_000, grpc_reflection="true"
+    ) as running:
         yield running, port
 
 
@@ -244,6 +246,50 @@ def test_reflection(calls: Calls) -> None:
     assert SERVICE in database.get_services()
     found = DescriptorPool(database).FindServiceByName(SERVICE)
     assert "ModelInfer" in [method.name for method in found.methods]
+
+
+def test_clients_that_watch_for_ever_keep_nobody_out(
+    server: tuple[RunningServer, int], calls: Calls
+) -> None:
+    """More of them than the server takes calls at the same time."""
+    with grpc.insecure_channel(f"127.0.0.1:{server[1]}") as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs do not know Watch
+        watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(150)]
+        codes = []
+        for watch in watches:
+            try:
+                next(watch)
+            except grpc.RpcError as error:
+                codes.append(error.code())
+        assert len(codes) == 150 - 16
+        assert set(codes) <= {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert calls("ServerLive", pb.ServerLiveRequest()).live
+        for watch in watches:
+            watch.cancel()
+        # Their places are free again.
+        again = eventually(lambda: first_status(stub), "a place to watch", 60)
+        assert again == health_pb2.HealthCheckResponse.SERVING
+
+
+def first_status(stub: Any) -> int:
+    watch = stub.Watch(health_pb2.HealthCheckRequest())
+    try:
+        return int(next(watch).status)
+    except grpc.RpcError:
+        return 0
+    finally:
+        watch.cancel()
+
+
+def test_reflection_is_for_whoever_asks_for_it() -> None:
+    port = free_port()
+    with (
+        model_server(name="shapes", grpc_port=port),
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        ProtoReflectionDescriptorDatabase(channel).get_services()
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -22,7 +22,7 @@ from pressure.traffic import Tally, Traffic
 from pressure.uploads import Request, upload
 from support.model_server import RunningServer, model_server
 
-_BUNDLED = Path(__file__).resolve().parents[2] / "model-server" / "model_server" / "bundled"
+BUNDLED = Path(__file__).resolve().parents[2] / "model-server" / "model_server" / "bundled"
 # Memory may grow by this much after the warm phase: what large pictures leave is given back, but
 # for pieces between what stays.
 ALLOWED_GROWTH = 0.15
@@ -52,7 +52,7 @@ def both_models() -> Iterator[RunningServer]:
     """A server with the bundled detector and classifier."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("detector", "classifier"):
-            (Path(folder) / name).symlink_to(_BUNDLED / name)
+            (Path(folder) / name).symlink_to(BUNDLED / name)
         with model_server(models_dir=folder) as server:
             yield server
 

@@ -16,7 +16,7 @@ from local_cluster.build import revision
 from local_cluster.kubeconfigs import component_kubeconfig, portable_kubeconfig
 from local_cluster.launch import start_supervisor, write_plan
 from local_cluster.pki import create_cluster_pki, write_private
-from local_cluster.programs import NODE_NAME, Site, control_plane
+from local_cluster.programs import NODE_NAME, ProgramSettings, control_plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,9 +76,9 @@ def write_kubeconfigs(layout: Layout, server: str, components: tuple[str, ...]) 
     write_private(layout.kubeconfig, portable_kubeconfig(server, *parts).encode())
 
 
-def site_of(layout: Layout, binary: Path, ports: dict[str, int]) -> Site:
+def settings_for(layout: Layout, binary: Path, ports: dict[str, int]) -> ProgramSettings:
     """Paths, addresses and ports of a control plane on loopback."""
-    return Site(
+    return ProgramSettings(
         binary=binary,
         pki=layout.pki,
         config=layout.config,
@@ -106,7 +106,7 @@ def start(layout: Layout, binary: Path) -> states.State:
     prepare_folders(layout)
     create_cluster_pki(layout.pki, NODE_NAME, server_names(LOOPBACK, "10.63.0.1"))
     write_kubeconfigs(layout, server_url(state), COMPONENTS)
-    write_plan(layout, control_plane(site_of(layout, binary, ports), with_node=False), None)
+    write_plan(layout, control_plane(settings_for(layout, binary, ports), with_node=False), None)
 
     def record(identity: ProcessIdentity) -> None:
         states.save(layout.state, dataclasses.replace(state, supervisor=identity))

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from local_cluster import background, control_plane, foreign, packages, teardown, whole_cluster
+from local_cluster import background, control_plane, external, packages, teardown, whole_cluster
 from local_cluster import state as states
 from local_cluster.api import ApiServer
 from local_cluster.build import ensure_binary, revision
@@ -162,12 +162,12 @@ def up(layout: Layout, profile: Profile, context: str = "") -> None:
     with folder_lock(layout), interruptible():
         state = states.load(layout.state)
         if context or (state is not None and state.mode != Mode.OWN):
-            _use_foreign(layout, state, context)
+            _use_external(layout, state, context)
         elif state is not None and has_begun(layout, state):
             _check_running(layout, state, profile)
-        elif state is None and profile == Profile.FULL and foreign.kind_is_usable():
+        elif state is None and profile == Profile.FULL and external.kind_is_usable():
             with _undone_unless_finished(layout):
-                foreign.create_kind(layout)
+                external.create_kind(layout)
             say(f"The cluster is ready.\n  export KUBECONFIG={layout.kubeconfig}")
         else:
             with _undone_unless_finished(layout):
@@ -188,14 +188,14 @@ def _undone_unless_finished(layout: Layout) -> Iterator[None]:
 def remove(layout: Layout, state: State | None) -> None:
     """Remove what `up` created, whatever kind of cluster it is."""
     if state is not None and state.mode != Mode.OWN:
-        foreign.release(layout, state)
+        external.release(layout, state)
     else:
         teardown.remove_own_cluster(layout, state)
 
 
-def _use_foreign(layout: Layout, state: State | None, context: str) -> None:
+def _use_external(layout: Layout, state: State | None, context: str) -> None:
     if state is None:
-        foreign.use_context(layout, context)
+        external.use_context(layout, context)
     elif state.mode == Mode.OWN or (context and context != state.context):
         message = (
             f"{layout.root} already holds another cluster ({state.mode}"
@@ -203,7 +203,7 @@ def _use_foreign(layout: Layout, state: State | None, context: str) -> None:
             f"run `local-cluster down` first, or choose another --dir"
         )
         raise ClusterError(message)
-    elif foreign.is_ready(layout):
+    elif external.is_ready(layout):
         say(f"The cluster of context {state.context} is reachable.")
     else:
         message = (

@@ -35,7 +35,7 @@ KEEP_EVERYTHING: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class NodeSite:
+class NodeSettings:
     """Input of the node's configuration.
 
     Attributes:
@@ -60,7 +60,7 @@ class NodeSite:
     may_raise_oom_score: bool
 
 
-def kubelet_configuration(site: NodeSite) -> str:
+def kubelet_configuration(settings: NodeSettings) -> str:
     """The KubeletConfiguration (kubelet.config.k8s.io/v1beta1)."""
     configuration: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -69,21 +69,21 @@ def kubelet_configuration(site: NodeSite) -> str:
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
-            "x509": {"clientCAFile": str(site.pki / "ca.crt")},
+            "x509": {"clientCAFile": str(settings.pki / "ca.crt")},
         },
         "authorization": {"mode": "Webhook"},
-        "tlsCertFile": str(site.pki / "kubelet.crt"),
-        "tlsPrivateKeyFile": str(site.pki / "kubelet.key"),
+        "tlsCertFile": str(settings.pki / "kubelet.crt"),
+        "tlsPrivateKeyFile": str(settings.pki / "kubelet.key"),
         "clusterDomain": CLUSTER_DOMAIN,
-        "clusterDNS": [site.network.dns_service],
-        "resolvConf": str(site.config / "resolv.conf"),
+        "clusterDNS": [settings.network.dns_service],
+        "resolvConf": str(settings.config / "resolv.conf"),
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{site.cgroup}",
+        "cgroupRoot": f"/{settings.cgroup}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "seccompDefault": True,
-        "oomScoreAdj": -999 if site.may_raise_oom_score else 0,
+        "oomScoreAdj": -999 if settings.may_raise_oom_score else 0,
         "enforceNodeAllocatable": ["pods"],
         "maxPods": 200,
         # The host manages its own iptables rules; kube-proxy uses nftables.
@@ -99,7 +99,7 @@ def kubelet_configuration(site: NodeSite) -> str:
     return yaml.safe_dump(configuration, sort_keys=False)
 
 
-def kube_proxy_configuration(site: NodeSite, kubeconfig: Path) -> str:
+def kube_proxy_configuration(settings: NodeSettings, kubeconfig: Path) -> str:
     """The KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1)."""
     untouched = {
         # The connection table belongs to the host.
@@ -115,9 +115,9 @@ def kube_proxy_configuration(site: NodeSite, kubeconfig: Path) -> str:
         "hostnameOverride": NODE_NAME,
         "mode": "nftables",
         "detectLocalMode": "ClusterCIDR",
-        "clusterCIDR": str(site.network.pods),
+        "clusterCIDR": str(settings.network.pods),
         "conntrack": untouched,
-        "oomScoreAdj": None if site.may_raise_oom_score else 0,
+        "oomScoreAdj": None if settings.may_raise_oom_score else 0,
         "metricsBindAddress": "127.0.0.1:10249",
         "healthzBindAddress": "127.0.0.1:10256",
     }
@@ -126,7 +126,7 @@ def kube_proxy_configuration(site: NodeSite, kubeconfig: Path) -> str:
     )
 
 
-def containerd_configuration(site: NodeSite) -> str:
+def containerd_configuration(settings: NodeSettings) -> str:
     """The configuration of containerd, format version 2 (containerd 1.6 and 1.7).
 
     AppArmor is disabled: its profiles would be loaded into the host's kernel and remain there.
@@ -139,13 +139,13 @@ state = "{CONTAINERD_STATE}"
   address = "{CONTAINERD_SOCKET}"
 [{cri}]
   sandbox_image = "{PAUSE_IMAGE}"
-  restrict_oom_score_adj = {str(not site.may_raise_oom_score).lower()}
+  restrict_oom_score_adj = {str(not settings.may_raise_oom_score).lower()}
   disable_apparmor = true
   [{cri}.cni]
-    bin_dir = "{site.cni_binaries}"
-    conf_dir = "{site.config / "cni"}"
+    bin_dir = "{settings.cni_binaries}"
+    conf_dir = "{settings.config / "cni"}"
   [{cri}.containerd]
-    snapshotter = "{site.snapshotter}"
+    snapshotter = "{settings.snapshotter}"
     default_runtime_name = "runc"
   [{cri}.containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
@@ -154,7 +154,7 @@ state = "{CONTAINERD_STATE}"
 """
 
 
-def cni_configuration(site: NodeSite) -> str:
+def cni_configuration(settings: NodeSettings) -> str:
     """The pod network: one routed veth pair per pod.
 
     Not a bridge: connection tracking, and with it Services, would need br_netfilter.
@@ -162,11 +162,11 @@ def cni_configuration(site: NodeSite) -> str:
     point_to_point = {
         "type": "ptp",
         "ipMasq": False,
-        "mtu": site.mtu,
+        "mtu": settings.mtu,
         "ipam": {
             "type": "host-local",
             "dataDir": "/var/lib/cni/networks",
-            "ranges": [[{"subnet": str(site.network.pods)}]],
+            "ranges": [[{"subnet": str(settings.network.pods)}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }

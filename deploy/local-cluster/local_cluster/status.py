@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from local_cluster import background, control_plane, foreign, lifecycle, whole_cluster
+from local_cluster import background, control_plane, external, lifecycle, whole_cluster
 from local_cluster import state as states
 from local_cluster.api import ApiServer
 from local_cluster.console import say
@@ -26,7 +26,7 @@ def show(layout: Layout) -> bool:
         say(f"No cluster in {layout.root}. Run `local-cluster up` to start one.")
         return False
     if state.mode != Mode.OWN:
-        healthy = foreign.is_ready(layout)
+        healthy = external.is_ready(layout)
         _line("Cluster", f"{state.mode}: context {state.context}")
         _line("API server", "ready" if healthy else "UNREACHABLE")
         _show_image_build(layout)

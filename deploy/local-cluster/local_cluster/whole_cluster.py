@@ -17,9 +17,9 @@ from local_cluster.errors import ClusterError
 from local_cluster.launch import start_supervisor, write_plan
 from local_cluster.network import Network
 from local_cluster.node import DATA, node_settings
-from local_cluster.node_config import PAUSE_IMAGE, NodeSite
+from local_cluster.node_config import PAUSE_IMAGE, NodeSettings
 from local_cluster.pki import create_cluster_pki
-from local_cluster.programs import NODE_NAME, Site, whole_cluster
+from local_cluster.programs import NODE_NAME, ProgramSettings, whole_cluster
 from local_cluster.runtime import import_image, present_images
 from local_cluster.supervisor import responds
 
@@ -80,7 +80,7 @@ def start(layout: Layout, binary: Path) -> states.State:
     write_kubeconfigs(layout, server_url(state), COMPONENTS)
     write_configuration(layout, block, state.snapshotter)
     cgroups.create(layout.cgroup)
-    site = Site(
+    programs = ProgramSettings(
         binary=binary,
         pki=layout.pki,
         config=layout.config,
@@ -90,7 +90,7 @@ def start(layout: Layout, binary: Path) -> states.State:
         load_balancer_range=str(block.load_balancers),
     )
     settings = node_settings(block, layout.data, layout.logs, NODE_NAME)
-    write_plan(layout, whole_cluster(site), settings)
+    write_plan(layout, whole_cluster(programs), settings)
 
     def record(identity: ProcessIdentity) -> None:
         states.save(layout.state, dataclasses.replace(state, supervisor=identity))
@@ -105,7 +105,7 @@ def write_configuration(layout: Layout, block: Network, snapshotter: str) -> Non
     folder = packages.cni_folder(("ptp",))
     resolver = machine.resolver_text()
     upstream = node_config.upstream_resolvers(resolver)
-    site = NodeSite(
+    settings = NodeSettings(
         pki=layout.pki,
         config=layout.config,
         network=block,
@@ -115,12 +115,12 @@ def write_configuration(layout: Layout, block: Network, snapshotter: str) -> Non
         snapshotter=snapshotter,
         may_raise_oom_score=machine.may_raise_oom_score(),
     )
-    proxy = node_config.kube_proxy_configuration(site, layout.config / "kube-proxy.kubeconfig")
+    proxy = node_config.kube_proxy_configuration(settings, layout.config / "kube-proxy.kubeconfig")
     files = {
-        "kubelet.yaml": node_config.kubelet_configuration(site),
+        "kubelet.yaml": node_config.kubelet_configuration(settings),
         "kube-proxy.yaml": proxy,
-        "containerd.toml": node_config.containerd_configuration(site),
-        "cni/10-pods.conflist": node_config.cni_configuration(site),
+        "containerd.toml": node_config.containerd_configuration(settings),
+        "cni/10-pods.conflist": node_config.cni_configuration(settings),
         "Corefile": node_config.corefile(layout.config / "coredns.kubeconfig", upstream),
         "resolv.conf": "".join(f"nameserver {address}\n" for address in upstream),
     }

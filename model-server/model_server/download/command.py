@@ -35,6 +35,7 @@ from model_server.download.uri import (
     parse_sha256,
     parse_uri,
 )
+from model_server.logs import TextFormatter
 from model_server.termination import report_digest, report_end
 
 _PROGRAM = "model-server download"
@@ -44,7 +45,9 @@ _LOG = logging.getLogger("model_server.download")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     options = parse_options(argv)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(TextFormatter("%Y-%m-%d %H:%M:%S"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     # They log headers and whole URLs at debug, and retries that we log ourselves.
     for name in ("urllib3", "botocore", "google"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -65,7 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - libraries meet input that was made to hurt them
         # Where, without values: a message or a local variable could have a secret in it.
         where = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
-        _LOG.error("unexpected %s at\n%s", type(error).__name__, where.rstrip())
+        _LOG.error("unexpected %s", type(error).__name__)
+        for line in where.splitlines():
+            _LOG.error("%s", line)
         return _fail(f"DownloadFailed: unexpected {type(error).__name__}; see the log", log)
     report_digest(digest, log)
     return 0

@@ -1,13 +1,14 @@
 """The gRPC server of a worker: the Open Inference Protocol, health checking and reflection.
 
-The health service is for Kubernetes' gRPC probes, reflection for grpcurl. Imported only if a gRPC
-port is set.
+The health service is for Kubernetes' gRPC probes, reflection (off by default) for grpcurl. Imported
+only if a gRPC port is set.
 """
 
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -21,10 +22,54 @@ from model_server.serving.state import State
 from model_server.system.addresses import host_and_port, listen_address
 from model_server.system.listening import listeners_on, refuse_new
 
+# Clients that watch the health service at the same time, and for how long each.
+_MOST_WATCHES = 16
+_WATCH_SECONDS = 300.0
 # By then an accepted call has reached its method, even on a busy machine.
 _QUIET_SECONDS = 2.0
 # By then established connections are accepted; grpcio would close them silently.
 _SETTLING_SECONDS = 0.1
+
+
+class BoundedHealth(health.HealthServicer):
+    """The standard health service, with few streams at a time and an end to each.
+
+    A `Watch` goes on until its client ends it, and counts among the calls that the server takes at
+    the same time: without bounds, some dozens of them keep everybody else out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watching = 0
+        self._counting = threading.Lock()
+
+    def Watch(  # noqa: N802 - the service's name
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: grpc.ServicerContext,
+        send_response_callback: Any = None,
+    ) -> Any:
+        """Tells a service's state now and at each change, for some minutes at most."""
+        with self._counting:
+            refused = self._watching >= _MOST_WATCHES
+            self._watching += not refused
+        if refused:
+            context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{_MOST_WATCHES} clients watch already; call Check instead",
+            )
+        end = threading.Timer(_WATCH_SECONDS, context.cancel)
+        end.daemon = True
+        end.start()
+
+        def ended() -> None:
+            end.cancel()
+            with self._counting:
+                self._watching -= 1
+
+        if not context.add_callback(ended):  # it has ended already
+            ended()
+        return super().Watch(request, context, send_response_callback)
 
 
 class GrpcServer:
@@ -56,15 +101,17 @@ class GrpcServer:
                 ("grpc.so_reuseport", 1),
             ],
         )
-        self._health = health.HealthServicer()
+        self._health = BoundedHealth()
         for name in ("", SERVICE, *state.registry.names):
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._calls = Calls(state)
         self._server.add_generic_rpc_handlers((_handlers(self._calls, InferenceService(state)),))
-        reflection.enable_server_reflection(
-            (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
-        )
+        if state.settings.grpc_reflection:
+            # Its streams hold a thread each for as long as the client wants: not for everybody.
+            reflection.enable_server_reflection(
+                (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+            )
         where = host_and_port(listen_address(host), port)
         try:
             self.port: int = self._server.add_insecure_port(where)

@@ -32,6 +32,8 @@ _MAX_BYTES = 8 * 1024 * 1024
 _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _NUMBERED = re.compile(r"(\d+)(?:\s*[:,;\t]\s*|\s+)(\S.*)")
 # WordNet's numbers of ImageNet's classes stand before their names.
+_YAML_ITEM = re.compile(r"\s*+(?:(\d++)\s*+:|-)\s*+(\S.*)")
+_YAML_COMMENT = re.compile(r"\s#")
 _SYNSET = re.compile(r"n\d{8}\s+(\S.*)")
 # Numbers at the beginning of lines are numbers of classes if so many of the range are there.
 _DENSE = 0.5
@@ -187,7 +189,8 @@ def _parse_yaml(text: str) -> Labels:
     for line in lines[start + 1 :]:
         if line.strip() and not line[0].isspace() and not line.startswith("-"):
             break
-        item = re.fullmatch(r"\s*(?:(\d+)\s*:|-)\s*(\S.*?)(?:\s+#.*)?", line)
+        # Comments go first: one at the end of a lazy expression takes quadratic time over blanks.
+        item = _YAML_ITEM.fullmatch(_YAML_COMMENT.split(line, maxsplit=1)[0].rstrip())
         if item:
             numbered = numbered or item[1] is not None
             found[len(found) if item[1] is None else int(item[1])] = item[2].strip("\"'")

@@ -9,6 +9,7 @@ server's whole start. Damaged metadata is as good as none: the model itself may 
 import mmap
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,10 @@ def read_metadata(path: Path) -> TfliteMetadata:
         ):
             buffer = _metadata_buffer(content)  # type: ignore[arg-type]  # reads like bytes
         return _parse(buffer, path) if buffer else TfliteMetadata()
-    except (OSError, ValueError, struct.error, zipfile.BadZipFile):
+    except (
+        *(OSError, ValueError, LookupError, RuntimeError, NotImplementedError, EOFError),
+        *(struct.error, zlib.error, zipfile.BadZipFile),
+    ):
         return TfliteMetadata()
 
 
@@ -98,8 +102,9 @@ def _labels(root: Table, subgraph: Table | None, path: Path) -> Labels | None:
     if not names:
         return None
     with zipfile.ZipFile(path) as archive:
+        there = set(archive.namelist())
         for name in names:
-            if name in archive.namelist() and archive.getinfo(name).file_size <= _MAX_LABEL_BYTES:
+            if name in there and archive.getinfo(name).file_size <= _MAX_LABEL_BYTES:
                 return parse_labels(archive.read(name).decode("utf-8-sig"), "")
     return None
 

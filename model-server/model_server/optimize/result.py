@@ -4,6 +4,7 @@ Everything is written into a hidden folder inside it and moved when it is comple
 file comes last, so that a folder with one is a whole model.
 """
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ class ResultFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._made = False
 
     def published(self) -> Companion | None:
         """The companion of the whole model that is there, if one is."""
@@ -39,6 +41,7 @@ class ResultFolder:
         ours = _IGNORED | {COMPANION, *_names(self.published())}
         work = self.folder / _WORK
         try:
+            self._made = not self.folder.exists()
             self.folder.mkdir(parents=True, exist_ok=True)
             others = sorted(item.name for item in self.folder.iterdir() if item.name not in ours)
             shutil.rmtree(work, ignore_errors=True)
@@ -67,8 +70,11 @@ class ResultFolder:
         shutil.rmtree(self.folder / _WORK)
 
     def give_up(self) -> None:
-        """Leaves nothing half-made behind."""
+        """Leaves nothing half-made behind, nor an empty folder that was not there before."""
         shutil.rmtree(self.folder / _WORK, ignore_errors=True)
+        if self._made:
+            with contextlib.suppress(OSError):  # there is a result in it
+                self.folder.rmdir()
 
 
 def _names(companion: Companion | None) -> list[str]:

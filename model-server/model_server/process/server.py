@@ -31,9 +31,12 @@ from model_server.system.allocator import limit_arenas
 from model_server.termination import report_end, without_values
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
     from model_server.grpc.server import GrpcServer
+    from model_server.serving.state import State
     from model_server.vision.inference import VisionModel
 
 
@@ -68,12 +71,17 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         self.body_bytes = settings.max_body_bytes
         self._grpc: GrpcServer | None = None
         self._spans: Spans | None = None
+        self._state: State | None = None
         self._stop_by = math.inf
         super().__init__()
 
     def run(self) -> None:
         """Serves until stopped; ends with SystemExit."""
         Master(self).run()
+
+    def report(self, error: StartupError) -> None:
+        """Called by the master when it gives up."""
+        report_failure(error)
 
     def load_config(self) -> None:
         """Sets gunicorn's configuration."""
@@ -111,8 +119,29 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         _log.info("resizing with %s%s", resizer.name, why, extra={"resizer": resizer.name})
         self._spans = start_spans(os.environ)
         app = create_app(self._settings, registry, self._spans)
+        self._state = app.extensions["model_server"]
         self._start_grpc(app)
         return app
+
+    def begin_serving(self, since_last_turn: "Callable[[], float]") -> None:
+        """Called by a worker whose models are loaded: from now on probes are answered.
+
+        Args:
+            since_last_turn: Seconds since the worker's main loop was last seen to turn.
+        """
+        state, settings = self._state, self._settings
+        if not settings.probe_port or state is None:
+            return
+        # Imported here: its thread must not be in the master.
+        from model_server.process.probes import Probes, pages  # noqa: PLC0415
+
+        answers = pages(state, since_last_turn, lambda: self._stop_by != math.inf)
+        try:
+            probes = Probes(settings.host, settings.probe_port, answers)
+        except StartupError as error:
+            report_failure(error)
+            raise SystemExit(_BOOT_ERROR) from None
+        _log.info("probes on port %s", probes.port, extra={"probe_port": probes.port})
 
     def _start_grpc(self, app: "Flask") -> None:
         """Starts the gRPC server, which shares models and limits with HTTP."""
@@ -150,7 +179,8 @@ def _served(model: "VisionModel") -> dict[str, Any]:
     """What the log says of a model that is served."""
     facts: dict[str, Any] = {"format": model.info.format, "task": model.task}
     if model.takes_pictures:
-        facts |= {"preprocessing": model.image.scaling, "preprocessing_source": model.image.source}
+        scaling = "mean_std" if model.image.mean else model.image.scaling
+        facts |= {"preprocessing": scaling, "preprocessing_source": model.image.source}
     return facts
 
 
@@ -241,6 +271,8 @@ def serve(settings: Settings) -> int:
         check_address(settings.host, settings.port)
         if settings.grpc_port:
             check_address(settings.host, settings.grpc_port, "--grpc-port")
+        if settings.probe_port:
+            check_address(settings.host, settings.probe_port, "--probe-port")
     except StartupError as error:
         report_failure(error)
         return 2

@@ -3,34 +3,55 @@
 Beyond gunicorn's own worker, it
 
 - serves connections left in the backlog when it is told to stop;
-- waits for the first byte of a connection without occupying a thread;
+- waits for the complete headers of a request without occupying a thread;
+- answers requests without a body, such as health checks, while other threads wait for bodies;
 - ends requests that arrive too slowly and responses that are not read;
+- closes the connections that have been idle longest when there are too many;
 - drains rejected bodies, so that clients can read the error.
 """
 
 import contextlib
 import errno
-import fcntl
 import mmap
 import selectors
 import socket
-import struct
-import termios
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from model_server.process.clients import (
+    MAX_HEADER_BYTES,
+    Heard,
+    heard,
+    received_bytes,
+    unsent_bytes,
+)
+
 # A new connection that sends nothing for this long is closed.
 _SILENT_SECONDS = 30.0
+# Time from the first byte of a request to the end of its headers.
+_HEADER_SECONDS = 10.0
+# While all threads are busy, a body must arrive at least at this rate after this time.
+_BODY_BYTES_PER_SECOND = 16 * 1024
+_BODY_SECONDS = 2.0
+# Threads for requests without a body, which never wait for a client.
+_QUESTION_THREADS = 4
+# Idle connections are closed once no more than this number are left.
+_SPARE_CONNECTIONS = 100
 # A client that reads nothing of its response for this long is dropped.
 _STUCK_SECONDS = 30.0
 # Interval between checks for slow clients.
 _LOOK_SECONDS = 0.5
 _BLOCK_BYTES = 256 * 1024
 _NOBODY_THERE = {errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED}
+_EMPTY = b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\n" + _EMPTY
+_TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + _EMPTY
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
@@ -46,6 +67,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self._next_look = 0.0
         # Unread bytes of each client's response, and since when this number has not changed.
         self._unsent: dict[TConn, tuple[int, float]] = {}
+        # Who has sent a part of a request's headers: how much, and until when the rest must come.
+        self._heard: dict[TConn, tuple[int, float]] = {}
+        # Threads that wait for a body: since when, and what had come by then.
+        self._awaiting: dict[TConn, tuple[float, int]] = {}
+        self._questions: Any = None
+        self._last_turn = time.monotonic()
 
     @property
     def serves(self) -> bool:
@@ -55,10 +82,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def run(self) -> None:
         """Runs the main loop; called once the models are loaded."""
         self._serving[0] = 1
+        self._last_turn = time.monotonic()
+        self.app.begin_serving(lambda: time.monotonic() - self._last_turn)
         super().run()
+        if self._questions is not None:
+            self._questions.shutdown(wait=False)
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Called in the worker's process: makes the pool for all requests, and the other one."""
+        self._questions = ThreadPoolExecutor(_QUESTION_THREADS, thread_name_prefix="questions")
+        pool: ThreadPoolExecutor = super().get_thread_pool()
+        return pool
 
     def accept(self, listener: Any) -> None:
-        """Accepts a connection; a thread gets it once it has sent something."""
+        """Accepts a connection; a thread gets it once the headers of a request are complete."""
         self._accept(listener)
 
     def _accept(self, listener: Any) -> bool:
@@ -68,14 +105,94 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             if error.errno not in _NOBODY_THERE:
                 raise
             return False
+        if self.nr_conns >= self.worker_connections - _SPARE_CONNECTIONS:
+            self._close_idlest()
         self.nr_conns += 1
-        conn = TConn(self.cfg, client, address, listener.getsockname())
+        self._wait_for(TConn(self.cfg, client, address, listener.getsockname()))
+        return True
+
+    def _wait_for(self, conn: TConn) -> None:
+        """Lets the main loop wait for a request's headers."""
+        conn.sock.setblocking(False)
         conn.timeout = time.monotonic() + _SILENT_SECONDS
         self.pending_conns.append(conn)
         self.poller.register(
-            client, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn)
+            conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn)
         )
-        return True
+
+    def _close_idlest(self) -> None:
+        """Makes room: of the connections without a request in progress the one idle longest."""
+        for waiting in (self.pending_conns, self.keepalived_conns):
+            if waiting:
+                self._drop(waiting[0])
+                return
+
+    def _drop(self, conn: TConn, farewell: bytes = b"") -> None:
+        """Closes a connection that no thread has."""
+        for waiting in (self.pending_conns, self.keepalived_conns):
+            with contextlib.suppress(ValueError):
+                waiting.remove(conn)
+        self._heard.pop(conn, None)
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        with contextlib.suppress(OSError):
+            if farewell:
+                # What is unread when a connection is closed takes the farewell with it.
+                conn.sock.recv(2 * MAX_HEADER_BYTES, socket.MSG_DONTWAIT)
+                conn.sock.send(farewell, socket.MSG_DONTWAIT)
+                conn.sock.shutdown(socket.SHUT_WR)
+        self.nr_conns -= 1
+        conn.close()
+
+    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        """Called when a new connection says something."""
+        self._listen(conn, partial(super().on_pending_socket_readable, conn, client))
+
+    def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        """Called when a kept connection says something."""
+        self._listen(conn, partial(super().on_client_socket_readable, conn, client))
+
+    def _listen(self, conn: TConn, hand_over: Callable[[], None]) -> None:
+        """Gives a request to a thread once its headers are complete."""
+        known, deadline = self._heard.get(conn, (0, time.monotonic() + _HEADER_SECONDS))
+        what, count = heard(conn.sock, _read_ahead(conn), known)
+        if what is Heard.PART:
+            self._heard[conn] = count, deadline
+        elif what is Heard.ENDED:
+            self._drop(conn)
+        elif what is Heard.TOO_LONG:
+            self._drop(conn, _TOO_LONG)
+        else:
+            self._heard.pop(conn, None)
+            conn.is_question, conn.is_whole = what is Heard.QUESTION, True
+            hand_over()
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Gives a connection with a complete request to a thread of the pool that it is for."""
+        whole, question = getattr(conn, "is_whole", False), getattr(conn, "is_question", False)
+        conn.is_whole = conn.is_question = False  # of the next one nothing is known
+        if not whole and b"\r\n\r\n" not in _read_ahead(conn).lstrip(b"\r\n"):
+            self._wait_for(conn)  # the rest of a pipelined request is still to come
+            return
+        pool = self._questions if question else self.tpool
+        done = pool.submit(self.handle, conn)
+        done.add_done_callback(
+            lambda future: self.method_queue.defer(self.finish_request, conn, future)
+        )
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Answers a request; its body is watched while a thread waits for it."""
+        req.body = _Watched(
+            req.body, partial(self._begin_waiting, conn), partial(self._end_waiting, conn)
+        )
+        return super().handle_request(req, conn)
+
+    def _begin_waiting(self, conn: TConn) -> None:
+        with contextlib.suppress(OSError):
+            self._awaiting[conn] = time.monotonic(), received_bytes(conn.sock)
+
+    def _end_waiting(self, conn: TConn) -> None:
+        self._awaiting.pop(conn, None)
 
     def handle(self, conn: TConn) -> Any:
         """Handles the next request of a connection, timed for `murder_pending`."""
@@ -106,10 +223,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         sent. Checks all requests, and therefore only once per interval.
         """
         super().murder_pending()
-        now = time.monotonic()
+        now = self._last_turn = time.monotonic()
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_SECONDS
+        self._end_late_headers(now)
+        if len(self._reading) >= self.cfg.threads:
+            self._end_slow_bodies(now)
         oldest = now - self._read_seconds
         for conn, since in list(self._reading.items()):
             if since < oldest:
@@ -118,9 +238,25 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             with contextlib.suppress(OSError, ValueError):  # ended in the meantime
                 self._end_if_stuck(conn)
 
+    def _end_late_headers(self, now: float) -> None:
+        for conn, (_, deadline) in list(self._heard.items()):
+            if conn.sock.fileno() < 0:  # closed for another reason
+                self._heard.pop(conn, None)
+            elif deadline < now:
+                self._drop(conn, _TOO_LATE)
+
+    def _end_slow_bodies(self, now: float) -> None:
+        """All threads are taken: those of clients that send next to nothing are needed."""
+        for conn, (since, before) in list(self._awaiting.items()):
+            seconds = now - since
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                came = received_bytes(conn.sock) - before
+                if seconds > _BODY_SECONDS and came < _BODY_BYTES_PER_SECOND * seconds:
+                    conn.sock.shutdown(socket.SHUT_RD)
+
     def _end_if_stuck(self, conn: TConn) -> None:
         """Ends responses that clients do not read, to free their memory."""
-        now, unsent = time.monotonic(), _unsent_bytes(conn.sock)
+        now, unsent = time.monotonic(), unsent_bytes(conn.sock)
         before, since = self._unsent.get(conn, (0, now))
         if unsent == 0 or unsent != before:
             self._unsent[conn] = (unsent, now)
@@ -146,7 +282,35 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             conn.timeout = min(conn.timeout, deadline)
 
 
-def _unsent_bytes(connection: socket.socket) -> int:
-    """Bytes in the kernel's send queue that the peer has not acknowledged."""
-    answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
-    return int(struct.unpack("i", answer)[0])
+def _read_ahead(conn: TConn) -> bytes:
+    """Bytes of the next request that were read together with the last one."""
+    return conn.parser.unreader.buf.getvalue() if conn.parser is not None else b""
+
+
+class _Watched:
+    """A request body that reports when a thread starts and stops waiting for it."""
+
+    def __init__(self, body: Any, begin: Callable[[], None], end: Callable[[], None]) -> None:
+        self._body, self._begin, self._end = body, begin, end
+
+    def read(self, size: int | None = None) -> bytes:
+        """At most `size` bytes; fewer at the end only."""
+        self._begin()
+        try:
+            data: bytes = self._body.read(size)
+        finally:
+            self._end()
+        return data
+
+    def readline(self, size: int | None = None) -> bytes:
+        """One line, as WSGI wants it; not used here."""
+        line: bytes = self._body.readline(size)
+        return line
+
+    def readlines(self, size: int | None = None) -> list[bytes]:
+        """All lines, as WSGI wants it; not used here."""
+        lines: list[bytes] = self._body.readlines(size)
+        return lines
+
+    def __iter__(self) -> Any:
+        return iter(self._body)

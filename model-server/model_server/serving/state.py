@@ -25,6 +25,12 @@ class State:
     gate: Gate = field(default_factory=Gate)
     bodies: BodyBudget = field(default_factory=BodyBudget)
 
+    def metrics_page(self) -> bytes:
+        """Prometheus's text, with what the gate is at."""
+        self.metrics.in_progress.set(self.gate.inside)
+        self.metrics.queued.set(self.gate.waiting)
+        return self.metrics.page()
+
     def new_context(
         self, sent_id: object, client_gone: Callable[[], bool] | None, seconds: float = math.inf
     ) -> RequestContext:

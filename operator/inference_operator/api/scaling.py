@@ -8,6 +8,7 @@ from inference_operator.errors import SpecError
 from inference_operator.objects import Json
 
 _MAXIMUM_REPLICAS = 1000
+_DEFAULT_MAXIMUM = 3
 METRIC_TYPES = ("Resource", "ContainerResource", "Pods", "Object", "External")
 
 
@@ -17,10 +18,7 @@ def parse_scaling(predictor: Reader) -> Scaling:
     Raises:
         SpecError: A field is wrong or not supported; the message names it.
     """
-    minimum = predictor.number("minReplicas", 0, _MAXIMUM_REPLICAS)
-    minimum = 1 if minimum is None else minimum
-    maximum = predictor.number("maxReplicas", 0, _MAXIMUM_REPLICAS)
-    _check_replicas(predictor, minimum, maximum)
+    minimum, maximum = _parse_replicas(predictor)
     automatic = predictor.child("autoScaling")
     metrics = _parse_metrics(automatic)
     simple = [predictor.has(k) for k in ("scaleMetric", "scaleTarget", "scaleMetricType")]
@@ -37,7 +35,7 @@ def parse_scaling(predictor: Reader) -> Scaling:
     automatic.finish()
     return Scaling(
         min_replicas=minimum,
-        max_replicas=maximum or minimum,
+        max_replicas=maximum,
         metric=predictor.choice(
             "scaleMetric", ("cpu", "memory"), "use cpu or memory, or autoScaling.metrics"
         )
@@ -50,18 +48,25 @@ def parse_scaling(predictor: Reader) -> Scaling:
     )
 
 
-def _check_replicas(predictor: Reader, minimum: int, maximum: int | None) -> None:
-    if maximum and maximum < minimum:
-        raise SpecError(
-            predictor.path("maxReplicas"),
-            f"{maximum} is less than minReplicas {minimum}: raise it, or lower minReplicas",
-        )
+def _parse_replicas(predictor: Reader) -> tuple[int, int]:
+    """The smallest and the largest number of replicas.
+
+    Without any number they are 1 and 3; minReplicas alone is a fixed number. `kubectl scale` may
+    set minReplicas above maxReplicas, which then counts as minReplicas; the schema refuses that
+    where somebody writes it.
+    """
+    minimum = predictor.number("minReplicas", 0, _MAXIMUM_REPLICAS)
+    maximum = predictor.number("maxReplicas", 0, _MAXIMUM_REPLICAS)
+    if minimum is None and not maximum:
+        return 1, _DEFAULT_MAXIMUM
+    minimum = 1 if minimum is None else minimum
     if maximum and minimum == 0:
         raise SpecError(
             predictor.path("minReplicas"),
             "0 with maxReplicas means scaling from zero, which is not supported: set 1 or more, or "
             "remove maxReplicas to stop the service",
         )
+    return minimum, max(maximum or 0, minimum)
 
 
 def _parse_metrics(automatic: Reader) -> tuple[Json, ...]:

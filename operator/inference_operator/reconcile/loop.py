@@ -70,7 +70,7 @@ class Loop:
             self._fail(key)
             return
         if result.failed:
-            self._fail(key)
+            self._fail(key, result.requeue_after_s)
             return
         self.queue.done(key)
         if result.requeue_after_s is not None:

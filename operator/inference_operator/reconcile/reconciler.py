@@ -50,8 +50,8 @@ class Result:
 
     Attributes:
         failed: Try again with growing pauses.
-        requeue_after_s: Without a failure, reconcile again after this many seconds; None when the
-            next change is soon enough.
+        requeue_after_s: Reconcile again after this many seconds, or not before then after a
+            failure; None when the next change is soon enough.
     """
 
     failed: bool = False
@@ -135,9 +135,10 @@ class Reconciler:
             if not _lasts(failed, failures):
                 raise
             error, desired = StuckError(str(failed)), None
+            wait = failed.retry_after_s
         contested = await self._report(key, self._inputs(key, body, service, desired, error))
         if error is not None and error.may_pass:
-            return Result(failed=True)
+            return Result(failed=True, requeue_after_s=wait)
         return Result(requeue_after_s=_earliest(wait, contested))
 
     async def _report_deletion(self, key: Key, body: Json) -> Result:

@@ -353,3 +353,46 @@ def test_an_unknown_revision_is_told(kubectl: Kubectl, operator: Operator) -> No
     eventually(lambda: condition(kubectl).get("reason") == "InvalidSpec", "refused")
     assert good in condition(kubectl)["message"], "the revisions that there are"
     assert condition(kubectl)["status"] == "True"
+
+
+def test_without_replica_fields_a_service_scales_from_one_to_three(
+    kubectl: Kubectl, operator: Operator
+) -> None:
+    applied = service()
+    kubectl.apply(applied)
+    found = eventually(lambda: kubectl.get("hpa", STABLE), "an autoscaler")
+    assert (found["spec"]["minReplicas"], found["spec"]["maxReplicas"]) == (1, 3)
+    (metric,) = found["spec"]["metrics"]
+    assert metric["resource"]["name"] == "cpu"
+    stored = kubectl.get(KIND, "shapes") or {}
+    assert stored.get("spec", {}) == applied["spec"], "nothing is filled in"
+    assert kubectl.run("diff", "-f", "-", stdin=json.dumps(applied)) == "", "no drift"
+
+
+def test_kubectl_scale_works_on_a_fixed_number(kubectl: Kubectl, operator: Operator) -> None:
+    def desired() -> int:
+        deployment = kubectl.get("deployment", STABLE) or {"spec": {}}
+        return int(deployment["spec"].get("replicas", 0))
+
+    kubectl.apply(service(predictor={"minReplicas": 2, "maxReplicas": 2}))
+    eventually(lambda: desired() == 2, "two")
+    kubectl.run("scale", KIND, "shapes", "--replicas=4")
+    eventually(lambda: desired() == 4, "four")
+    kubectl.run("scale", KIND, "shapes", "--replicas=5")
+    eventually(lambda: desired() == 5, "five")
+    assert kubectl.get("hpa", STABLE) is None
+    with pytest.raises(AssertionError, match="maxReplicas is less than minReplicas"):
+        kubectl.apply(service("other", predictor={"minReplicas": 5, "maxReplicas": 3}))
+
+    kubectl.apply(service("bare"))
+    kubectl.run("scale", KIND, "bare", "--replicas=2")
+    bare = eventually(lambda: kubectl.get("deployment", "bare-predictor"), "a Deployment")
+    eventually(lambda: kubectl.get("hpa", "bare-predictor") is None, "no autoscaler")
+    assert bare["metadata"]["name"] == "bare-predictor"
+
+
+def test_a_resource_that_no_operator_has_seen_is_not_done(kubectl: Kubectl) -> None:
+    kubectl.apply(service())
+    assert condition(kubectl)["status"] == "Unknown"
+    waited = kubectl.try_run("wait", "--for=condition=Ready", f"{KIND}/shapes", "--timeout=2s")
+    assert waited.returncode != 0

@@ -62,7 +62,14 @@ def sample(predictor: Any) -> dict[str, Any]:
     return service("sample", predictor)
 
 
+FLOWERS = "gs://examples/models/tensorflow/flowers"
 TAKEN = [
+    # Of its rollout: default, canary, pinned, promotion; of TensorFlow: with a GPU.
+    {"tensorflow": {"storageUri": FLOWERS}},
+    {"canaryTrafficPercent": 10, "tensorflow": {"storageUri": f"{FLOWERS}-2"}},
+    {"canaryTrafficPercent": 0, "tensorflow": {"storageUri": f"{FLOWERS}-2"}},
+    {"tensorflow": {"storageUri": f"{FLOWERS}-2"}},
+    {"tensorflow": {"storageUri": FLOWERS, "resources": {"limits": {"nvidia.com/gpu": 1}}}},
     {"model": {"modelFormat": {"name": "tensorflow"}, "storageUri": "gs://examples/flowers"}},
     {"tensorflow": {"storageUri": "gs://examples/flowers"}},
     {

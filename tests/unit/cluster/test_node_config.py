@@ -13,12 +13,12 @@ import yaml
 
 from local_cluster import node_config
 from local_cluster.network import Network
-from local_cluster.node_config import NodeSite
+from local_cluster.node_config import NodeSettings
 
 NETWORK = Network(ipaddress.IPv4Network("10.64.4.0/22"))
 
 
-def site(**changes: Any) -> NodeSite:
+def site(**changes: Any) -> NodeSettings:
     settings: dict[str, Any] = {
         "pki": Path("/c/pki"),
         "config": Path("/c/config"),
@@ -29,7 +29,7 @@ def site(**changes: Any) -> NodeSite:
         "snapshotter": "overlayfs",
         "may_raise_oom_score": False,
     }
-    return NodeSite(**(settings | changes))
+    return NodeSettings(**(settings | changes))
 
 
 def test_kubelet_keeps_pods_below_the_clusters_own_group() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from local_cluster.programs import Site, control_plane, whole_cluster
+from local_cluster.programs import ProgramSettings, control_plane, whole_cluster
 from local_cluster.supervisor import Program
 
-SITE = Site(
+SITE = ProgramSettings(
     binary=Path("/cache/kubernetes"),
     pki=Path("/c/pki"),
     config=Path("/c/config"),

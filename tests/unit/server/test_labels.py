@@ -1,6 +1,8 @@
 """Label maps in every form they come in, and the rules about a background entry."""
 
+import contextlib
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +248,46 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InvalidModel, match=r"labels\.txt"):
         read_labels(tmp_path / "labels.txt")
+
+
+MEGABYTES = 4 << 20
+
+
+# How a file of 4 MB is made, and what its name ends in.
+SLOW = {
+    "one word": ("item{" + "a" * MEGABYTES + "}", ".pbtxt"),
+    "words without values": ("item{" + "a:" * (MEGABYTES // 2) + "}", ".pbtxt"),
+    "words": ("item{" + "a " * (MEGABYTES // 2) + "}", ".pbtxt"),
+    "open strings": ("item{" + 'a:"\\' * (MEGABYTES // 4) + "}", ".pbtxt"),
+    "no brace": ("item" + " " * MEGABYTES, ".pbtxt"),
+    "open braces": ("item{" * (MEGABYTES // 5), ".pbtxt"),
+    "empty lines": ("\n" * MEGABYTES, ".pbtxt"),
+    "lines of spaces": ((" " * 1000 + "\n") * (MEGABYTES // 1001) + "#", ".pbtxt"),
+    "digits": ("1" * MEGABYTES, ".txt"),
+    "a wide gap": ("1" + " " * MEGABYTES + "x", ".txt"),
+    "gaps": (("1" + " " * 500 + ":" + " " * 500 + "\n") * (MEGABYTES // 1002), ".txt"),
+    "YAML with a gap": ("names:\n- a" + " " * MEGABYTES + "x\n", ".yaml"),
+    "YAML in flow": ("names: [" + "a, " * (MEGABYTES // 3) + "\n", ".yaml"),
+    "a table": ("id,name\n" + "1," * (MEGABYTES // 2), ".csv"),
+    "lists in lists": ("[" * 100_000, ".json"),
+    "a long number": ('{"' + "9" * 10_000 + '": "a"}', ".json"),
+}
+
+
+@pytest.mark.parametrize("made", SLOW)
+def test_a_file_that_is_made_to_take_hours_takes_none(made: str) -> None:
+    """The suite's time limit is the measure: in quadratic time each of them takes many minutes."""
+    with contextlib.suppress(ValueError):
+        parse_labels(*SLOW[made])
+
+
+@pytest.mark.parametrize("number", [10**6, 2 * 10**9, 10**30])
+def test_a_large_number_makes_no_large_list(number: int) -> None:
+    labels = parse_labels(f'{{"{number}": "a", "0": "b"}}', ".json")
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidModel, match="2 names but the model has 10 classes"):
+            classifier_names([labels], 10)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

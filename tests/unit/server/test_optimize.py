@@ -225,3 +225,14 @@ def test_a_tflite_model_needs_no_optimizing(
 def test_numbers_of_a_record_are_json() -> None:
     text = companion(milliseconds=float(np.float32(2.5))).text()
     assert json.loads(text)["milliseconds"] == 2.5
+
+
+@pytest.mark.parametrize("there_before", [False, True])
+def test_a_run_that_fails_leaves_no_empty_folder(there_before: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "fast"
+    if there_before:
+        folder.mkdir()
+    result = ResultFolder(folder)
+    result.prepare()
+    result.give_up()
+    assert folder.exists() == there_before

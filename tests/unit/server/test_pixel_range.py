@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+import model_server
 from model_server.models.base import ImageInput, TensorSpec
 from model_server.models.pixel_range.affine import Traced
 from model_server.models.pixel_range.decision import Evidence, decide
+from model_server.models.pixel_range.examine import examine_tflite
 from model_server.models.pixel_range.families import find_family
 from model_server.models.pixel_range.graph import trace
 from model_server.models.pixel_range.steps import Step, Value
+from model_server.models.pixel_range.tensorflow_graph import FunctionGraph
+from model_server.models.pixel_range.tflite_graph import TfliteGraph, read_graph
+from model_server.models.tflite_metadata import read_metadata
 from model_server.vision.preparation import assumption, preparation_facts
 from model_server.vision.preprocessing import prepare
 
@@ -229,3 +239,63 @@ def test_channels_first_models_get_channels_first() -> None:
     assert made.shape == (1, 3, 2, 4)
     assert made[0, 0].min() == 1
     assert made[0, 1:].max() == 0
+
+
+BUNDLED = Path(model_server.__file__).parent / "bundled" / "classifier" / "model.tflite"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 6000), st.integers(0, 255), st.booleans()),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_a_damaged_file_tells_less_but_never_stops_the_server(
+    damage: list[tuple[int, int, bool]],
+) -> None:
+    """Bytes of the FlatBuffer's tables, at its beginning and end, are replaced."""
+    content = bytearray(BUNDLED.read_bytes())
+    for place, value, from_end in damage:
+        content[-1 - place if from_end else place] = value
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.tflite"
+        file.write_bytes(content)
+        found = read_graph(file, PICTURE)
+        examine_tflite(file, (TensorSpec("x", (1, 96, 96, 3), np.dtype(np.float32)),), ("y",),
+                       read_metadata(file))  # fmt: skip
+    assert isinstance(found, TfliteGraph)
+
+
+def test_functions_that_call_each_other_without_end_are_given_up() -> None:
+    """Sixty functions, each of which calls the next one twice: 2^60 calls."""
+
+    def call(name: str, source: str, function: str) -> Any:
+        attributes = {
+            "f": SimpleNamespace(func=SimpleNamespace(name=function)),
+            "Tout": SimpleNamespace(list=SimpleNamespace(type=[1])),
+        }
+        return SimpleNamespace(op="PartitionedCall", name=name, input=[source], attr=attributes)
+
+    def function(number: int) -> Any:
+        called = f"f{number + 1}"
+        return SimpleNamespace(
+            signature=SimpleNamespace(
+                name=f"f{number}",
+                input_arg=[SimpleNamespace(name="x")],
+                output_arg=[SimpleNamespace(name="y")],
+            ),
+            node_def=[call("a", "x", called), call("b", "a:output:0", called)],
+            ret={"y": "b:output:0"},
+        )
+
+    definition = SimpleNamespace(
+        node=[call("a", "x", "f0")],
+        library=SimpleNamespace(function=[function(number) for number in range(60)]),
+    )
+    concrete = SimpleNamespace(
+        graph=SimpleNamespace(as_graph_def=lambda: definition, captures=[]),
+        structured_outputs={},
+        outputs=[],
+    )
+    assert len(FunctionGraph(concrete).follow("x", PICTURE)) <= 1

@@ -5,6 +5,7 @@ They never enter the queue and answer even under full load.
 
 from flask import Blueprint, Response, jsonify
 
+from model_server.errors import UnknownPath
 from model_server.http.current import state
 from model_server.request.metrics import CONTENT_TYPE
 
@@ -34,6 +35,6 @@ def readyz() -> Response:
 def metrics() -> Response:
     """Prometheus text format."""
     current = state()
-    current.metrics.in_progress.set(current.gate.inside)
-    current.metrics.queued.set(current.gate.waiting)
-    return Response(current.metrics.page(), content_type=CONTENT_TYPE)
+    if not current.settings.public_metrics:
+        raise UnknownPath("there is nothing at /metrics on this port; --probe-port has it")
+    return Response(current.metrics_page(), content_type=CONTENT_TYPE)

@@ -20,6 +20,7 @@ Ref = tuple[str, int]
 # Larger constants are weights, not numbers to scale pixels with.
 _MOST_ELEMENTS = 4_000_000
 _DEEPEST = 64
+_MOST_CALLS = 500
 
 _KINDS = {
     **dict.fromkeys(("Shape", "ShapeN", "Size", "Rank", "Assert", "NoOp"), "shape"),
@@ -77,12 +78,15 @@ class _Scope:
         nodes: By name.
         bound: What comes from outside: arguments and captured values.
         library: Functions by name.
+        calls: Calls that are still followed: functions that call others twice, those others again,
+            would take for ever.
     """
 
     nodes: Mapping[str, Any]
     bound: dict[Ref, Any]
     library: Mapping[str, Any]
     folded: dict[Ref, Array | None] = field(default_factory=dict)
+    calls: Iterator[int] = field(default_factory=lambda: iter(range(_MOST_CALLS)))
 
 
 class FunctionGraph:
@@ -187,12 +191,13 @@ _NMS_ROLES = ("boxes", "scores", "classes", "count")
 
 def _trace(scope: _Scope, start: Mapping[Ref, Value], depth: int) -> Trace[Ref]:
     def special(step: Step[Ref], inputs: list[Value]) -> list[Value] | None:
-        if step.kind != "call" or depth >= _DEEPEST:
+        if step.kind != "call" or depth >= _DEEPEST or next(scope.calls, None) is None:
             return None
         function = scope.library.get(step.options["function"])
         if function is None:
             return None
-        inner = _Scope({node.name: node for node in function.node_def}, {}, scope.library)
+        nodes = {node.name: node for node in function.node_def}
+        inner = _Scope(nodes, {}, scope.library, calls=scope.calls)
         begin: dict[Ref, Value] = {}
         for argument, ref, value in zip(
             function.signature.input_arg, step.inputs, inputs, strict=False

@@ -47,6 +47,8 @@ _POSTPROCESS = b"TFLite_Detection_PostProcess"
 _ROLES = ("boxes", "classes", "scores", "count")
 _PASSED_BACKWARDS = {6, 114, 22, 43, 53}  # DEQUANTIZE, QUANTIZE, RESHAPE, SQUEEZE, CAST
 _MOST_BYTES = 16_000_000
+# Reshaping operators behind each other, at the end of a graph.
+_DEEPEST = 64
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,9 @@ def _read(model: Table, picture: Traced | None) -> TfliteGraph:
     operators = list(_operators(model, subgraph))
     names = tuple(tensor.raw(_TENSOR_NAME).decode("utf-8", "replace") for tensor in tensors)
     ends = subgraph.integers(_OUTPUTS)
-    last = tuple(_activation(operators, index) for index in ends)
-    roles = tuple(_role(operators, index) for index in ends)
+    makers = {index: operator for operator in operators for index in operator.outputs}
+    last = tuple(_activation(makers, index) for index in ends)
+    roles = tuple(_role(makers, index) for index in ends)
     inputs = subgraph.integers(_INPUTS)
     if picture is None or len(inputs) != 1:
         return TfliteGraph(names=names, last=last, roles=roles)
@@ -209,10 +212,9 @@ def _first_quantization(
     return None
 
 
-def _maker(operators: list[_Operator], output: int) -> tuple[_Operator | None, int]:
+def _maker(makers: Mapping[int, _Operator], output: int) -> tuple[_Operator | None, int]:
     """The operator that makes an output, and which tensor of it; what only reshapes it aside."""
-    makers = {index: operator for operator in operators for index in operator.outputs}
-    for _ in range(len(operators)):
+    for _ in range(_DEEPEST):
         operator = makers.get(output)
         if operator is None or operator.code not in _PASSED_BACKWARDS or not operator.inputs:
             return operator, output
@@ -220,13 +222,13 @@ def _maker(operators: list[_Operator], output: int) -> tuple[_Operator | None, i
     return None, output
 
 
-def _activation(operators: list[_Operator], output: int) -> str:
-    operator, _ = _maker(operators, output)
+def _activation(makers: Mapping[int, _Operator], output: int) -> str:
+    operator, _ = _maker(makers, output)
     return _ACTIVATIONS.get(operator.code, "") if operator else ""
 
 
-def _role(operators: list[_Operator], output: int) -> str:
-    operator, tensor = _maker(operators, output)
+def _role(makers: Mapping[int, _Operator], output: int) -> str:
+    operator, tensor = _maker(makers, output)
     if operator is None or operator.custom != _POSTPROCESS:
         return ""
     place = operator.outputs.index(tensor)

@@ -286,3 +286,45 @@ def test_a_pod_that_was_disrupted_says_by_what() -> None:
     state = classify(pod(SCHEDULED, disrupted, phase="Failed"))
     assert state.problem is not None
     assert state.problem.reason == "TerminationByKubelet"
+
+
+@pytest.mark.parametrize(
+    ("restarts", "state", "last", "crashes"),
+    [
+        (0, {"running": {}}, {}, 0),
+        (0, waiting("ContainerCreating"), {}, 0),
+        (1, {"running": {}}, ended(1), 1),
+        (2, LOOPING, ended(1), 3),
+        (0, ended(1), {}, 1),
+    ],
+)
+def test_crashes_are_counted(restarts: int, state: Any, last: Any, crashes: int) -> None:
+    server = container(state, last) | {"restartCount": restarts}
+    if "terminated" in state:
+        server["containerID"] = "containerd://1"
+    assert classify(pod(containerStatuses=[server])).crashes == crashes
+
+
+def test_a_download_that_worked_tells_when_it_ended_and_what_it_brought() -> None:
+    digest = "sha256:" + "0a" * 32
+    done = ended(0, f"{digest}\n", "Completed", finishedAt="2026-01-01T00:00:00Z")
+    state = classify(pod(initContainerStatuses=[container(done, name="storage-initializer")]))
+    assert (state.model_digest, state.downloaded_at) == (digest, 1767225600)
+    for message, code in (("something else", 0), (digest, 1)):
+        other = ended(code, message, finishedAt="2026-01-01T00:00:00Z")
+        state = classify(pod(initContainerStatuses=[container(other, name="storage-initializer")]))
+        assert state.model_digest == ""
+
+
+def test_a_deployment_tells_its_revision_and_when_it_moved_on() -> None:
+    progressing = {"type": "Progressing", "lastUpdateTime": "2026-01-01T00:00:00Z"}
+    template = {"metadata": {"labels": {"inference-operator.dev/revision": "0123abcd"}}}
+    state = read_deployment(
+        {
+            "metadata": {},
+            "spec": {"template": template},
+            "status": {"conditions": [progressing]},
+        }
+    )
+    assert (state.revision, state.progressed_at) == ("0123abcd", 1767225600)
+    assert read_deployment({"metadata": {}}).progressed_at == 0

@@ -21,7 +21,7 @@ from inference_operator.reconcile.children import Children, Outcome
 from support.memory_api import MemoryApi
 from support.operator_objects import KEY, UID, Body, child, owner, service
 
-SPEC = {"predictor": {"model": {"modelFormat": {"name": "tflite"}}}}
+SPEC = {"predictor": {"minReplicas": 1, "model": {"modelFormat": {"name": "tflite"}}}}
 AUTOSCALED = {"predictor": {"minReplicas": 2, "maxReplicas": 5}}
 
 

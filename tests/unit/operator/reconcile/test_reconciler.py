@@ -212,3 +212,11 @@ def test_a_status_that_another_installation_replaces_is_told_and_left_for_a_whil
     assert waits is not None
     assert waits > 0
     assert len(bench.api.named("patch_status")) == written
+
+
+def test_a_busy_api_server_is_asked_again_when_it_says_also_once_that_is_reported() -> None:
+    bench = Bench()
+    bench.refuse(ApiUnavailableError(429, "busy", retry_after_s=90))
+    result = bench.reconcile(2 * FAILURES_UNTIL_REPORTED)
+    assert result == Result(failed=True, requeue_after_s=90)
+    assert bench.ready["reason"] == "ReconcileFailed"

@@ -492,3 +492,111 @@ def test_leaving_ready_is_an_event_whatever_the_reason(reason: str) -> None:
     found = transition(before, after)
     assert found is not None
     assert (found.type, found.reason) == ("Normal" if reason == "Stopped" else "Warning", reason)
+
+
+def golden_failure() -> Problem:
+    return Problem("GoldenImageFailed", "golden picture a.jpg: expected cat", exit_code=3)
+
+
+def test_a_rollback_keeps_its_cause() -> None:
+    resource, old, new = updated()
+    status = look(resource, up(old), down(new, golden_failure()))
+    cause = f"GoldenImageFailed: pod pod-down: {golden_failure().message}"
+    for pods in ((up(old), down(new, golden_failure())), (up(old),)):
+        ready, latest = condition(status), condition(status, "LatestDeploymentReady")
+        assert (ready["status"], ready["reason"]) == ("True", "GoldenImageFailed")
+        both = f"shapes-predictor-{old} keeps serving, shapes-predictor-{new} was rolled back"
+        assert both in ready["message"]
+        assert (latest["status"], latest["reason"]) == ("False", "RolledBack")
+        assert latest["message"].endswith(cause)
+        assert condition(status, "Stalled")["status"] == "True"
+        assert ready["observedGeneration"] == 1
+        predictor = status["components"]["predictor"]
+        assert predictor["latestCreatedRevision"].endswith(new)
+        assert predictor["latestReadyRevision"].endswith(old)
+        assert predictor["latestRolledoutRevision"].endswith(old)
+        assert status["modelStatus"]["transitionStatus"] == "BlockedByFailedLoad"
+        resource["status"] = status
+        status = look(resource, *pods)
+
+
+def test_a_rollback_is_one_event() -> None:
+    resource, old, new = updated()
+    rolling = look(resource, up(old), down(new))
+    resource["status"] = rolling
+    refused = look(resource, up(old), down(new, golden_failure()))
+    notice = transition(rolling, refused)
+    assert notice is not None
+    assert (notice.type, notice.reason) == ("Warning", "RolledBack")
+    assert transition(refused, refused) is None
+
+
+def test_what_was_taken_back_is_not_blamed_when_the_other_revision_fails_too() -> None:
+    resource, old, new = updated()
+    look(resource, up(old), down(new, golden_failure()))
+    gone = replace(down(old, Problem("OOMKilled", "out of memory", 137)), name="pod-old")
+    status = look(resource, gone)
+    assert condition(status)["status"] == "False"
+    assert condition(status)["reason"] == "OOMKilled"
+
+
+def canary(*pods: PodState, percent: int, routed: tuple[PodState, ...]) -> dict[str, Any]:
+    """The status of a canary, its pods all there."""
+    resource, old = settled()
+    resource["metadata"]["generation"] = 2
+    resource["spec"] = {"predictor": {"timeout": 7, "canaryTrafficPercent": percent}}
+    service = parse(resource)
+    new = revision_of(resource)
+    moved = tuple(replace(pod, revision={"old": old, "new": new}[pod.revision]) for pod in pods)
+    endpoints = frozenset(pod.name for pod in routed)
+    deployments = {
+        "shapes-predictor": DeploymentState(1, 1, 1, 1, 1, 1, None, old),
+        "shapes-predictor-canary": DeploymentState(1, 1, 1, 1, 1, 1, None, new),
+    }
+    recorded = resource["recorded"]
+    for now in (1, 2):
+        observed = Observed(deployments, moved, {}, {"shapes-predictor": endpoints}, recorded)
+        state = build_state(service, Config(), RecordedRevision(), observed, now)
+        recorded = state.plan.revisions
+    return summarize(
+        StatusInputs(body=resource, observed=observed, now=NOW, service=service, desired=state)
+    )
+
+
+STABLE_POD = PodState("s", "old", ready=True, stage="Ready", deployment="shapes-predictor")
+CANARY_POD = PodState("c", "new", ready=True, stage="Ready", deployment="shapes-predictor-canary")
+
+
+@pytest.mark.parametrize(
+    ("percent", "routed", "shares"),
+    [(50, (STABLE_POD, CANARY_POD), [50, 50]), (0, (STABLE_POD,), [0, 100])],
+)
+def test_a_canary_is_what_was_asked_for(
+    percent: int, routed: tuple[PodState, ...], shares: list[int]
+) -> None:
+    status = canary(STABLE_POD, CANARY_POD, percent=percent, routed=routed)
+    ready = condition(status)
+    assert (ready["status"], ready["reason"], ready["observedGeneration"]) == ("True", "Canary", 2)
+    assert condition(status, "LatestDeploymentReady")["status"] == "True"
+    assert not [c for c in status["conditions"] if c["type"] in {"Reconciling", "Stalled"}]
+    traffic = status["components"]["predictor"]["traffic"]
+    assert [target["percent"] for target in traffic] == shares
+    assert [target.get("tag") for target in traffic] == [None, "prev"]
+
+
+def test_other_bytes_at_the_same_address_are_told() -> None:
+    resource, revision = settled()
+    first, other = f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"
+    status = look(resource, replace(up(revision), model_digest=first))
+    (target,) = status["components"]["predictor"]["traffic"]
+    assert target["modelDigest"] == first
+    status = look(
+        resource,
+        replace(up(revision), model_digest=first),
+        replace(up(revision, "b"), model_digest=other),
+    )
+    changed = condition(status, "ModelChanged")
+    assert (changed["status"], changed["reason"]) == ("True", "DigestChanged")
+    assert "pod-b" in changed["message"]
+    assert first in changed["message"]
+    assert other in changed["message"]
