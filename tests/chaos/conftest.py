@@ -13,11 +13,15 @@ from support.kube import Kubectl
 _FIGURE = "chaos figure"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            # One control plane for all of them.
-            item.add_marker(pytest.mark.xdist_group("chaos"))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    for item in here:
+        # One control plane for all of them.
+        item.add_marker(pytest.mark.xdist_group("chaos"))
+    if config.getoption("--chaos") != "whole":
+        left_out = [item for item in here if item.get_closest_marker("whole")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -32,7 +32,7 @@ from support.kube import Kubectl
 
 # Short, so that what no event tells is found out soon; a multiple of it is waited for quiet.
 RESYNC_SECONDS = 5.0
-QUIET_SECONDS = 2.5 * RESYNC_SECONDS
+QUIET_SECONDS = 1.5 * RESYNC_SECONDS
 PATIENCE_SECONDS = 90.0
 _LOOK_SECONDS = 1.0
 

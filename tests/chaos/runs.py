@@ -20,7 +20,7 @@ from chaos.scenarios import Person, Scenario
 from chaos.state import PATHS, State, differences
 from support.api import METADATA_LIST, Json
 
-BATCH = 40
+BATCH = 48
 AT_ONCE = 4
 
 

@@ -14,7 +14,14 @@ from chaos.laboratory import laboratory
 from support.kube import Kubectl
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.whole),
+        # Who took over from a frozen one is killed afterwards.
+        pytest.param(signal.SIGSTOP, id="frozen"),
+    ],
+)
 def test_the_other_takes_over(
     how: signal.Signals, cluster: Kubectl, identity: Path, tmp_path: Path, figure: Figure
 ) -> None:

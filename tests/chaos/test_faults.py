@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from chaos.conftest import Figure
-from chaos.laboratory import laboratory
+from chaos.laboratory import Laboratory, laboratory
+from chaos.proxy import Does
 from chaos.runs import (
     Baseline,
     Result,
@@ -24,13 +25,14 @@ from chaos.scenarios import SCENARIOS, Scenario
 from support.kube import Kubectl
 
 # What `make test` has time for.
-PART = ("create",)
+PART = {"create"}
+EVERY = [pytest.param(name, marks=() if name in PART else pytest.mark.whole) for name in SCENARIOS]
 BASELINES: dict[str, Baseline] = {}
 
 
-async def baseline_of(name: str, lab: object) -> Baseline:
+async def baseline_of(name: str, lab: Laboratory) -> Baseline:
     if name not in BASELINES:
-        BASELINES[name] = await undisturbed(lab, SCENARIOS[name])  # type: ignore[arg-type]
+        BASELINES[name] = await undisturbed(lab, SCENARIOS[name])
     return BASELINES[name]
 
 
@@ -44,47 +46,45 @@ def judge(result: Result, what: str, begun: float, figure: Figure) -> None:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", EVERY)
 def test_faults_in_a_living_operator(
     name: str, whole: bool, cluster: Kubectl, identity: Path, tmp_path: Path, figure: Figure
 ) -> None:
-    if not whole and name not in PART:
-        pytest.skip("only in `make chaos`")
-
     async def run(scenario: Scenario) -> Result:
         async with laboratory(cluster, identity, tmp_path) as lab:
             baseline = await baseline_of(name, lab)
-            return await with_faults(lab, scenario, baseline, steady_faults(baseline))
+            faults = steady_faults(baseline)
+            if not whole:
+                faults = [fault for fault in faults if fault.mark.kind == "write"]
+            return await with_faults(lab, scenario, baseline, faults)
 
     begun = time.monotonic()
     judge(asyncio.run(run(SCENARIOS[name])), f"{name}: refused, cut, lost, late", begun, figure)
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", EVERY)
 def test_crashes(
     name: str, whole: bool, cluster: Kubectl, identity: Path, tmp_path: Path, figure: Figure
 ) -> None:
-    if not whole and name not in PART:
-        pytest.skip("only in `make chaos`")
-
     async def run(scenario: Scenario) -> Result:
         async with laboratory(cluster, identity, tmp_path) as lab:
             baseline = await baseline_of(name, lab)
-            return await with_crashes(lab, scenario, baseline, crash_faults(baseline))
+            faults = crash_faults(baseline)
+            if not whole:
+                faults = [fault for fault in faults if fault.does is Does.CRASH_AFTER]
+            return await with_crashes(lab, scenario, baseline, faults)
 
     begun = time.monotonic()
     judge(asyncio.run(run(SCENARIOS[name])), f"{name}: crashes", begun, figure)
 
 
+@pytest.mark.whole
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_restarts_at_a_stale_api_server(
-    name: str, whole: bool, cluster: Kubectl, identity: Path, tmp_path: Path, figure: Figure
+    name: str, cluster: Kubectl, identity: Path, tmp_path: Path, figure: Figure
 ) -> None:
-    if not whole and name not in PART:
-        pytest.skip("only in `make chaos`")
-
     async def run(scenario: Scenario) -> Result:
         async with laboratory(cluster, identity, tmp_path) as lab:
             baseline = await baseline_of(name, lab)

@@ -16,7 +16,7 @@ from chaos.walks import Walked, walk
 from support.kube import Kubectl
 
 # Specs and rounds; a walker for each spec goes that many rounds.
-PART, WHOLE = (16, 5), (60, 18)
+PART, WHOLE = (12, 5), (60, 18)
 
 
 @pytest.mark.timeout(3000)

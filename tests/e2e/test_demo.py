@@ -17,6 +17,7 @@ import pytest
 from support.isvc import PICTURE
 from support.kube import Kubectl
 from support.pods import start_model_host
+from support.poll import eventually
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tests" / "support" / "tf_classifier.py"
@@ -66,10 +67,17 @@ def test_both_images_of_the_operator_are_on_the_node(
     cluster: Kubectl, images: dict[str, str]
 ) -> None:
     """After `make deploy`, no service waits for an image that nobody has built."""
-    nodes = json.loads(cluster.run("get", "nodes", "-o", "json"))["items"]
-    for node in nodes:
-        present = {name for image in node["status"]["images"] for name in image["names"]}
-        assert set(images.values()) <= present
+
+    def missing() -> list[str]:
+        nodes = json.loads(cluster.run("get", "nodes", "-o", "json"))["items"]
+        assert nodes
+        on_node = [
+            {name for i in node["status"]["images"] for name in i["names"]} for node in nodes
+        ]
+        return [image for image in images.values() if not all(image in found for found in on_node)]
+
+    # The kubelet reports its images every ten seconds.
+    eventually(lambda: not missing(), "both images on every node", timeout_s=60)
 
 
 def test_the_demo_detects_objects_and_ends_with_an_address(run_demo: Demo, tmp_path: Path) -> None:

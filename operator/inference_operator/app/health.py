@@ -28,6 +28,8 @@ METRICS = {
     "inference_operator_api_calls_total": "Calls to the API server, by what and how they ended.",
     "inference_operator_api_connection_errors_total": "Calls and watches of the API server that "
     "got no answer or lost their connection.",
+    "inference_operator_status_contests_total": "Statuses that somebody else kept replacing, as a "
+    "second installation with other settings does.",
     "inference_operator_watch_age_seconds": "Seconds since the API server last sent anything on "
     "the watch of a kind; of several the most silent one. It sends something every minute.",
     "inference_operator_watch_restarts_total": "Watches of a kind that broke and were begun anew.",
@@ -89,6 +91,7 @@ class Metrics:
                 "reconciles_total": loop.reconciled,
                 "reconcile_failures_total": loop.failed,
                 "api_connection_errors_total": self._client.connection_errors,
+                "status_contests_total": loop.contests,
             }
         )
         name = "inference_operator_api_calls_total"

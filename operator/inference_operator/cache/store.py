@@ -23,6 +23,7 @@ from inference_operator.cache.observed import Observed, PodState
 from inference_operator.cache.ownership import deployment_of, is_controlled_by
 from inference_operator.cache.packing import pack, unpack
 from inference_operator.cache.pods import classify
+from inference_operator.cache.written import WrittenStatus
 from inference_operator.objects import Json, Key, ObjectRef, find_condition, resource_version
 
 Version = tuple[str, int]
@@ -43,6 +44,7 @@ class Entry:
         version: Its resource version.
         generation: Its generation.
         ready: Status and reason of its condition Ready.
+        written: The status that this operator last wrote.
         children: Objects that it controls.
         pods: Pods of its Deployments and their resource versions, by name.
         foreign: Objects that have the name of a child and another owner.
@@ -54,6 +56,7 @@ class Entry:
     generation: int = 0
     metadata_hash: int = 0
     ready: tuple[str, str] = ("", "")
+    written: WrittenStatus = field(default_factory=WrittenStatus)
     children: dict[ObjectRef, Child] = field(default_factory=dict)
     pods: dict[str, tuple[PodState, int]] = field(default_factory=dict)
     endpoints: dict[str, Endpoints] = field(default_factory=dict)
@@ -77,6 +80,11 @@ class Store:
     def readiness(self) -> Iterator[tuple[Key, str, str]]:
         """Every known InferenceService with the status and reason of its condition Ready."""
         return ((key, *entry.ready) for key, entry in list(self._entries.items()) if entry.raw)
+
+    def written(self, key: Key) -> WrittenStatus:
+        """The status that was last written to the InferenceService `key`."""
+        entry = self._entries.get(key)
+        return entry.written if entry else WrittenStatus()
 
     def all_keys(self) -> list[Key]:
         """Keys of everything known, including those of deleted InferenceServices."""
@@ -153,6 +161,7 @@ class Store:
             return False
         if entry.uid and entry.uid != metadata["uid"]:
             self._disown(key, entry)
+            entry.written = WrittenStatus()
         elif not entry.uid:
             # Whose they are is known only now: they are read again before anything is decided.
             for ref in entry.foreign:

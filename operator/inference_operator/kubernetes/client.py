@@ -127,25 +127,33 @@ class ApiClient:
             raise
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
-        """Delete the object with this UID, if it still exists."""
+        """Delete the object with this UID, if it still exists.
+
+        Raises:
+            ApiError: Among others a conflict, if another object has its name by now.
+        """
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         try:
             decode(await self._request("DELETE", path(kind, namespace, name), body=options))
         except ApiError as error:
-            if error.failure not in {ApiFailure.NOT_FOUND, ApiFailure.CONFLICT}:
+            if error.failure is not ApiFailure.NOT_FOUND:
                 raise
 
     async def patch_status(
         self, namespace: str, name: str, uid: str, patch: Json
     ) -> dict[str, Any] | None:
-        """Merge `patch` into the status of an InferenceService; None if it no longer exists."""
+        """Merge `patch` into the status of an InferenceService; None if it no longer exists.
+
+        Raises:
+            ApiError: Among others a conflict, if another one has its name by now.
+        """
         where = path("InferenceService", namespace, name) + "/status"
         query = {"fieldManager": names.FIELD_MANAGER}
         body = {"metadata": {"uid": uid}, "status": patch}
         try:
             return decode(await self._request("PATCH", where, query, body, _MERGE))
         except ApiError as error:
-            if error.failure in {ApiFailure.NOT_FOUND, ApiFailure.CONFLICT}:
+            if error.failure is ApiFailure.NOT_FOUND:
                 return None
             raise
 

@@ -40,6 +40,18 @@ async def record_repair(client: ApiClient, body: Json, repair: Repair) -> None:
     await _post(client, body, Notice("Normal", "Repaired", message))
 
 
+async def record_contest(client: ApiClient, body: Json, times: int) -> None:
+    """Say in the log and in an Event that somebody else keeps replacing the status."""
+    message = (
+        f"somebody else has replaced the status {times} times in a row: probably a second "
+        "installation of the operator serves this resource with other settings; let one of them "
+        "serve other namespaces (INFERENCE_OPERATOR_NAMESPACES) or remove it"
+    )
+    metadata = body["metadata"]
+    logger.warning("%s/%s: %s", metadata["namespace"], metadata["name"], message)
+    await _post(client, body, Notice("Warning", "StatusContested", message))
+
+
 async def _post(client: ApiClient, body: Json, notice: Notice) -> None:
     metadata = body["metadata"]
     try:

@@ -37,6 +37,11 @@ class Loop:
         self.reconciled = 0
         self.failed = 0
 
+    @property
+    def contests(self) -> int:
+        """How often somebody else was found to keep replacing a status."""
+        return self._reconciler.contests
+
     def lead(self, leads: bool = True) -> None:
         """Start or stop writing."""
         if not leads:
@@ -65,7 +70,7 @@ class Loop:
             self._fail(key)
             return
         if result.failed:
-            self._fail(key)
+            self._fail(key, result.requeue_after_s)
             return
         self.queue.done(key)
         if result.requeue_after_s is not None:

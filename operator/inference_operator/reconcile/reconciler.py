@@ -33,7 +33,7 @@ from inference_operator.errors import (
 from inference_operator.kubernetes.client import ApiClient
 from inference_operator.objects import Json, Key
 from inference_operator.reconcile.children import Children
-from inference_operator.reconcile.events import record_repair, record_transition
+from inference_operator.reconcile.events import record_contest, record_repair, record_transition
 from inference_operator.reconcile.progress import build_state
 from inference_operator.status.assessment import StatusInputs
 from inference_operator.status.patch import merge_patch
@@ -50,8 +50,8 @@ class Result:
 
     Attributes:
         failed: Try again with growing pauses.
-        requeue_after_s: Without a failure, reconcile again after this many seconds; None when the
-            next change is soon enough.
+        requeue_after_s: Reconcile again after this many seconds, or not before then after a
+            failure; None when the next change is soon enough.
     """
 
     failed: bool = False
@@ -66,16 +66,27 @@ class Reconciler:
         store: What was observed.
         config: Settings of the operator.
         now: Seconds since the epoch.
+        clock: Monotonic seconds.
+
+    Attributes:
+        contests: How often somebody else was found to keep replacing a status.
     """
 
     def __init__(
-        self, client: ApiClient, store: Store, config: Config, now: Callable[[], float] = time.time
+        self,
+        client: ApiClient,
+        store: Store,
+        config: Config,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._store = store
         self._config = config
         self._children = Children(client, store)
         self._now = now
+        self._clock = clock
+        self.contests = 0
 
     def compare(self, key: Key) -> None:
         """Compare children with what they should be, without writing: frees compared bodies."""
@@ -124,10 +135,11 @@ class Reconciler:
             if not _lasts(failed, failures):
                 raise
             error, desired = StuckError(str(failed)), None
-        await self._report(key, self._inputs(key, body, service, desired, error))
+            wait = failed.retry_after_s
+        contested = await self._report(key, self._inputs(key, body, service, desired, error))
         if error is not None and error.may_pass:
-            return Result(failed=True)
-        return Result(requeue_after_s=wait)
+            return Result(failed=True, requeue_after_s=wait)
+        return Result(requeue_after_s=_earliest(wait, contested))
 
     async def _report_deletion(self, key: Key, body: Json) -> Result:
         """Report a deletion that waits for somebody's finalizer.
@@ -186,19 +198,36 @@ class Reconciler:
                 self._store.missed.add(key, ref)
             raise
 
-    async def _report(self, key: Key, inputs: StatusInputs) -> None:
-        """Write the status if it changed, and an Event if the change deserves one."""
+    async def _report(self, key: Key, inputs: StatusInputs) -> float | None:
+        """Write the status if it changed, and an Event if the change deserves one.
+
+        Returns:
+            Seconds after which to try again, where somebody else keeps replacing the status.
+        """
         after = summarize(inputs)
         patch = merge_patch(inputs.previous, after)
         if not patch:
-            return
+            return None
+        written, now = self._store.written(key), self._clock()
+        if written.see(inputs.previous, now):
+            self.contests += 1
+            await record_contest(self._client, inputs.body, written.replaced)
+        pause = written.pause_s(now)
+        if pause > 0:
+            return pause
         namespace, name = key
         uid = inputs.body["metadata"]["uid"]
         answer = await self._client.patch_status(namespace, name, uid, patch)
         if answer is None:
-            return
+            return None
+        written.wrote(answer.get("status") or {}, now)
         self._store.put_service(key, answer)
         await record_transition(self._client, inputs.body, inputs.previous, after)
+        return None
+
+
+def _earliest(*seconds: float | None) -> float | None:
+    return min((one for one in seconds if one is not None), default=None)
 
 
 def _lasts(error: ApiError, failures: int) -> bool:

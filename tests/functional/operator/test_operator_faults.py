@@ -409,3 +409,25 @@ def test_a_deleted_crd_ends_the_operator_in_one_line(
     assert "kubectl apply" in line
     errors = [one for one in log.splitlines() if " ERROR " in one]
     assert not errors
+
+
+def test_two_installations_that_serve_one_resource_notice_each_other(
+    kubectl: Kubectl, start_operator: StartOperator
+) -> None:
+    """They differ in what the status should be, and each puts it right: that must not go on."""
+    operators = [
+        start_operator(NAMESPACES=kubectl.namespace, CLUSTER_DOMAIN=domain)
+        for domain in ("cluster.local", "corp.local")
+    ]
+    kubectl.apply(service())
+
+    def told() -> bool:
+        contests = [one.metrics("inference_operator_status_contests_total") for one in operators]
+        return sum(one[""] for one in contests) > 0
+
+    eventually(told, "a contest")
+    contested = next(one for one in operators if "second installation" in one.log())
+    assert "INFERENCE_OPERATOR_NAMESPACES" in contested.log()
+    selector = "involvedObject.kind=InferenceService,reason=StatusContested"
+    events = kubectl.run("get", "events", "--field-selector", selector, "-o", "name").split()
+    assert 1 <= len(events) <= 2, "each tells of it once"

@@ -37,7 +37,7 @@ def run_to_its_end(*arguments: str, **environment: str) -> "subprocess.Completed
     ("arguments", "said"),
     [
         (["--model", "/nowhere"], "InvalidModel: model: there is no file or folder /nowhere"),
-        (["--port", "70000"], "InvalidSettings: --port (MODEL_SERVER_PORT): it must be"),
+        (["--port", "70000"], "InvalidSettings: --port (MODEL_SERVER_PORT): must be"),
         (["--model", "bundled://nothing"], "InvalidModel: model: there is no bundled model"),
     ],
 )

@@ -24,7 +24,7 @@ _MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_BUFFERS = 1, 2, 4
 _CODE_OLD, _CODE_CUSTOM, _CODE_BUILTIN = 0, 1, 3
 _TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = 0, 1, 2, 3
 _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_BUFFER, _TENSOR_NAME, _TENSOR_QUANTIZATION = range(5)
-_QUANTIZATION_SCALE, _QUANTIZATION_ZERO = 2, 3
+_QUANTIZATION_SCALE, _QUANTIZATION_ZERO, _QUANTIZATION_AXIS = 2, 3, 6
 _OPERATOR_CODE, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPERATOR_OPTIONS = 0, 1, 2, 4
 _DTYPES = {
     0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 7: np.int16,
@@ -141,8 +141,10 @@ def _first_layer(
         if operator.code in _LAYERS and isinstance(values.get(operator.inputs[0]), Traced):
             kernel = constant(operator.inputs[1])
             bias = constant(operator.inputs[2]) if len(operator.inputs) > 2 else None
-            if kernel is None or operator.code == _DEPTHWISE:
+            if kernel is None:
                 return None
+            if operator.code == _DEPTHWISE:  # its filters are in the last dimension
+                kernel = kernel.reshape(-1, kernel.shape[-1]).T
             return FirstLayer.of(kernel.reshape(len(kernel), -1), bias)
     return None
 
@@ -179,8 +181,11 @@ def _constant(tensor: Table, buffers: list[Table]) -> Array | None:
         return values
     quantization = tensor.table(_TENSOR_QUANTIZATION)
     scales = quantization.floats(_QUANTIZATION_SCALE) if quantization else ()
-    if len(scales) > 1 and len(scales) == len(values):  # weights, one for each filter
-        return np.asarray(values * np.array(scales).reshape(-1, *(1,) * (values.ndim - 1)))
+    if quantization is not None and len(scales) > 1:  # weights, one for each filter
+        axis = quantization.number(_QUANTIZATION_AXIS, "<i")
+        if not 0 <= axis < values.ndim or values.shape[axis] != len(scales):
+            return None
+        return np.asarray(values * np.array(scales).reshape(-1, *(1,) * (values.ndim - 1 - axis)))
     scale, zero = _quantization(tensor)
     return values if scale is None else np.asarray((values.astype(np.float64) - zero) * scale)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -33,7 +34,8 @@ def answers(store: Store, now: float = 100.0) -> dict[str, tuple[int, str]]:
         queue: WorkQueue[Key] = WorkQueue()
         client = ApiClient(lambda: None)  # type: ignore[arg-type,return-value]
         client.connection_errors = 7
-        metrics = health.Metrics(Loop(None, queue, store), client, sight)  # type: ignore[arg-type]
+        reconciler: Any = SimpleNamespace(contests=2)
+        metrics = health.Metrics(Loop(reconciler, queue, store), client, sight)
         port = free_port()
         runner = await health.serve(metrics, port, lambda: True)
         found = {}
@@ -75,6 +77,7 @@ def test_every_service_has_its_state_and_reason() -> None:
     assert "inference_operator_resync_age_seconds 60.0" in lines
     assert "inference_operator_queue_age_seconds 1.5" in lines
     assert "inference_operator_api_connection_errors_total 7.0" in lines
+    assert "inference_operator_status_contests_total 2.0" in lines
 
 
 def test_a_container_cannot_fill_the_monitoring_with_reasons() -> None:

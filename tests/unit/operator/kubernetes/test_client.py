@@ -212,3 +212,22 @@ async def serving(handler: Handler) -> AsyncIterator[ApiClient]:
             yield client
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize("write", ["delete", "status"])
+@pytest.mark.parametrize(("status", "done"), [(404, True), (409, False)])
+def test_a_conflict_is_no_end_of_the_matter(write: str, status: int, done: bool) -> None:
+    """It was not carried out; only of what is gone there is nothing left to do."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response({"message": "no", "code": status}, status=status)
+
+    async def scenario() -> None:
+        async with serving(handler) as client:
+            if done:
+                assert await WRITES[write](client) is None
+            else:
+                with pytest.raises(ApiError):
+                    await WRITES[write](client)
+
+    asyncio.run(scenario())

@@ -192,3 +192,31 @@ def test_an_event_that_cannot_be_written_fails_nothing() -> None:
     bench.api.refuse = lambda _, kind, __: ApiError(403, "no") if kind == "Event" else None
     assert bench.reconcile() == Result()
     assert bench.ready["reason"] == "InvalidSpec"
+
+
+def test_a_status_that_another_installation_replaces_is_told_and_left_for_a_while() -> None:
+    bench = Bench()
+    bench.settle()
+    for _ in range(6):
+        bench.reconcile()
+        theirs = {**bench.service["status"], "address": {"url": "http://other.corp.local"}}
+        bench.service["status"] = theirs
+        version = int(bench.service["metadata"]["resourceVersion"]) + 1
+        bench.service["metadata"]["resourceVersion"] = str(version)
+        bench.store.put_service(KEY, bench.service)
+    written = len(bench.api.named("patch_status"))
+    assert written < 6, "not each time"
+    assert bench.events.count(("Warning", "StatusContested")) == 1
+    assert bench.reconciler.contests == 1
+    waits = bench.reconcile().requeue_after_s
+    assert waits is not None
+    assert waits > 0
+    assert len(bench.api.named("patch_status")) == written
+
+
+def test_a_busy_api_server_is_asked_again_when_it_says_also_once_that_is_reported() -> None:
+    bench = Bench()
+    bench.refuse(ApiUnavailableError(429, "busy", retry_after_s=90))
+    result = bench.reconcile(2 * FAILURES_UNTIL_REPORTED)
+    assert result == Result(failed=True, requeue_after_s=90)
+    assert bench.ready["reason"] == "ReconcileFailed"
