@@ -37,7 +37,8 @@ NOT_COMPARED = {"events", "leases"}
 _APPLIED = "inference-operator.dev/applied"
 _MANAGED = "app.kubernetes.io/managed-by"
 _POD = re.compile(rf"\b{NAME}-predictor-[0-9a-z]+-[0-9a-z]{{5}}\b")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+# As Kubernetes writes it, and as seconds since the epoch in annotations of the operator's.
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\b[12]\d{9}\b")
 _DROPPED = {
     "uid",
     "resourceVersion",

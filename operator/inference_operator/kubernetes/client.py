@@ -15,6 +15,7 @@ from typing import Any, Self
 import aiohttp
 import kopf
 import msgspec
+from aiohttp.abc import AbstractStreamWriter
 
 from inference_operator import __version__, names
 from inference_operator.errors import (
@@ -46,6 +47,25 @@ _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 # The API server sends a bookmark about once a minute; longer silence means a dead connection.
 _WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=90)
 _WATCH_SECONDS = 300
+
+
+class _FencedBody(aiohttp.BytesPayload):
+    """A body that asks once more before it is written to the connection, with its headers.
+
+    Between the first question and this moment the process may have been frozen.
+    """
+
+    def __init__(self, value: bytes, content_type: str, may_send: Callable[[], bool]) -> None:
+        super().__init__(value, content_type=content_type)
+        self._may_send = may_send
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        """Write, or fail before the first byte."""
+        if not self._may_send():
+            raise NotLeadingError
+        await super().write_with_length(writer, content_length)
 
 
 class ApiClient:
@@ -251,13 +271,13 @@ class ApiClient:
             ApiError: The response is not a success, or there is none.
         """
         headers = {"Accept": accept}
-        data = None
+        data: _FencedBody | None = None
         if body is not None:
             headers["Content-Type"] = content_type
-            data = msgspec.json.encode(body)
+            data = _FencedBody(msgspec.json.encode(body), content_type, self._fence(where))
         for last in (False, True):
             session = self._open_session()
-            if not (method == "GET" or _LEASES in where or self.may_write()):
+            if method != "GET" and not self._fence(where)():
                 raise NotLeadingError
             try:
                 status, raw, retry_after = await self._send(
@@ -272,6 +292,10 @@ class ApiClient:
                 raise_error(status, raw, retry_after)
             await self._renew(session)
         raise AssertionError("unreachable")
+
+    def _fence(self, where: str) -> Callable[[], bool]:
+        """Whether a write to this path may be sent; asked again as its bytes are."""
+        return lambda: _LEASES in where or self.may_write()
 
     def _unavailable(self, error: Exception) -> ApiUnavailableError:
         self.connection_errors += 1
@@ -288,7 +312,7 @@ class ApiClient:
         method: str,
         where: str,
         query: Mapping[str, str] | None,
-        data: bytes | None,
+        data: _FencedBody | None,
         headers: Mapping[str, str],
     ) -> tuple[int, bytes, str]:
         url = f"{self._server}/{where}"

@@ -220,7 +220,7 @@ def test_what_is_no_longer_wanted_goes_away(kubectl: Kubectl, operator: Operator
     kubectl.apply(service(predictor={"maxReplicas": 3, "nodeSelector": {"a": "b"}, "timeout": 5}))
     for kind in KINDS:
         present(kubectl, kind)
-    kubectl.apply(service(predictor={}))
+    kubectl.apply(service(predictor={"minReplicas": 1}))
     for kind in ("horizontalpodautoscaler", "poddisruptionbudget"):
         eventually(lambda kind=kind: not child(kubectl, kind), f"no {kind}")  # type: ignore[misc]
 
@@ -272,7 +272,7 @@ def test_an_object_of_somebody_else_is_not_taken_over(kubectl: Kubectl, operator
     def told() -> bool:
         ready = condition(kubectl)
         assert ready.get("reason") == "NameTaken", ready
-        return "Service called shapes-predictor" in ready["message"]
+        return "Service shapes-predictor" in ready["message"]
 
     eventually(told, "NameTaken")
     assert present(kubectl, "service")["spec"]["selector"] == {"app": "theirs"}

@@ -231,3 +231,24 @@ def test_a_conflict_is_no_end_of_the_matter(write: str, status: int, done: bool)
                     await WRITES[write](client)
 
     asyncio.run(scenario())
+
+
+def test_a_write_that_was_frozen_on_its_way_out_is_not_sent() -> None:
+    """It was allowed when it was begun, and no longer as its bytes are written."""
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(f"{request.method} {request.path}")
+        return web.json_response({"metadata": {"name": "x"}})
+
+    async def scenario() -> None:
+        answers = iter([True, False])
+        async with serving(handler) as client:
+            client.may_write = lambda: next(answers)
+            with pytest.raises(ApiError):
+                await WRITES["apply"](client)
+            client.may_write = lambda: True
+            await WRITES["apply"](client)
+
+    asyncio.run(scenario())
+    assert asked == ["PATCH /api/v1/namespaces/vision/services/a"]
