@@ -2,8 +2,9 @@
 
 KServe passes them on, and so do people who need a sidecar switched off, a scraper switched on, or a
 label that a policy of their platform requires on every object. What other tools write about the
-resource itself stays there: Argo CD would otherwise take the children for its own and prune them,
-and a chart's version label would restart every pod with each release of the chart. Pure.
+resource itself stays there: Argo CD or `kubectl apply --prune` would otherwise take the children
+for their own and delete them. `spec.predictor.labels` and `.annotations` reach the pods in any
+case. Pure.
 """
 
 from __future__ import annotations
@@ -13,21 +14,26 @@ from collections.abc import Mapping
 from inference_operator import names
 from inference_operator.objects import Json
 
-# Prefix of a key, up to its slash, and everything below that domain.
+# Domains, each with everything below it, whose labels and annotations are about the resource that
+# has them. `kubernetes.io` and `k8s.io` include those of kubectl, kustomize and ApplySets.
 _NOT_INHERITED = (
     names.GROUP,
-    "app.kubernetes.io",
-    "argocd.argoproj.io",
-    "autoscaling.knative.dev",
-    "config.k8s.io",
+    "argoproj.io",
+    "cattle.io",
+    "crossplane.io",
+    "fluxcd.io",
     "helm.sh",
-    "internal.config.kubernetes.io",
-    "kapp.k14s.io",
-    "kubectl.kubernetes.io",
-    "kustomize.toolkit.fluxcd.io",
-    "helm.toolkit.fluxcd.io",
-    "meta.helm.sh",
-    "serving.kserve.io",
+    "k14s.io",
+    "k8s.io",
+    "knative.dev",
+    "kpt.dev",
+    "kserve.io",
+    "kubernetes.io",
+    "openshift.io",
+    "pulumi.com",
+    "skaffold.dev",
+    "tekton.dev",
+    "velero.io",
 )
 
 

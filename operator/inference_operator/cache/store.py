@@ -260,6 +260,19 @@ class Store:
             self._remove_if_empty(key)
         return known
 
+    def lose(self, key: Key, ref: ObjectRef, uid: str) -> bool:
+        """Note that somebody else deleted a child; returns whether it was known under this UID.
+
+        A ControllerRevision is kept, out of sync, so that it is written again: nothing else says
+        what its pods were made of. The operator's own deletions were dropped before.
+        """
+        entry = self._entries.get(key)
+        child = entry.children.get(ref) if entry else None
+        if child is None or child.revision is None or child.uid != uid:
+            return self.drop(key, ref, uid)
+        child.uid, child.version, child.body, child.in_sync_with = "", 0, None, b""
+        return True
+
     def _put_child(self, key: Key, entry: Entry, kind: str, body: Json) -> bool:
         metadata = body["metadata"]
         ref = (kind, metadata["name"])

@@ -19,7 +19,7 @@ def build_deployment(service: InferenceService, plan: Plan) -> Manifest:
     """The Deployment of the stable side."""
     spec: Manifest = {
         "selector": {"matchLabels": names.selector(service.name)},
-        "template": _with_copies(plan.revision(plan.stable).template),
+        "template": _complete(plan.revision(plan.stable).template, service),
         "strategy": build_strategy(service),
         # A paused Deployment never rolls out and never misses its deadline.
         "paused": plan.paused,
@@ -41,7 +41,7 @@ def build_canary_deployment(service: InferenceService, plan: Plan) -> Manifest |
     spec: Manifest = {
         **manifest["spec"],
         "selector": {"matchLabels": names.selector(service.name, names.CANARY)},
-        "template": _with_copies(template),
+        "template": _complete(template, service),
     }
     spec["paused"] = False
     spec.pop("replicas", None)
@@ -52,6 +52,20 @@ def build_canary_deployment(service: InferenceService, plan: Plan) -> Manifest |
         "labels": names.labels(service.name, names.CANARY),
     }
     return {**manifest, "metadata": metadata, "spec": spec}
+
+
+def _complete(template: Manifest, service: InferenceService) -> Manifest:
+    """The template of a revision with what is not recorded in it.
+
+    Labels and annotations that the pods inherit are no part of a revision: a refused model would
+    be tried again whenever somebody labels its service.
+    """
+    metadata = dict(template["metadata"])
+    metadata["labels"] = {**service.labels, **metadata["labels"]}
+    annotations = {**service.annotations, **metadata.get("annotations", {})}
+    if annotations:
+        metadata["annotations"] = annotations
+    return _with_copies({**template, "metadata": metadata})
 
 
 def _with_copies(template: Manifest) -> Manifest:

@@ -51,11 +51,10 @@ def build_pod_template(service: InferenceService, config: Config, image: str) ->
         spec["topologySpreadConstraints"] = [
             {"labelSelector": own, **item} for item in spec["topologySpreadConstraints"]
         ]
-    labels = {**service.labels, **pod.labels, **names.labels(service.name)}
+    labels = {**pod.labels, **names.labels(service.name)}
     metadata: Manifest = {"labels": labels}
-    annotations = {**service.annotations, **pod.annotations}
-    if annotations:
-        metadata["annotations"] = annotations
+    if pod.annotations:
+        metadata["annotations"] = dict(pod.annotations)
     return {"metadata": metadata, "spec": spec}
 
 

@@ -47,7 +47,7 @@ class Observer:
         if key is None:
             return
         if change == DELETED:
-            changed = self.store.drop(key, (kind, metadata["name"]), metadata["uid"])
+            changed = self.store.lose(key, (kind, metadata["name"]), metadata["uid"])
         else:
             changed = self.store.put(key, kind, body)
         if changed:
@@ -72,7 +72,7 @@ class Observer:
         logger.info("%s/%s: %s %s was deleted without an event", *key, kind, name)
         if kind == names.KIND:
             self._drop_service(key, uid)
-        elif self.store.drop(key, ref, uid):
+        elif self.store.lose(key, ref, uid):
             self.queue.add(key, Priority.STATUS, self._delay)
 
     def _drop_service(self, key: Key, uid: str) -> None:

@@ -54,7 +54,8 @@ def _in_stage(newest: Revision, case: Case) -> Revision:
         # No traffic is left that a canary could protect.
         newest = newest.with_trial(step=len(settings.steps))
     trial = newest.trial
-    if names_revision(settings.promote, newest.digest):
+    if settings.pinned or names_revision(settings.promote, newest.digest):
+        # Whoever pins an earlier revision wants to be rid of the present one now.
         weight = 100
     elif settings.percent is not None:
         weight = settings.percent

@@ -41,8 +41,10 @@ def build_conditions(inputs: StatusInputs, assessment: Assessment) -> list[Manif
             or not _earlier_revision_ready(inputs, assessment)
         )
         if inputs.error is not None or not served:
-            before = find_condition(inputs.previous, "Ready").get("observedGeneration")
-            ready["observedGeneration"] = before or max(inputs.generation - 1, 0)
+            earlier = max(inputs.generation - 1, 0)
+            before = find_condition(inputs.previous, "Ready").get("observedGeneration") or earlier
+            # What was true of this generation for a while (a canary that answered) is no more.
+            ready["observedGeneration"] = before if served else min(before, earlier)
     conditions = [
         ready,
         {**ready, "type": "PredictorReady"},

@@ -41,6 +41,11 @@ def model(**fields: Any) -> dict[str, Any]:
         ("kubectl.kubernetes.io/restartedAt", False),
         ("rollout.inference-operator.dev/paused", False),
         ("inference-operator.dev/revision", False),
+        ("applyset.kubernetes.io/part-of", False),
+        ("kubernetes.io/change-cause", False),
+        ("velero.io/restore-name", False),
+        ("objectset.rio.cattle.io/hash", False),
+        ("skaffold.dev/run-id", False),
     ],
 )
 def test_labels_and_annotations_are_inherited_unless_a_tool_keeps_them(

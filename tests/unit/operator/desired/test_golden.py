@@ -88,3 +88,17 @@ def test_building_changes_nothing_that_it_is_given() -> None:
         first = build_desired(service, CONFIG)
         first.children[0]["spec"]["template"]["spec"]["containers"][0]["env"].clear()
         assert build_desired(parse(body), CONFIG) == build_desired(parse(load(case)), CONFIG)
+
+
+def test_inherited_labels_reach_the_pods_and_change_no_revision() -> None:
+    """Or a refused model would be tried again whenever somebody labels its service."""
+    body = load("empty")
+    plain = build_desired(parse(body), CONFIG)
+    body["metadata"]["labels"] = {"team": "vision"}
+    body["metadata"]["annotations"] = {"sidecar.istio.io/inject": "false"}
+    labelled = build_desired(parse(body), CONFIG)
+    assert labelled.revision == plain.revision
+    (deployment,) = (child for child in labelled.children if child["kind"] == "Deployment")
+    metadata = deployment["spec"]["template"]["metadata"]
+    assert metadata["labels"]["team"] == "vision"
+    assert metadata["annotations"] == {"sidecar.istio.io/inject": "false"}

@@ -220,3 +220,16 @@ def test_a_busy_api_server_is_asked_again_when_it_says_also_once_that_is_reporte
     result = bench.reconcile(2 * FAILURES_UNTIL_REPORTED)
     assert result == Result(failed=True, requeue_after_s=90)
     assert bench.ready["reason"] == "ReconcileFailed"
+
+
+def test_a_revision_that_somebody_deletes_is_recorded_again() -> None:
+    """Its record alone says what its pods were made of, and what a bad update goes back to."""
+    bench = Bench()
+    bench.settle()
+    (where,) = [one for one in bench.api.objects if one[0] == "ControllerRevision"]
+    recorded = bench.api.objects.pop(where)
+    ref = (where[0], where[2])
+    assert bench.store.lose(KEY, ref, recorded["metadata"]["uid"])
+    bench.reconcile()
+    assert ref in bench.api.named("apply")
+    assert bench.api.objects[where]["data"] == recorded["data"]

@@ -363,6 +363,16 @@ def test_kstatus_sees_a_rollout_behind_a_ready_service(
     assert types(look(resource, up(new))) & {"Reconciling", "Stalled"} == set()
 
 
+def test_an_earlier_revision_is_never_waited_for_as_the_present_generation() -> None:
+    """`kubectl wait` must not be met by what answered before an abort, or after a node's pause."""
+    resource, old, new = updated()
+    for pods in ((up(old, "a"), up(new, "b")), (down(old),)):
+        resource["status"] = look(resource, *pods)
+        status = look(resource, up(old), down(new, PROBLEM))
+        assert condition(status)["status"] == "True"
+        assert condition(status)["observedGeneration"] == 1
+
+
 def test_kstatus_sees_what_the_api_server_refuses() -> None:
     resource, old = settled()
     refused = ChildRejectedError("QuotaExceeded", "quota", may_pass=True)
