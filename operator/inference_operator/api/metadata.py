@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inference_operator import names
+from inference_operator.errors import SpecError
 from inference_operator.objects import Json
 
 # Domains, each with everything below it, whose labels and annotations are about the resource that
@@ -43,6 +44,24 @@ def is_inherited(key: str) -> bool:
     return not slash or not any(
         prefix == domain or prefix.endswith(f".{domain}") for domain in _NOT_INHERITED
     )
+
+
+def own_annotations(metadata: Json) -> dict[str, str]:
+    """The annotations in `metadata` that are in the operator's own domain."""
+    given = metadata.get("annotations") or {}
+    return {key: str(given[key]) for key in given if str(key).startswith(f"{names.GROUP}/")}
+
+
+def check_own_annotations(metadata: Json) -> None:
+    """Refuse annotations in the operator's domain that it does not know.
+
+    Raises:
+        SpecError: one is mistyped or of another version; nothing would have come of it.
+    """
+    for key in sorted(own_annotations(metadata)):
+        if key not in names.ROLLOUT_ANNOTATIONS:
+            known = ", ".join(names.ROLLOUT_ANNOTATIONS)
+            raise SpecError(f"metadata.annotations[{key}]", f"is not one of {known}: remove it")
 
 
 def inherited_labels(metadata: Json) -> dict[str, str]:

@@ -11,7 +11,11 @@ import re
 
 from inference_operator.api import kserve
 from inference_operator.api.golden import parse_golden
-from inference_operator.api.metadata import inherited_annotations, inherited_labels
+from inference_operator.api.metadata import (
+    check_own_annotations,
+    inherited_annotations,
+    inherited_labels,
+)
 from inference_operator.api.model import parse_model
 from inference_operator.api.pod import parse_pod
 from inference_operator.api.reader import Reader
@@ -39,6 +43,7 @@ def parse(body: Json) -> InferenceService:
             "choose another name",
         )
     kserve.check(kserve.annotations_of(metadata))
+    check_own_annotations(metadata)
     spec = Reader(body.get("spec") or {}, "spec")
     spec.refuse("transformer", "explainer", advice="remove it")
     predictor = spec.child("predictor")

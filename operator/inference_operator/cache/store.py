@@ -15,7 +15,11 @@ from typing import Any
 
 from inference_operator import names
 from inference_operator.api import kserve
-from inference_operator.api.metadata import inherited_annotations, inherited_labels
+from inference_operator.api.metadata import (
+    inherited_annotations,
+    inherited_labels,
+    own_annotations,
+)
 from inference_operator.cache.child import Child, read_child
 from inference_operator.cache.endpoints import Endpoints, read_endpoints, service_of
 from inference_operator.cache.missed import Missed
@@ -343,9 +347,8 @@ class Store:
 
 def _needed_metadata(metadata: Json) -> Json:
     """Labels and annotations that the children inherit or that configure the service."""
-    given = metadata.get("annotations") or {}
     annotations = inherited_annotations(metadata) | kserve.annotations_of(metadata)
-    annotations |= {key: given[key] for key in names.ROLLOUT_ANNOTATIONS if key in given}
+    annotations |= own_annotations(metadata)
     found = {"labels": inherited_labels(metadata), "annotations": annotations}
     return {name: values for name, values in found.items() if values}
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference_operator.api.metadata import inherited_annotations, inherited_labels
 from inference_operator.api.spec import parse
 from inference_operator.api.types import Format, SourceKind
 from inference_operator.errors import SpecError
@@ -26,6 +27,15 @@ def body(predictor: Any = None, **spec: Any) -> dict[str, Any]:
 
 def model(**fields: Any) -> dict[str, Any]:
     return body({"model": fields})
+
+
+def test_a_mistyped_annotation_of_ours_is_refused() -> None:
+    resource = body()
+    resource["metadata"]["annotations"] = {"inference-operator.dev/promot": "x"}
+    with pytest.raises(SpecError, match=r"annotations\[inference-operator\.dev/promot\]"):
+        parse(resource)
+    resource["metadata"]["annotations"] = {"inference-operator.dev/retry": "1"}
+    assert parse(resource).rollout.retry == "1"
 
 
 @pytest.mark.parametrize(
@@ -51,11 +61,9 @@ def model(**fields: Any) -> dict[str, Any]:
 def test_labels_and_annotations_are_inherited_unless_a_tool_keeps_them(
     key: str, inherited: bool
 ) -> None:
-    resource = body()
-    resource["metadata"] |= {"labels": {key: "x"}, "annotations": {key: "y"}}
-    service = parse(resource)
-    assert (service.labels == {key: "x"}) is inherited
-    assert (service.annotations == {key: "y"}) is inherited
+    metadata = {"labels": {key: "x"}, "annotations": {key: "y"}}
+    assert (inherited_labels(metadata) == {key: "x"}) is inherited
+    assert (inherited_annotations(metadata) == {key: "y"}) is inherited
 
 
 def test_an_empty_spec_is_the_bundled_detector() -> None:
