@@ -60,10 +60,15 @@ def settled(info: ModelInfo, spec: TensorSpec | None, frame: tuple[int, int] | N
 
 
 def assumption(how: ImageInput) -> str:
-    """What to tell whoever starts the server; empty if nothing was assumed."""
-    if how.source != "assumed":
+    """What to tell whoever starts the server; empty if the model itself tells the range.
+
+    The range of a family is a convention: people train the same layers behind a plain x / 255.
+    """
+    known_by = {"assumed": "assumed", "family": "a convention, not stored in the model"}
+    if how.source not in known_by:
         return ""
     return (
-        f"pixels are given as {how.scaling} ({_meaning(how)}), which is assumed: {how.reason}. If "
-        f"the model was trained with another range its answers are wrong: set {HOW_TO_SET}"
+        f"pixels are given as {how.scaling} ({_meaning(how)}), which is {known_by[how.source]}: "
+        f"{how.reason}. If the model was trained with another range its answers are wrong: set "
+        f"{HOW_TO_SET}"
     )

@@ -160,7 +160,9 @@ def test_a_picture_that_is_standardized_by_itself_needs_no_range() -> None:
         (Evidence(quantized=(0.0, 1.0)), "unit", "graph"),
         (Evidence(quantized=(-1.0, 0.992)), "signed", "graph"),
         (Evidence(quantized=(0.0, 255.0)), "none", "graph"),
-        (Evidence(quantized=(-2.118, 2.64)), "torch", "graph"),
+        # Nor the mean and deviation of each channel: (x / 255 - 0.45) / 0.225 gives the second.
+        (Evidence(quantized=(-2.118, 2.64)), "torch", "assumed"),
+        (Evidence(quantized=(-1.857, 2.448)), "torch", "assumed"),
         # The range alone does not tell BGR from RGB.
         (Evidence(quantized=(-123.68, 151.06)), "caffe", "assumed"),
         (
@@ -174,6 +176,16 @@ def test_a_picture_that_is_standardized_by_itself_needs_no_range() -> None:
 def test_the_order_of_trust(evidence: Evidence, scaling: str, source: str) -> None:
     found = decide(evidence)
     assert (found.scaling, found.source) == (scaling, source), found.reason
+
+
+@pytest.mark.parametrize(
+    ("source", "said"), [("assumed", True), ("family", True), ("graph", False), ("metadata", False)]
+)
+def test_what_the_model_itself_does_not_tell_is_said(source: Any, said: bool) -> None:
+    """A MobileNetV2 that was trained behind x / 255 has the layers of any other."""
+    warning = assumption(ImageInput("signed", source=source, reason="MobileNetV2 takes -1 to 1"))
+    assert bool(warning) is said
+    assert not said or "--preprocessing" in warning
 
 
 @pytest.mark.parametrize(

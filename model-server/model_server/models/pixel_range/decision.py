@@ -109,8 +109,9 @@ def _known(evidence: Evidence) -> ImageInput | None:
         return ImageInput(scaling=from_graph[0], source="graph", reason=from_graph[1])
     if evidence.quantized is not None:
         scaling, distance = _nearest(evidence.quantized)
-        # A range alone does not tell BGR from RGB, nor 0 to 1 from -1 to 1 where it is symmetric.
-        if distance <= _CALIBRATION_SLACK and scaling != "caffe":
+        # An interval tells neither BGR from RGB nor the mean and deviation of each channel, and
+        # other means give nearly the same one.
+        if distance <= _CALIBRATION_SLACK and scaling not in {"caffe", "torch"}:
             low, high = evidence.quantized
             return ImageInput(
                 scaling=scaling,
