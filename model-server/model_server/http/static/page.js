@@ -110,7 +110,8 @@ function sayResult(answer, items) {
   if (answer.classes) say(`Answered in ${took}.`);
   else if (items.length) say(`${items.length} found in ${took}.`);
   else if (answer.detections?.length) say(`Nothing above ${at("threshold").value}% (${took}).`);
-  else say(`Nothing found (${took}).`);
+  else if (answer.detections) say(`Nothing found (${took}).`);
+  else say(`Answered with the model's raw outputs in ${took}: see the JSON.`);
 }
 
 function light(index) {
