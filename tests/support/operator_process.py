@@ -129,7 +129,8 @@ def play_kubelet(kubectl: Kubectl, pod: Manifest, **status: Any) -> None:
     A node and an address put it into the EndpointSlice of its Service; nobody connects to it.
     """
     name = pod["metadata"]["name"]
-    if "nodeName" not in pod["spec"]:
+    # A test may hold the pod from before it was bound.
+    if "nodeName" not in (kubectl.get("pod", name) or pod)["spec"]:
         target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}}
         kubectl.run("create", "-f", "-", stdin=yaml.safe_dump(binding | {"target": target}))
