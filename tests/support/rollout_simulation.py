@@ -42,13 +42,13 @@ class Deployment:
     """As much of one as a rollout depends on."""
 
     revision: str
-    wanted: int
+    desired: int
     progressed_at: int
     pods: list[Pod] = field(default_factory=list)
 
-    def apply(self, revision: str, wanted: int) -> None:
+    def apply(self, revision: str, desired: int) -> None:
         # The controller notes the time of a new template only a moment later.
-        self.revision, self.wanted = revision, wanted
+        self.revision, self.desired = revision, desired
 
     def tick(self, now: int, *, paused: bool) -> None:
         before = sum(pod.ready for pod in self.current)
@@ -58,18 +58,18 @@ class Deployment:
             self.progressed_at = now
         self._scale_down()
         current = len(self.current)
-        if not paused and current < self.wanted and len(self.pods) < self.wanted + 1:
+        if not paused and current < self.desired and len(self.pods) < self.desired + 1:
             self.pods.append(Pod(self.revision))
 
     def _scale_down(self) -> None:
-        while len(self.pods) > self.wanted or len(self.current) < len(self.pods):
+        while len(self.pods) > self.desired or len(self.current) < len(self.pods):
             old = [pod for pod in self.pods if pod.revision != self.revision]
             spare = old or self.current
             broken = [pod for pod in spare if not pod.ready]
             ready = sum(pod.ready for pod in self.pods)
-            if broken and (old or len(self.pods) > self.wanted):
+            if broken and (old or len(self.pods) > self.desired):
                 self.pods.remove(broken[0])
-            elif ready > self.wanted and (old or len(self.pods) > self.wanted):
+            elif ready > self.desired and (old or len(self.pods) > self.desired):
                 self.pods.remove(spare[0])
             else:
                 return
@@ -82,9 +82,9 @@ class Deployment:
         ready = sum(pod.ready for pod in self.current)
         return Side(
             self.revision,
-            self.wanted,
+            self.desired,
             ready,
-            complete=len(self.current) == len(self.pods) and ready >= self.wanted,
+            complete=len(self.current) == len(self.pods) and ready >= self.desired,
             progressed_at=self.progressed_at,
         )
 
@@ -137,12 +137,12 @@ class World:
             self.now,
         )
         self.revisions = decided.revisions
-        wanted = self.scale.minimum
+        desired = self.scale.minimum
         if self.stable is None:
-            self.stable = Deployment(decided.stable, wanted, self.now)
+            self.stable = Deployment(decided.stable, desired, self.now)
         if self.scale.autoscaled:
-            wanted = min(max(decided.minimum, self.stable.wanted), self.scale.maximum)
-        self.stable.apply(decided.stable, wanted)
+            desired = min(max(decided.minimum, self.stable.desired), self.scale.maximum)
+        self.stable.apply(decided.stable, desired)
         if not decided.canary:
             self.canary = None
         elif self.canary is None:

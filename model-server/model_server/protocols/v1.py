@@ -24,7 +24,7 @@ Instance = bytes | dict[str, Array]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AnswerOptions:
     """Options for pictures."""
 
     selection: Selection
@@ -109,7 +109,10 @@ def _bytes(encoded: str, spec: TensorSpec, field: str) -> Array:
 
 
 def predict(
-    model: VisionModel, instances: list[Instance], wanted: Wanted, context: RequestContext
+    model: VisionModel,
+    instances: list[Instance],
+    answer_options: AnswerOptions,
+    context: RequestContext,
 ) -> list[Any]:
     """One prediction per instance, in order, as JSON values.
 
@@ -124,17 +127,17 @@ def predict(
         if isinstance(instance, dict):
             predictions.extend(_predict_tensors(model, [instance], context))
         else:
-            predictions.append(_predict_picture(model, instance, wanted, context))
+            predictions.append(_predict_picture(model, instance, answer_options, context))
     return predictions
 
 
 def _predict_picture(
-    model: VisionModel, data: bytes, wanted: Wanted, context: RequestContext
+    model: VisionModel, data: bytes, answer_options: AnswerOptions, context: RequestContext
 ) -> Any:
     if model.task == "detection":
-        return detections_document(model.detect(data, wanted.selection, context))
+        return detections_document(model.detect(data, answer_options.selection, context))
     if model.task == "classification":
-        return classes_document(model.classify(data, wanted.top_k, context))
+        return classes_document(model.classify(data, answer_options.top_k, context))
     (row,) = _rows(_raw_outputs(model, data, context), 1)
     return row
 

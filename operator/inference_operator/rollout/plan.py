@@ -76,7 +76,7 @@ def _begin(candidate: Candidate, case: Case) -> Revision:
     fresh = Trial(
         attempt=candidate.attempt,
         since=case.now,
-        scale=case.seen.stable.wanted if case.seen.stable else 0,
+        scale=case.seen.stable.desired if case.seen.stable else 0,
     )
     if found is None:
         return Revision(candidate.digest, top + 1, candidate.packed, fresh)
@@ -130,7 +130,7 @@ def _without_trial(newest: Revision, case: Case) -> Plan:
         phase=Phase.STABLE if newest.rolled_out else Phase.UPDATING,
         minimum=minimum,
         canary=seen.canary.revision if keep and seen.canary else "",
-        canary_replicas=seen.canary.wanted if keep and seen.canary else 0,
+        canary_replicas=seen.canary.desired if keep and seen.canary else 0,
         shared=keep,
         wait=max(newest.trial.handover_until - case.now, 0.0) if keep else 0.0,
     )
@@ -183,7 +183,7 @@ def _rolled_back(newest: Revision, stable: Revision, case: Case) -> Plan:
         phase=Phase.ROLLED_BACK,
         minimum=max(case.scale.minimum, newest.trial.handover_replicas if keep else 0),
         canary=canary.revision if keep and canary else "",
-        canary_replicas=canary.wanted if keep and canary else 0,
+        canary_replicas=canary.desired if keep and canary else 0,
         shared=keep,
         weight=0,
         wait=max(newest.trial.handover_until - case.now, 0.0) if keep else 0.0,
@@ -209,7 +209,7 @@ def _try_out(newest: Revision, stable: Revision, case: Case) -> Plan:
         phase=Phase.PROMOTING if promoting else Phase.UPDATING,
         minimum=max(_full_scale(newest, case), newest.trial.handover_replicas if keep else 0),
         canary=canary.revision if keep and canary else "",
-        canary_replicas=canary.wanted if keep and canary else 0,
+        canary_replicas=canary.desired if keep and canary else 0,
         shared=keep,
         paused=case.settings.paused,
         wait=wait,
@@ -218,7 +218,7 @@ def _try_out(newest: Revision, stable: Revision, case: Case) -> Plan:
 
 def _canary(newest: Revision, stable: Revision, case: Case, wait: float) -> Plan:
     weight = newest.trial.weight
-    running = case.seen.stable.wanted if case.seen.stable else case.scale.minimum
+    running = case.seen.stable.desired if case.seen.stable else case.scale.minimum
     most = max(case.scale.maximum, running)
     replicas = canary_replicas(running, weight, most)
     stopped = case.scale.minimum == 0

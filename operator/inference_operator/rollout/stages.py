@@ -81,6 +81,6 @@ def _is_reached(newest: Revision, case: Case) -> bool:
     side = case.seen.canary
     if newest.trial.weight >= 100 or side is None:
         return False
-    running = case.seen.stable.wanted if case.seen.stable else case.scale.minimum
+    running = case.seen.stable.desired if case.seen.stable else case.scale.minimum
     needed = canary_replicas(running, newest.trial.weight, max(case.scale.maximum, running))
     return side.revision == newest.digest and side.complete and side.ready >= needed

@@ -31,7 +31,7 @@ class Side:
     """
 
     revision: str
-    wanted: int = 1
+    desired: int = 1
     ready: int = 0
     complete: bool = False
     progressed_at: int = 0

@@ -46,32 +46,34 @@ def predict(name: str, version: str = "") -> Response:
     current = state()
     served = v2.find_model(current.registry, name, version)
     options.refuse_unknown(("score_threshold", "max_boxes", "top_k"))
-    wanted = v1.Wanted(options.selection(current.settings), options.top_k(current.settings))
+    answer_options = v1.AnswerOptions(
+        options.selection(current.settings), options.top_k(current.settings)
+    )
     received = picture_or_json()
     if received.is_json:
-        return _instances(served, wanted, received.data)
-    return _picture(served, wanted, received.data)
+        return _instances(served, answer_options, received.data)
+    return _picture(served, answer_options, received.data)
 
 
-def _instances(served: VisionModel, wanted: v1.Wanted, body: bytes) -> Response:
+def _instances(served: VisionModel, answer_options: v1.AnswerOptions, body: bytes) -> Response:
     current, context = state(), request_context()
     options.accepted((options.JSON,))
     document = parse_json(body)
     instances = v1.parse_instances(document, served, current.settings.max_instances)
     with current.gate.admit(context):
-        predictions = v1.predict(served, instances, wanted, context)
+        predictions = v1.predict(served, instances, answer_options, context)
     return Response(orjson.dumps({"predictions": predictions}), content_type=options.JSON)
 
 
-def _picture(served: VisionModel, wanted: v1.Wanted, data: bytes) -> Response:
+def _picture(served: VisionModel, answer_options: v1.AnswerOptions, data: bytes) -> Response:
     current, context = state(), request_context()
     offered = (options.JSON, *options.PICTURES) if served.task == "detection" else (options.JSON,)
     kind = options.accepted(offered)
     with current.gate.admit(context):
         if kind in options.PICTURES:
-            result = served.detect(data, wanted.selection, context, full_size=True)
+            result = served.detect(data, answer_options.selection, context, full_size=True)
             body = encoding.annotated_picture(result, options.PICTURES[kind], context)
         else:
-            predictions = v1.predict(served, [data], wanted, context)
+            predictions = v1.predict(served, [data], answer_options, context)
             body = orjson.dumps({"predictions": predictions})
     return Response(body, content_type=kind)

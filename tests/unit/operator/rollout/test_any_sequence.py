@@ -61,7 +61,7 @@ class AnySequence(RuleBasedStateMachine):
     def autoscale(self, load: int) -> None:
         scale, stable, last = self.world.scale, self.world.stable, self.world.last
         if scale.autoscaled and stable is not None and last is not None:
-            stable.wanted = max(last.minimum, min(load, scale.maximum))
+            stable.desired = max(last.minimum, min(load, scale.maximum))
 
     @rule(name=st.sampled_from(["promote", "abort", "retry"]))
     def annotate(self, name: str) -> None:

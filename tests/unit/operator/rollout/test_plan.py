@@ -146,7 +146,7 @@ def test_a_canary_that_grows_with_the_stable_side_is_not_late() -> None:
     world.settle(10, 1)
     world.settle(50, 60)
     assert world.stable
-    world.stable.wanted = 8
+    world.stable.desired = 8
     for _ in range(10):
         assert world.tick(50).phase is Phase.CANARY
 
@@ -248,7 +248,7 @@ def test_another_revision_takes_the_place_of_a_canary() -> None:
 def test_under_an_autoscaler_the_stable_side_keeps_its_scale() -> None:
     world = settled(minimum=1, maximum=10)
     assert world.stable
-    world.stable.wanted = 4
+    world.stable.desired = 4
     world.settle(10)
     world.apply("g1", percent=50)
     assert world.tick().minimum == 4
@@ -260,7 +260,7 @@ def test_under_an_autoscaler_the_stable_side_keeps_its_scale() -> None:
 def test_the_stable_side_is_raised_before_a_heavy_canary_leaves() -> None:
     world = settled(minimum=1, maximum=10)
     assert world.stable
-    world.stable.wanted = 4
+    world.stable.desired = 4
     world.settle(10)
     world.apply("g1", percent=50)
     world.settle(20)
@@ -280,7 +280,7 @@ def test_the_stable_side_is_raised_before_a_heavy_canary_leaves() -> None:
 def test_a_handover_ends_although_the_stable_side_cannot_grow() -> None:
     world = settled(minimum=1, maximum=10)
     assert world.stable
-    world.stable.wanted = 4
+    world.stable.desired = 4
     world.settle(10)
     world.apply("g1", percent=50)
     world.settle(20)
