@@ -185,7 +185,10 @@ def _in_subfolder(folder: Path, wanted_format: str) -> ModelSource:
 
 def _candidates(folder: Path) -> list[ModelSource]:
     if (folder / _SAVED_MODEL).is_file():
-        return [ModelSource(folder, "savedmodel", folder, _clean_name(folder.resolve().name))]
+        named = folder.resolve()
+        # TensorFlow Serving's layout: the folder is a version, and the model's name is above it.
+        name = named.parent.name if named.name.isdigit() else named.name
+        return [ModelSource(folder, "savedmodel", folder, _clean_name(name))]
     return [
         ModelSource(path, _SUFFIXES[path.suffix.lower()], folder, _clean_name(path.stem))
         for path in _visible(folder)

@@ -115,3 +115,11 @@ def test_frameworks_may_raise_anything(tmp_path: Path, monkeypatch: pytest.Monke
     ready = client_of(tmp_path).get("/readyz").get_json()
     assert ready["models"] == ["coco"]
     assert "RuntimeError: words of a framework" in ready["not_served"]["other"]
+
+
+def test_a_version_folder_is_not_the_name_of_its_model(tmp_path: Path) -> None:
+    version = tmp_path / "flowers" / "3"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").write_bytes(b"")
+    assert find_model(str(tmp_path / "flowers")).name == "flowers"
+    assert find_model(str(version)).name == "flowers"
