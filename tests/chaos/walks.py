@@ -192,6 +192,8 @@ def comparable(state: State) -> State:
     """
     state = copy.deepcopy(state)
     state.pop("replicasets", None)
+    # The history of revisions; which of them runs is compared in the Deployment and the status.
+    state = {key: value for key, value in state.items() if not key.startswith("controllerrev")}
     if "pods" in state:
         state["pods"] = sorted(set(state["pods"]))
     scaled = f"horizontalpodautoscalers {NAME}-predictor" in state

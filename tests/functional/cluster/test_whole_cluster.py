@@ -100,7 +100,7 @@ def test_up_survives_its_own_death_and_the_clusters(layout: Layout) -> None:
     assert state.supervisor is not None
     os.kill(state.supervisor.pid, signal.SIGKILL)
     eventually(lambda: not is_running(state.supervisor), "the supervisor is dead")
-    assert "Clearing what an earlier cluster here left" in run("up", layout)
+    assert "Cleaning up after a previous cluster" in run("up", layout)
     run("status", layout)
     run("down", layout)
     assert traces(layout) == []
