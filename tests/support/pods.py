@@ -183,7 +183,7 @@ def start_load(kubectl: Kubectl, image: str, host: str, picture: Path, threads: 
     """Start a bounded closed-loop load on a Service of this cluster's."""
     name = "load"
     boxes = "application/vnd.inference-operator.detections+json"
-    arguments = [host, "/object_detection", boxes, str(threads), "300", "/data/picture"]
+    arguments = [host, "/object_detection", boxes, str(threads), "600", "/data/picture"]
     kubectl.apply(helper_pod(name, image, [PYTHON, "-c", WAIT_SCRIPT + LOAD_SCRIPT, *arguments]))
     wait_pod_ready(kubectl, name)
     send_files(kubectl, name, {"picture": picture.read_bytes()})
