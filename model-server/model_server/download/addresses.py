@@ -1,13 +1,13 @@
-"""Which addresses a model may be fetched from.
+"""Decides which addresses a model may be fetched from.
 
-A storageUri is written by whoever may create an InferenceService; the download runs inside the
-cluster. Without a guard it would read the cloud's metadata service, the node, or another team's
-Service for them. So only addresses of the public internet are allowed, unless the platform's
-owner allows more. The lists are IANA's special-purpose registries (RFC 6890 and successors) and
-what clouds put beside them. `ipaddress.is_global` is not used: what it says has changed between
-Python's patch releases.
+Any user who may create an InferenceService can choose its storageUri, and the download runs inside
+the cluster. Without a check, it would read the cloud's metadata service, the node or another
+team's Service on that user's behalf. So only public internet addresses are allowed unless the
+platform's owner allows more. The lists come from IANA's special-purpose registries (RFC 6890 and
+its successors), plus the addresses that clouds add. `ipaddress.is_global` is not used because its
+answers have changed between Python patch releases.
 
-Pure: names are looked up elsewhere, and every address that a name leads to is judged here.
+Pure: names are resolved elsewhere, and every address they resolve to is checked here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FORBIDDEN_V4: tuple[tuple[str, str], ...] = (
     ("224.0.0.0/4", "multicast"),
     ("240.0.0.0/4", "reserved"),
 )
-# Of IPv6 only 2000::/3 is the public internet; these parts of it are not.
+# In IPv6, only 2000::/3 is public; these ranges inside it are not.
 _FORBIDDEN_V6: tuple[tuple[str, str], ...] = (
     ("2001::/23", "special-purpose, with Teredo"),
     ("2001:db8::/32", "documentation"),
@@ -62,14 +62,14 @@ _PUBLIC_V6 = IPv6Network("2000::/3")
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
-# Names that lead inside wherever they resolve. Addresses are judged as well; this tells sooner.
+# Internal names, whatever they resolve to. Addresses are checked too; this fails earlier.
 _INNER_NAMES = re.compile(
     r"(^|\.)(localhost|svc|cluster\.local|internal|local|localdomain|home\.arpa)$"
     r"|^(metadata|instance-data|kubernetes)(\.|$)"
 )
 
 
-# Where clouds answer with credentials: instance metadata, and those of containers and pods.
+# Where clouds serve credentials: instance metadata, and the container and pod endpoints.
 METADATA_SERVICES: tuple[Network, ...] = (
     ip_network("169.254.169.254"),
     ip_network("169.254.170.2"),
@@ -84,19 +84,19 @@ class AddressPolicy:
     """What the platform's owner allows beyond the public internet.
 
     Attributes:
-        allow_private: Everything but multicast and unspecified addresses.
-        allowed: Networks that are allowed besides.
+        allow_private: Allows all addresses except multicast, unspecified and 0.0.0.0/8.
+        allowed: Additional allowed networks.
     """
 
     allow_private: bool = False
     allowed: tuple[Network, ...] = ()
 
     def with_metadata_services(self) -> AddressPolicy:
-        """The same, and the addresses at which clouds hand out credentials."""
+        """Returns a copy that also allows the addresses where clouds serve credentials."""
         return AddressPolicy(self.allow_private, (*self.allowed, *METADATA_SERVICES))
 
     def refusal(self, address: Address) -> str:
-        """Why an address is not allowed; empty if it is."""
+        """Returns why an address is not allowed, or an empty string if it is."""
         inner = unwrap(address)
         if any(inner in network or address in network for network in self.allowed):
             return ""
@@ -106,9 +106,10 @@ class AddressPolicy:
         return kind
 
     def name_refusal(self, host: str) -> str:
-        """Why a host's name is not allowed whatever it resolves to; empty if it is.
+        """Returns why a host name is refused whatever it resolves to, or an empty string.
 
-        Names are not judged once any inner network is allowed: inner hosts have inner names.
+        Names are not checked once any internal network is allowed, because internal hosts have
+        internal names.
         """
         if self.allow_private or self.allowed:
             return ""
@@ -117,10 +118,10 @@ class AddressPolicy:
 
 
 def unwrap(address: Address) -> Address:
-    """The IPv4 address inside an IPv4-mapped or NAT64 IPv6 address; others as they are.
+    """Returns the IPv4 address inside an IPv4-mapped or NAT64 address, or the address unchanged.
 
-    NAT64's own prefix is how an IPv6-only cluster reaches any IPv4 host, so it must be judged by
-    what is inside it.
+    An IPv6-only cluster reaches every IPv4 host through the NAT64 prefix, so such an address is
+    judged by the IPv4 address it embeds.
     """
     if isinstance(address, IPv6Address) and (address in _MAPPED or address in _NAT64):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
@@ -128,7 +129,7 @@ def unwrap(address: Address) -> Address:
 
 
 def special_kind(address: Address) -> str:
-    """What a non-public address is for, such as "loopback"; empty for a public one."""
+    """Returns what a non-public address is for, such as "loopback"; empty for a public one."""
     if isinstance(address, IPv4Address):
         table = _FORBIDDEN_V4
     elif address in _PUBLIC_V6:
@@ -142,18 +143,18 @@ def special_kind(address: Address) -> str:
 
 
 def parse_network(text: str) -> Network:
-    """`10.0.0.0/8`, or a single address.
+    """Parses a network such as `10.0.0.0/8`, or a single address.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: if the text is neither.
     """
     return ip_network(text.strip(), strict=False)
 
 
 def parse_address(text: str) -> Address:
-    """An address as the resolver gives it; an IPv6 zone (`%eth0`) is dropped.
+    """Parses an address as returned by the resolver, dropping an IPv6 zone (`%eth0`).
 
     Raises:
-        ValueError: it is none.
+        ValueError: if the text is not an IP address.
     """
     return ip_address(text.partition("%")[0])

@@ -1,4 +1,4 @@
-"""Unpacks .zip, .tar, .tar.gz and .tgz from people nobody knows."""
+"""Unpacks untrusted .zip, .tar, .tar.gz and .tgz archives."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ def unpack(archive: Path, folder: Path, kind: str, max_bytes: int, keep: str = "
     """Unpacks an archive into a folder that does not exist yet.
 
     Args:
-        archive: The file.
-        folder: To be created.
+        archive: Archive file.
+        folder: Folder to create.
         kind: "zip", "tar" or "tar.gz".
-        max_bytes: Most bytes to write.
-        keep: Only members below this folder of the archive, without that part of their path.
+        max_bytes: Maximum number of bytes to write.
+        keep: Unpacks only the members below this folder of the archive and strips it from their
+            paths. Empty for all members.
 
     Raises:
-        UnsafeArchive: it must not be unpacked, or is damaged.
-        ModelTooLarge: it has more than `max_bytes`.
-        NoSpace: the volume is full.
+        UnsafeArchive: if the archive is unsafe or damaged.
+        ModelTooLarge: if it unpacks to more than `max_bytes`.
+        NoSpace: if the volume is full.
     """
     writer = Writer(folder, Budget(archive.stat().st_size, max_bytes), keep)
     with archive.open("rb") as file, _readable():
@@ -41,9 +42,9 @@ def unpack(archive: Path, folder: Path, kind: str, max_bytes: int, keep: str = "
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Turns a parser's errors about a damaged or absurd archive into one.
+    """Turns a parser's errors about a damaged or malicious archive into UnsafeArchive.
 
-    The parsers meet bytes that were made to hurt them, and raise more types than they document.
+    On malicious input, the parsers raise more exception types than they document.
     """
     try:
         yield

@@ -1,6 +1,7 @@
-"""Downloaded files to a model's folder: unpacked or put in their places, then checked.
+"""Assembles a model's folder from downloaded files by unpacking or moving them, then checks it.
 
-The check is the server's own rule for finding a model, so that what passes here is what it serves.
+The check uses the server's own rule for finding a model, so every model that passes can be found
+by the server.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ Pair = tuple[Item, Fetched]
 
 
 def assemble(pairs: Sequence[Pair], content: Path, max_bytes: int) -> None:
-    """Puts a model's files together.
+    """Assembles a model's files in one folder.
 
     Args:
-        pairs: Items with their files, which are moved or unpacked and removed.
-        content: Folder to be created.
-        max_bytes: Most bytes in it.
+        pairs: Items with their files. Each file is moved, or unpacked and deleted.
+        content: Folder to create.
+        max_bytes: Maximum size of the folder's content in bytes.
 
     Raises:
-        DownloadError: an archive is unsafe or too large, a name is, or there is no model.
+        DownloadError: if an archive is unsafe or too large, a name is unsafe, or there is no model.
     """
     if len(pairs) == 1 and not pairs[0][0].unpack:
         _single(*pairs[0], content, max_bytes)
@@ -45,10 +46,10 @@ def assemble(pairs: Sequence[Pair], content: Path, max_bytes: int) -> None:
 
 
 def check_model(content: Path, shown: str) -> None:
-    """Makes sure that there is exactly one model in a folder.
+    """Checks that a folder contains exactly one model.
 
     Raises:
-        ModelNotFound: there is none, or more than one; with what is there instead.
+        ModelNotFound: if there is none, or more than one; the message lists the folder's files.
     """
     try:
         find_model(str(content))
@@ -58,15 +59,15 @@ def check_model(content: Path, shown: str) -> None:
 
 
 def check_files(content: Path, digests: Mapping[str, str], shown: str) -> None:
-    """Makes sure that files of a model are the ones that were asked for.
+    """Checks that a model's files have the expected digests.
 
     Args:
         content: The model's folder.
-        digests: SHA-256 in hex by path in it.
-        shown: Where the model is from.
+        digests: Expected SHA-256 in hex, keyed by path in the folder.
+        shown: The model's address, for messages.
 
     Raises:
-        ChecksumMismatch: one of them is not there, or is another.
+        ChecksumMismatch: if a file is missing or has a different digest.
     """
     for path, expected in digests.items():
         file = content / path
@@ -126,7 +127,7 @@ def _unpack(item: Item, fetched: Fetched, folder: Path, kind: str, max_bytes: in
 
 
 def _merge(source: Path, target: Path, *, replace: bool) -> int:
-    """Moves a layer's files over those of the layers before; returns their bytes."""
+    """Moves a layer's files over those of earlier layers and returns their size in bytes."""
     moved = 0
     for path in sorted(source.rglob("*")):
         place = target / path.relative_to(source)
@@ -152,7 +153,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _listing(folder: Path) -> str:
-    """The first few files of a folder, for a message."""
+    """Lists the first few files of a folder, for a message."""
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     if not files:
         return "nothing in it"

@@ -1,4 +1,4 @@
-"""Turns a listing of an object store into items with paths below the model's folder. Pure."""
+"""Turns an object store's listing into items with paths relative to the model's folder. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MAX_OBJECTS = 10_000
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object as a listing shows it.
+    """One object in a listing.
 
     Attributes:
         size: In bytes.
-        version: Names this very content: an ETag, a generation.
+        version: Identifies this exact content, such as an ETag or a generation.
     """
 
     key: str
@@ -27,24 +27,24 @@ class StoredObject:
 
 
 def folder_of(uri: BucketUri) -> str:
-    """The prefix of what is below a folder: empty for the whole bucket, else ending in a slash."""
+    """Returns the prefix of a folder's objects: empty for the whole bucket, else ending in "/"."""
     return uri.key if not uri.key or uri.key.endswith("/") else uri.key + "/"
 
 
 def folder_items(
     uri: BucketUri, listing: Iterable[StoredObject], opener: Callable[[StoredObject], Opener]
 ) -> list[Item]:
-    """The objects below a folder, their paths relative to it.
+    """Returns the objects below a folder, with paths relative to it.
 
     Raises:
-        ModelNotFound: there are none.
-        DownloadFailed: there are too many for a model.
+        ModelNotFound: if there are none.
+        DownloadFailed: if there are more than `MAX_OBJECTS`.
     """
     prefix = folder_of(uri)
     items: list[Item] = []
     for stored in listing:
         path = stored.key[len(prefix) :]
-        if not path or path.endswith("/"):  # the marker that consoles make for a folder
+        if not path or path.endswith("/"):  # the folder marker that consoles create
             continue
         if len(items) == MAX_OBJECTS:
             raise DownloadFailed(

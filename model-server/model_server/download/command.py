@@ -1,7 +1,7 @@
-"""The command `model-server download`: from flags to a model in its folder, or one line why not.
+"""The command `model-server download`: downloads a model, or fails with a one-line reason.
 
-The line goes to stderr and to the container's termination message, from where the operator shows
-it to the user. No error that a storageUri can cause shows a traceback.
+The reason goes to stderr and to the container's termination message, which the operator shows to
+the user. No error that a storageUri can cause shows a traceback.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _LOG = logging.getLogger("model_server.download")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
+    """Runs the command and returns its exit status."""
     options = parse_options(argv)
     handler = logging.StreamHandler()
     handler.setFormatter(TextFormatter("%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-    # They log headers and whole URLs at debug, and retries that we log ourselves.
+    # They log headers and full URLs at debug level, and retries that we already log.
     for name in ("urllib3", "botocore", "google"):
         logging.getLogger(name).setLevel(logging.ERROR)
     log = options.termination_log
@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(late, log)
     except KeyboardInterrupt:
         return _fail("DownloadFailed: interrupted", log)
-    except Exception as error:  # noqa: BLE001 - libraries meet input that was made to hurt them
-        # Where, without values: a message or a local variable could have a secret in it.
+    except Exception as error:  # noqa: BLE001 - libraries parse malicious input
+        # Only the location: messages and local variables may contain secrets.
         where = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
         _LOG.error("unexpected %s", type(error).__name__)
         for line in where.splitlines():
@@ -80,10 +80,10 @@ def run(options: Options) -> str:
     """Fetches the model.
 
     Returns:
-        SHA-256 of what was downloaded, in hex; empty when there was nothing to download.
+        SHA-256 of the download in hex; empty if there was nothing to download.
 
     Raises:
-        DownloadError: it could not be; the type is the reason.
+        DownloadError: if the model cannot be fetched; the type is the reason.
     """
     uri = parse_uri(options.uri)
     if isinstance(uri, MountedUri):
@@ -101,7 +101,7 @@ def run(options: Options) -> str:
 def _is_there(
     destination: Destination, shown: str, expected: str, files: Mapping[str, str]
 ) -> bool:
-    """Whether the very model was published already; without a checksum nobody can tell."""
+    """Returns whether this exact model is already published; always False without a checksum."""
     published = destination.published()
     if not (expected or files) or published.get("uri") != shown:
         return False
@@ -111,7 +111,7 @@ def _is_there(
 
 
 class _Download:
-    """One download: its connections, its time, its folder."""
+    """One download, with its connections, time limit and folder."""
 
     def __init__(self, options: Options, uri: StorageUri, destination: Destination) -> None:
         self._options, self._uri, self._destination = options, uri, destination
@@ -121,7 +121,7 @@ class _Download:
         self._digest = ""
 
     def run(self, expected: str) -> str:
-        """Fetch, check and publish; returns the digest."""
+        """Fetches, checks and publishes the model, and returns its digest."""
         start = time.monotonic()
         items = self._items()
         pairs = self._fetch(items)
@@ -157,13 +157,13 @@ class _Download:
         if isinstance(uri, HttpUri):
             return [http_item(uri, self._connections)]
         if isinstance(uri, OciUri):
-            from model_server.download.oci_source import oci_items  # noqa: PLC0415 - few need it
+            from model_server.download.oci_source import oci_items  # noqa: PLC0415 - rarely needed
 
             items, self._digest = oci_items(
                 uri, self._connections, self._patience, os.environ, plain_http=options.plain_http
             )
             return items
-        assert isinstance(uri, BucketUri)  # noqa: S101 - MountedUri never comes here
+        assert isinstance(uri, BucketUri)  # noqa: S101 - `run` handles MountedUri
         if uri.scheme == "s3":
             from model_server.download.s3_source import s3_items as items_of  # noqa: PLC0415
         else:
@@ -180,7 +180,7 @@ class _Download:
         pairs: list[Pair] = []
         left = self._options.max_bytes
         for item in items:
-            # A name that stays the same between runs, so that a run can go on with a part.
+            # The name is stable across runs, so a later run can resume a partial file.
             name = hashlib.sha256(item.shown.encode()).hexdigest()[:24]
             fetched = fetch(item, self._destination.parts / name, left, self._patience)
             left -= fetched.size
@@ -196,7 +196,7 @@ def _expected_digest(options: Options, uri: HttpUri | BucketUri | OciUri) -> str
 
 
 def _digest(pairs: Sequence[Pair]) -> str:
-    """The digest of the one file; of several, that of the list that `sha256sum` prints of them."""
+    """Returns a single file's digest or, for several, that of their `sha256sum` listing."""
     if len(pairs) == 1:
         return pairs[0][1].sha256
     lines = sorted((f"./{item.path}".encode(), fetched.sha256) for item, fetched in pairs)

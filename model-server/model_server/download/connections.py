@@ -1,12 +1,13 @@
-"""The only door to the network: HTTP requests to addresses that have been checked.
+"""Makes all HTTP requests of the download, only to addresses that have been checked.
 
-A name is looked up once, its addresses are judged, and the connection goes to an address that
-passed: a second look-up, which could answer differently (DNS rebinding), never happens. TLS still
-verifies the name. Redirects are not followed here.
+A name is resolved once, its addresses are checked, and the connection goes to an address that
+passed. There is no second lookup that could return a different address (DNS rebinding). TLS still
+verifies the name. This module does not follow redirects.
 
-Behind a forward proxy (HTTPS_PROXY, NO_PROXY) the proxy looks names up and connects; then literal
-addresses and names that resolve here are judged, and the rest is the proxy's to decide. The proxy
-itself is judged like any other host: whoever may set the variable could name any inner address.
+With a forward proxy (HTTPS_PROXY, NO_PROXY), the proxy resolves names and connects. Literal
+addresses and names that resolve locally are still checked; the rest is up to the proxy. The proxy
+itself is checked like any other host, because a user who can set the variable could name any
+internal address.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ _HOW_TO_ALLOW = (
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds for one connection attempt, and for one wait for bytes."""
+    """Timeouts in seconds for one connection attempt and for one read."""
 
     connect: float = 10.0
     read: float = 30.0
 
 
 class Response:
-    """An answer whose body is still to be read; use it in a `with` block.
+    """A response whose body has not been read yet; use it in a `with` block.
 
     Attributes:
         status: HTTP status.
         headers: Names are case-insensitive.
-        url: The URL asked for.
+        url: The requested URL.
     """
 
     def __init__(
@@ -75,15 +76,15 @@ class Response:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection, whatever is left unread."""
+        """Closes the connection, discarding any unread bytes."""
         self.raw.close()
         self._close_pool()
 
     def chunks(self, size: int = 1 << 18) -> Iterator[bytes]:
-        """The body as it arrives, at most `size` bytes at a time, not decompressed.
+        """Yields the body as it arrives, at most `size` bytes at a time, without decompressing it.
 
         Raises:
-            Transient: the connection broke, stalled, or ended before its time.
+            Transient: if the connection breaks, stalls or ends early.
         """
         try:
             while data := self.raw.read1(size):
@@ -94,10 +95,10 @@ class Response:
             raise Transient(error.strerror or str(error)) from error
 
     def content(self, limit: int) -> bytes:
-        """The whole body.
+        """Returns the whole body.
 
         Raises:
-            DownloadFailed: it has more than `limit` bytes.
+            DownloadFailed: if it has more than `limit` bytes.
             Transient: as for `chunks`.
         """
         parts = bytearray()
@@ -114,22 +115,22 @@ class Connections:
     def __init__(self, policy: AddressPolicy, timeouts: Timeouts) -> None:
         self._policy, self._timeouts = policy, timeouts
         self._timeout = Timeout(connect=timeouts.connect, read=timeouts.read)
-        # The operating system's certificates, or those of SSL_CERT_FILE.
+        # The operating system's certificates, or those in SSL_CERT_FILE.
         self._tls = ssl.create_default_context()
 
     def with_metadata_services(self) -> Connections:
-        """The same, allowed to ask where clouds hand out credentials."""
+        """Returns a copy that may also reach the addresses where clouds serve credentials."""
         return Connections(self._policy.with_metadata_services(), self._timeouts)
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> Response:
-        """Sends one request; any status is an answer, a redirect too.
+        """Sends one request and returns the response, whatever its status, redirects included.
 
         Raises:
-            AddressNotAllowed: the host leads to no address that is allowed.
-            DownloadFailed: there is no such host, or its certificate is not trusted.
-            Transient: no connection, or it broke.
+            AddressNotAllowed: if the host name is refused or resolves to no allowed address.
+            DownloadFailed: if the host does not exist or its certificate is not trusted.
+            Transient: if the connection fails or breaks.
         """
         parts = split_url(url, "the address")
         host, port = str(parts.hostname), parts.port or _PORTS[parts.scheme]
@@ -151,12 +152,12 @@ class Connections:
             raise Transient(f"{host}: {describe(error)}") from error
 
     def resolve(self, host: str, port: int) -> list[str]:
-        """The allowed addresses of a host, as text, in the resolver's order.
+        """Returns a host's allowed addresses as text, in the resolver's order.
 
         Raises:
-            AddressNotAllowed: it has none, and what the others are for.
-            DownloadFailed: there is no such host.
-            Transient: the resolver does not answer.
+            AddressNotAllowed: if there are none; the message says what the refused ones are for.
+            DownloadFailed: if the host does not exist.
+            Transient: if the resolver does not answer.
         """
         if why := self._policy.name_refusal(host):
             raise AddressNotAllowed(f"{host} is {why}; {_HOW_TO_ALLOW}")
@@ -198,11 +199,11 @@ class Connections:
             except urllib3.exceptions.HTTPError as error:
                 pool.close()
                 if not isinstance(error, urllib3.exceptions.ConnectTimeoutError):
-                    raise  # the host was reached; its other addresses would say the same
+                    raise  # the host was reached; its other addresses would fail the same way
                 failure = error
             else:
                 return Response(raw, parts.geturl(), pool.close)
-        assert failure is not None  # noqa: S101 - `resolve` never gives an empty list
+        assert failure is not None  # noqa: S101 - `resolve` never returns an empty list
         raise failure
 
     def _pool(self, parts: SplitResult, address: str) -> urllib3.HTTPConnectionPool:
@@ -215,7 +216,7 @@ class Connections:
             port,
             timeout=self._timeout,
             ssl_context=self._tls,
-            server_hostname=host,  # what OpenSSL verifies the certificate against
+            server_hostname=host,  # OpenSSL verifies the certificate against this name
         )
 
     def _proxy(self, scheme: str, host: str) -> str:
@@ -228,7 +229,7 @@ class Connections:
         try:
             self.resolve(host, port)
         except (DownloadFailed, Transient):
-            return  # a name that only the proxy knows
+            return  # a name that only the proxy can resolve
 
     def _through_proxy(
         self, proxy: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None
@@ -270,7 +271,7 @@ def _look_up(host: str, port: int) -> list[str]:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After header asks to wait, at most an hour; None without one."""
+    """Returns the seconds a Retry-After header asks to wait, at most 3600, or None without one."""
     value = headers.get("Retry-After")
     if not value:
         return None

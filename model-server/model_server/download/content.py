@@ -1,6 +1,6 @@
-"""What a downloaded file is, by its name and its first bytes.
+"""Recognizes a downloaded file by its name and its first bytes.
 
-Content is never quoted in a message: it may have come from where the reader has no access.
+Messages never quote content, which may come from a source that the reader cannot access.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MODELS: tuple[tuple[str, Kind], ...] = (
     (".h5", "h5"),
     (".hdf5", "h5"),
 )
-# Keras can be told to write HDF5 into a file of any name.
+# Keras can write HDF5 to a file with any name.
 _OLD_KERAS = ("keras", "h5")
 _SUFFIX_OF: dict[Kind, str] = {"tflite": ".tflite", "keras": ".keras", "h5": ".h5"}
 _OTHERS: tuple[tuple[bytes, str], ...] = (
@@ -43,13 +43,13 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
 
 
 def kind_of_name(name: str) -> Kind | None:
-    """The kind that a file's ending tells, or None."""
+    """Returns the kind that a file name's extension indicates, or None."""
     lowered = name.lower()
     return next((kind for ending, kind in (*ARCHIVES, *_MODELS) if lowered.endswith(ending)), None)
 
 
 def kind_of_content(path: Path) -> Kind | None:
-    """The kind that a file's first bytes tell, or None."""
+    """Returns the kind that a file's first bytes indicate, or None."""
     head = _head(path)
     if head[4:8] == b"TFL3":
         return "tflite"
@@ -65,12 +65,12 @@ def kind_of_content(path: Path) -> Kind | None:
 
 
 def is_archive(kind: Kind) -> bool:
-    """Whether a file of that kind is to be unpacked."""
+    """Returns whether files of this kind must be unpacked."""
     return kind in {"zip", "tar", "tar.gz"}
 
 
 def name_model(names: tuple[str, ...], kind: Kind) -> str:
-    """The name to keep a model file under: the first of `names` that has the kind's ending."""
+    """Returns the first of `names` with the kind's extension, or `model` plus that extension."""
     for name in names:
         if name and kind_of_name(name) == kind:
             return name
@@ -78,25 +78,26 @@ def name_model(names: tuple[str, ...], kind: Kind) -> str:
 
 
 def recognize(path: Path, names: tuple[str, ...], shown: str) -> Kind:
-    """The kind of a downloaded file.
+    """Returns the kind of a downloaded file.
 
     Args:
-        path: The file.
-        names: What it might be called, the most trusted first.
-        shown: Its address, for messages.
+        path: Downloaded file.
+        names: Possible names of the file, most trusted first.
+        shown: The file's address, for messages.
 
     Raises:
-        ModelNotFound: it is neither a model nor an archive; the message says what it looks like.
+        ModelNotFound: if the file is neither a model nor an archive, or does not match its name;
+            the message says what it looks like.
     """
     found = kind_of_content(path)
     told = next((kind for kind in map(kind_of_name, names) if kind), None)
-    # Both .keras and .zip are zip files: there the name has the last word.
+    # Both .keras and .zip files are zip files, so the name decides.
     if told and (told == found or {told, found} == {"keras", "zip"} or (told, found) == _OLD_KERAS):
         return told
     if told is None and found is not None:
         return found
     if told == "tar" and found is None and path.stat().st_size >= 512:
-        return "tar"  # the oldest kind of tar has no mark of its own
+        return "tar"  # the oldest tar format has no magic number
     what = _other(path)
     if told is None:
         raise ModelNotFound(
@@ -123,7 +124,7 @@ def _head(path: Path) -> bytes:
 
 
 def _is_keras(path: Path) -> bool:
-    """A .keras file is a zip with these names at its top."""
+    """Returns whether a zip file has the top-level members of a .keras file."""
     try:
         with path.open("rb") as file:
             check_directory_size(file, path.stat().st_size)

@@ -1,9 +1,9 @@
-"""The model's folder: complete and checked, or not there at all.
+"""Publishes the model's folder only when it is complete and checked.
 
-Everything is put together in a hidden folder inside it (the same volume, so that moving is a
-rename) and moved when it is whole. The marker `.model.json` is written last: with it, the model is
-there. What a crash leaves behind is cleared away by the next run, and the partial files of a
-download are kept for it to go on with.
+The model is assembled in a hidden folder inside its own folder, on the same volume so that moving
+it is a rename, and moved once it is complete. The marker `.model.json` is written last and means
+that the model is complete. After a crash, the next run removes half-published files but keeps
+partial downloads so that it can resume them.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ WORK = ".download"
 _PARTS = "parts"
 _CONTENT = "content"
 _PUBLISHING = "publishing.json"
-# What a fresh volume may have in it.
+# A fresh volume may contain these.
 _IGNORED = frozenset({"lost+found", MARKER, WORK})
 
 
 class Destination:
-    """One model's folder.
+    """The folder of one model.
 
     Attributes:
-        folder: What the server reads.
-        parts: Where partial files are kept.
-        content: Where the model is put together; to be created.
+        folder: The folder that the server reads.
+        parts: Folder for partial downloads.
+        content: Folder where the model is assembled; the caller creates it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,7 +42,7 @@ class Destination:
         self.content = self._work / _CONTENT
 
     def published(self) -> Mapping[str, Any]:
-        """The marker of the model that is there; empty if none is."""
+        """Returns the published model's marker, or an empty mapping if there is none."""
         marker = _read_json(self.folder / MARKER)
         entries = marker.get("entries")
         if not isinstance(entries, list) or not entries:
@@ -50,11 +50,11 @@ class Destination:
         return marker if all((self.folder / str(name)).exists() for name in entries) else {}
 
     def prepare(self) -> None:
-        """Creates the folder and its work place; clears away what a crash has left half-done.
+        """Creates the model's and the work folder and removes what a crash left half-published.
 
         Raises:
-            DownloadFailed: there are files in it that this program has not put there.
-            NoSpace: the volume is full.
+            DownloadFailed: if the folder contains files that this program did not create.
+            NoSpace: if the volume is full.
         """
         with no_space(self.folder / WORK):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -72,13 +72,13 @@ class Destination:
             )
 
     def publish(self, record: Mapping[str, Any]) -> None:
-        """Moves the content into its place and writes the marker.
+        """Moves the content into place and writes the marker.
 
         Args:
-            record: What the marker says besides.
+            record: Fields to store in the marker in addition to the list of entries.
 
         Raises:
-            NoSpace: the volume is full.
+            NoSpace: if the volume is full.
         """
         entries = sorted(path.name for path in self.content.iterdir())
         with no_space(self.folder / MARKER):
@@ -95,7 +95,7 @@ class Destination:
 
 
 def _names(document: Mapping[str, Any]) -> list[str]:
-    """The entries of a note, each a plain name: the note is on a volume that others may write."""
+    """Returns a note's entries that are plain names; others may write to the note's volume."""
     entries = document.get("entries")
     names = [str(name) for name in entries] if isinstance(entries, list) else []
     return [name for name in names if name == Path(name).name and name not in {"", ".", ".."}]

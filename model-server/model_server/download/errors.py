@@ -1,25 +1,26 @@
-"""Why a model could not be fetched: one type for each reason that reaches the user.
+"""Reasons why a model could not be fetched: one exception type for each reason shown to the user.
 
-A type's name is the first word of the termination message, which the operator shows; the message
-after it says what was wrong and what to do. Nothing here knows HTTP, files or the command line.
+The type's name is the first word of the termination message, which the operator shows; the rest
+of the message says what went wrong and what to do. This module does not depend on HTTP, files or
+the command line.
 
     DownloadError
-    |-- DownloadFailed      the other side, the network, or the request itself
-    |-- ModelNotFound       nothing at that address, or no model in what is there
-    |-- ChecksumMismatch    not the bytes that were asked for
-    |-- UnsafeArchive       an archive that would write outside its folder, or is a bomb
-    |-- ModelTooLarge       more bytes than allowed
-    |-- AddressNotAllowed   an address inside the cluster, the node or the cloud's metadata
-    |-- UnsupportedScheme   a storageUri that is none we can read
+    |-- DownloadFailed      the remote server, the network or the request failed
+    |-- ModelNotFound       the address has nothing, or no model in it
+    |-- ChecksumMismatch    the bytes have another digest than expected
+    |-- UnsafeArchive       the archive would write outside its folder or is a decompression bomb
+    |-- ModelTooLarge       the model has more bytes than allowed
+    |-- AddressNotAllowed   the address belongs to the cluster, the node or the cloud's metadata
+    |-- UnsupportedScheme   the storageUri has a scheme that cannot be fetched
     `-- NoSpace             the volume is full
-    Transient               not an answer yet: worth another try
+    Transient               a temporary failure, worth a retry
 """
 
 from __future__ import annotations
 
 
 class DownloadError(Exception):
-    """Base of every reason."""
+    """Base class of all reasons."""
 
     @property
     def reason(self) -> str:
@@ -28,23 +29,23 @@ class DownloadError(Exception):
 
 
 class DownloadFailed(DownloadError):
-    """The other side, the network, or the request itself."""
+    """The remote server, the network or the request itself failed."""
 
 
 class ModelNotFound(DownloadError):
-    """Nothing is at that address, or there is no model in what is there."""
+    """The address has nothing, or no model in it."""
 
 
 class ChecksumMismatch(DownloadError):
-    """The bytes are not those that were asked for."""
+    """The downloaded bytes do not have the expected digest."""
 
 
 class UnsafeArchive(DownloadError):
-    """The archive would write outside its folder, or is a decompression bomb."""
+    """The archive would write outside its folder or is a decompression bomb."""
 
 
 class ModelTooLarge(DownloadError):
-    """There are more bytes than allowed."""
+    """The model has more bytes than allowed."""
 
 
 class AddressNotAllowed(DownloadError):
@@ -52,7 +53,7 @@ class AddressNotAllowed(DownloadError):
 
 
 class UnsupportedScheme(DownloadError):
-    """The storageUri is of a kind that cannot be fetched."""
+    """The storageUri has a scheme that cannot be fetched."""
 
 
 class NoSpace(DownloadError):
@@ -60,11 +61,11 @@ class NoSpace(DownloadError):
 
 
 class Transient(Exception):
-    """A failure that may be gone at the next try.
+    """A temporary failure that may succeed on retry.
 
     Attributes:
-        retry_after: Seconds that the other side asked to wait, or None.
-        restart: What was fetched so far is of no use.
+        retry_after: Seconds that the remote server asked to wait, or None.
+        restart: Whether to discard the bytes fetched so far.
     """
 
     def __init__(

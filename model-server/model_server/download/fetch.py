@@ -1,7 +1,7 @@
-"""One item to one file: tries, resuming, limits, digest.
+"""Fetches one item into one file, with retries, resuming, size limits and a digest.
 
-The file is a partial one that nobody else looks at. What it holds survives a crash: a note beside
-it says what it is a part of, so that the next run of the container goes on where this one ended.
+The partial file is private to this module and survives a crash. A note next to it records which
+item and version it belongs to, so the container's next run resumes where this one ended.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from model_server.download.sources import Body, Item
 
 _LOG = logging.getLogger("model_server.download")
 _LONGEST_WAIT_SECONDS = 60.0
-# A try that brought this much was no failure of the kind that is counted.
+# An attempt that fetched this much resets the count of failures.
 _GOOD_PROGRESS_BYTES = 1 << 20
 T = TypeVar("T")
 
 
 @dataclass
 class Patience:
-    """How long and how often to try; one for the whole download.
+    """Time limit and retry policy, shared by the whole download.
 
     Attributes:
-        seconds: For everything together.
-        attempts: Tries in a row without progress.
-        first_delay: Seconds before the second try; doubled for each further one, at most a
-            minute, and shortened at random by up to a half so that a thousand pods do not come
-            back at the same instant.
+        seconds: Time limit for the whole download.
+        attempts: Maximum number of consecutive attempts without progress.
+        first_delay: Seconds before the second attempt. The delay doubles for each further attempt,
+            up to a minute, and is randomly shortened by up to half so that many pods do not retry
+            at the same moment.
     """
 
     seconds: float = 3600.0
@@ -60,10 +60,10 @@ class Patience:
         self._end = self.clock() + self.seconds
 
     def check(self) -> None:
-        """Makes sure that there is time left.
+        """Checks that the time limit has not passed.
 
         Raises:
-            DownloadFailed: there is none.
+            DownloadFailed: if it has.
         """
         if self.clock() >= self._end:
             raise DownloadFailed(
@@ -71,10 +71,10 @@ class Patience:
             )
 
     def wait(self, failures: int, error: Transient, shown: str) -> None:
-        """Waits before the next try.
+        """Waits before the next attempt.
 
         Raises:
-            DownloadFailed: enough tries have failed, or the time is up.
+            DownloadFailed: if there are no attempts left, or no time for another.
         """
         if failures >= self.attempts:
             raise DownloadFailed(f"{shown}: {error} (after {failures} tries)") from error
@@ -91,7 +91,7 @@ class Patience:
         self.sleep(delay)
 
     def insist(self, action: Callable[[], T], shown: str) -> T:
-        """Runs a small request until it is answered.
+        """Retries a small request until it succeeds.
 
         Raises:
             DownloadFailed: see `wait`.
@@ -112,8 +112,8 @@ class Fetched:
 
     Attributes:
         size: In bytes.
-        sha256: Of the content, hex.
-        filename: A name that the other side suggests, or empty.
+        sha256: Digest of the content in hex.
+        filename: Name suggested by the remote server, or empty.
     """
 
     path: Path
@@ -127,12 +127,12 @@ def fetch(item: Item, path: Path, max_bytes: int, patience: Patience) -> Fetched
 
     Args:
         item: What to fetch.
-        path: The partial file, which may have content of an interrupted run.
-        max_bytes: Size that must not be exceeded.
-        patience: Time and tries.
+        path: The partial file, which may hold content from an interrupted run.
+        max_bytes: Maximum size of the file in bytes.
+        patience: Time limit and retry policy.
 
     Raises:
-        DownloadError: each for the reason that its type says.
+        DownloadError: if the item cannot be fetched; the type is the reason.
     """
     part = _Part(item, path, max_bytes)
     failures = 0
@@ -158,7 +158,7 @@ def fetch(item: Item, path: Path, max_bytes: int, patience: Patience) -> Fetched
 
 
 class _Part:
-    """The partial file of one item, and what is known of it."""
+    """The partial file of one item and its note."""
 
     def __init__(self, item: Item, path: Path, max_bytes: int) -> None:
         self._item, self._path, self._max_bytes = item, path, max_bytes
@@ -170,17 +170,17 @@ class _Part:
         self.size = path.stat().st_size if path.exists() else 0
 
     def discard(self) -> None:
-        """Forgets the content."""
+        """Deletes the partial file and its note."""
         self._path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
         self._validator, self.size = "", 0
 
     def receive(self, patience: Patience) -> None:
-        """One try to get the rest.
+        """Makes one attempt to fetch the rest.
 
         Raises:
-            Transient: it ended early; what came is kept if it can be continued.
-            DownloadError: no further try can help.
+            Transient: if it ends early; the received bytes are kept if they can be resumed.
+            DownloadError: if a retry cannot help.
         """
         body = self._item.open(self.size, self._validator)
         try:
@@ -204,7 +204,7 @@ class _Part:
         self._check_end(body.total)
 
     def complete(self) -> Fetched:
-        """The whole file, read once more for its digest: what counts is what is on the disk."""
+        """Returns the whole file, with the digest of the content as read back from disk."""
         digest = hashlib.sha256()
         with self._path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -245,7 +245,7 @@ class _Part:
             raise Transient(f"the connection ended after {self.size} of {total} bytes")
 
     def _read_note(self) -> str:
-        """The validator of what the file holds; empty if it is not a part of this item."""
+        """Returns the validator of the partial content; empty if it is not part of this item."""
         try:
             note = json.loads(self._note.read_text())
         except (OSError, ValueError):
@@ -267,11 +267,11 @@ def _writing(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def no_space(path: Path) -> Iterator[None]:
-    """Turns a full or unwritable volume into its reason.
+    """Turns an OSError while writing into the matching DownloadError.
 
     Raises:
-        NoSpace: the volume or its quota is full.
-        DownloadFailed: it cannot be written for another cause.
+        NoSpace: if the volume or its quota is full.
+        DownloadFailed: if writing fails for another reason.
     """
     try:
         yield

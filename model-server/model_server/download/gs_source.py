@@ -1,9 +1,9 @@
-"""Objects of Google Cloud Storage, through its JSON API.
+"""Fetches objects from Google Cloud Storage through its JSON API.
 
-The API is two plain GET requests, so they go through our `Connections` as they are; google-auth
-finds credentials: GOOGLE_APPLICATION_CREDENTIALS (a service account's key, or workload identity
-federation), or the node's metadata service if that is allowed. Without them objects must be public.
-STORAGE_EMULATOR_HOST names another endpoint, as it does for Google's own libraries.
+This takes only two kinds of plain GET request, made through our `Connections`. google-auth finds
+the credentials: GOOGLE_APPLICATION_CREDENTIALS (a service account key or workload identity
+federation), or the node's metadata service if that is allowed. Without credentials, objects must
+be public. STORAGE_EMULATOR_HOST names another endpoint, as it does for Google's own libraries.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def gs_items(
     *,
     instance_credentials: bool = False,
 ) -> list[Item]:
-    """The object that a storageUri names, or those below it.
+    """Returns the object that a storageUri names, or those below it.
 
     Args:
         uri: gs://BUCKET/KEY.
         connections: Makes the requests.
-        patience: For listing.
-        environment: Variables as described above.
-        instance_credentials: May ask the node's metadata service for credentials.
+        patience: Time limit and retry policy for the listing.
+        environment: The environment variables described above.
+        instance_credentials: Allows asking the node's metadata service for credentials.
 
     Raises:
-        DownloadError: the reason why not.
+        DownloadError: if the objects cannot be found or listed; the type is the reason.
     """
     wanted = instance_credentials or bool(environment.get("GOOGLE_APPLICATION_CREDENTIALS"))
     asking = connections.with_metadata_services() if instance_credentials else connections
@@ -73,14 +73,14 @@ class _Store:
         self._objects = f"{base}/storage/v1/b/{quote(uri.bucket, safe='')}/o"
 
     def find(self) -> StoredObject | None:
-        """The object of exactly the key, or None."""
+        """Returns the object with exactly this key, or None."""
         try:
             return _stored(self._get(self._url(self._uri.key)))
         except ModelNotFound:
             return None
 
     def list(self) -> Iterator[StoredObject]:
-        """All objects below the folder."""
+        """Yields all objects below the folder."""
         query = {
             "prefix": folder_of(self._uri),
             "fields": "nextPageToken,items(name,size,generation)",
@@ -94,12 +94,12 @@ class _Store:
             query["pageToken"] = str(page["nextPageToken"])
 
     def opener(self, stored: StoredObject) -> Opener:
-        """Opens one object; a later part is asked for of the same generation."""
+        """Returns an opener for one object; every request asks for the same generation."""
 
         def open_at(offset: int, _validator: str) -> Body:
             query = {"alt": "media", "generation": stored.version}
             url = f"{self._url(stored.key)}?{urlencode(query)}"
-            # The address names one generation, so that a part needs no condition to fit.
+            # The URL names one generation, so a range request needs no If-Range condition.
             body = open_url(self._connections, url, self._headers(), offset)
             return dataclasses.replace(body, validator=stored.version, filename="")
 
@@ -132,17 +132,17 @@ def _stored(entry: Mapping[str, Any]) -> StoredObject:
 
 
 def _tokens(connections: Connections) -> Tokens:
-    """Gives access tokens, fresh ones as the old ones expire.
+    """Returns a function that gives an access token and refreshes it when it expires.
 
     Raises:
-        DownloadFailed: there are no usable credentials.
+        DownloadFailed: if there are no usable credentials.
     """
-    # A credential file may name a program to run, which the library does if this variable says so.
+    # A credentials file may name a program, which google-auth runs if this variable allows it.
     os.environ["GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"] = "0"
-    import google.auth  # noqa: PLC0415 - slow to import, and needed by few
+    import google.auth  # noqa: PLC0415 - slow to import and rarely needed
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
-    request = cast("Any", _Request(connections))  # by what it can do, not by its class
+    request = cast("Any", _Request(connections))  # duck-typed, not a subclass
     try:
         credentials, _ = google.auth.default(scopes=[_SCOPE], request=request)
     except GoogleAuthError as error:
@@ -160,19 +160,19 @@ def _tokens(connections: Connections) -> Tokens:
 
 
 def _said(error: Exception) -> str:
-    """The library's own words; what the other side answered is after them, and not shown."""
+    """Returns the library's own message without the server's response, which follows it."""
     return redact(str(error.args[0])) if error.args else type(error).__name__
 
 
 class _Answer:
-    """An answer in the form that google-auth reads."""
+    """A response in the form that google-auth expects."""
 
     def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
         self.status, self.headers, self.data = status, headers, data
 
 
 class _Request:
-    """google-auth's requests, made through our connections."""
+    """Makes google-auth's requests through our connections."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -183,14 +183,14 @@ class _Request:
         method: str = "GET",
         body: bytes | str | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: object = None,  # noqa: ARG002 - the connections have their own
+        timeout: object = None,  # noqa: ARG002 - `Connections` has its own
         **_: object,
     ) -> _Answer:
         """Sends one request.
 
         Raises:
-            TransportError: no answer came.
-            DownloadError: the address is not allowed, or there is no such host.
+            TransportError: if no response arrives.
+            DownloadError: if the address is not allowed or the host does not exist.
         """
         from google.auth.exceptions import TransportError  # noqa: PLC0415 - see `_tokens`
 

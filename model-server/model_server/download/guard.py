@@ -1,12 +1,12 @@
-"""The last guard: no socket of this process connects where the address policy does not allow.
+"""Last line of defense: keeps this process from connecting outside the address policy.
 
-`connections` judges what we ask for, by name and by address, and says what is wrong in the user's
-words. But the libraries that find credentials have HTTP clients of their own, which environment
-variables of an InferenceService can point anywhere (AWS_ENDPOINT_URL_STS,
-AWS_CONTAINER_CREDENTIALS_FULL_URI, GCE_METADATA_HOST, a proxy, ...). An audit hook of the
-interpreter sees every connection and datagram that Python code is about to send, with the address
-that it really goes to, so no variable of a later release can open a side door. Names are looked up
-by the C library, which is not judged.
+`connections` checks our own requests by name and by address and reports problems in the user's
+terms. But the libraries that find credentials use their own HTTP clients, which an
+InferenceService's environment variables can point anywhere (AWS_ENDPOINT_URL_STS,
+AWS_CONTAINER_CREDENTIALS_FULL_URI, GCE_METADATA_HOST, a proxy, ...). A Python audit hook sees every
+connection and datagram that Python code is about to send, with its actual destination address, so
+variables added by later library releases cannot bypass the policy. The C library's name lookups
+are not checked.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from model_server.download.addresses import AddressPolicy, parse_address
 from model_server.download.errors import AddressNotAllowed
 
 _EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
-# Hooks cannot be taken back: one is added, and does nothing while no policy is here.
+# Audit hooks cannot be removed: we add one, which does nothing while this list is empty.
 _policies: list[AddressPolicy] = []
 _installed: list[bool] = []
 
 
 @contextmanager
 def guarded(policy: AddressPolicy) -> Iterator[None]:
-    """For the length of the block every connection of the process is judged.
+    """Checks every connection of the process for the duration of the block.
 
     Raises:
-        AddressNotAllowed: inside the block, out of whatever wanted to connect.
+        AddressNotAllowed: inside the block, from the call that tries to connect.
     """
     if not _installed:
         sys.addaudithook(_audit)
@@ -47,10 +47,10 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def judge(destination: object, policy: AddressPolicy) -> None:
-    """Judges what was given to `connect`: a pair of host and port, or a path of a local socket.
+    """Checks the argument of `connect`: a tuple starting with host and port, or a Unix socket path.
 
     Raises:
-        AddressNotAllowed: it is not allowed, or is no address.
+        AddressNotAllowed: if the destination is not allowed or is not an IP address.
     """
     host = destination[0] if isinstance(destination, tuple) and destination else None
     try:

@@ -1,4 +1,4 @@
-"""A file behind http or https: redirects, resuming, and what a status means for a user."""
+"""Fetches a file over http or https: redirects, resuming, and status codes as user errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 def http_item(uri: HttpUri, connections: Connections) -> Item:
-    """The one file that an http(s) storageUri names."""
+    """Returns the one file that an http(s) storageUri names."""
     headers = dict(urllib3.make_headers(basic_auth=uri.credentials)) if uri.credentials else {}
 
     def open_at(offset: int, validator: str) -> Body:
@@ -32,7 +32,7 @@ def http_item(uri: HttpUri, connections: Connections) -> Item:
 
 
 def file_name(url: str) -> str:
-    """The last part of a URL's path; empty if it ends in a slash."""
+    """Returns the last part of a URL's path; empty if the path ends in a slash."""
     return unquote(urlsplit(url).path.rpartition("/")[2])
 
 
@@ -46,16 +46,16 @@ def open_url(
     """Opens a URL, following redirects.
 
     Args:
-        connections: Judges every hop's address.
-        url: Where to begin.
-        headers: Sent to the first host only; credentials must not follow a redirect elsewhere.
-        offset: First byte wanted.
-        validator: A strong ETag or a date of an earlier answer; with an offset and a validator
-            that still holds, the answer continues there, otherwise it starts over.
+        connections: Makes the requests and checks the address of every hop.
+        url: First URL to request.
+        headers: Request headers. Credentials are not sent to another host after a redirect.
+        offset: Offset of the first byte to fetch.
+        validator: A strong ETag or a date from an earlier response. If it still matches, the
+            response continues at `offset`; otherwise it starts over.
 
     Raises:
-        DownloadError: the reason why not.
-        Transient: worth another try.
+        DownloadError: if the URL cannot be fetched; the type is the reason.
+        Transient: if a retry may succeed.
     """
     wanted = dict(headers)
     if offset:
@@ -72,11 +72,11 @@ def open_url(
 
 
 def follow(connections: Connections, url: str, headers: Mapping[str, str]) -> Response:
-    """Requests a URL and follows redirects; the answer has any other status.
+    """Requests a URL, follows redirects and returns the final response, whatever its status.
 
     Raises:
-        DownloadFailed: there are too many, or one leads from https to http.
-        DownloadError: see `Connections.request`, for every hop.
+        DownloadFailed: if there are too many redirects, or one leads from https to http.
+        DownloadError: see `Connections.request`; applies to every hop.
     """
     sent = dict(headers)
     for _ in range(MAX_REDIRECTS + 1):
@@ -105,12 +105,12 @@ def _join(url: str, location: str) -> str:
 
 
 def check_status(response: Response) -> None:
-    """Makes sure that an answer has what was asked for.
+    """Checks that a response has a success status.
 
     Raises:
-        ModelNotFound: there is nothing at that address.
-        DownloadFailed: it was refused.
-        Transient: not now.
+        ModelNotFound: if there is nothing at the address.
+        DownloadFailed: if the request was refused.
+        Transient: if a retry may succeed.
     """
     status, shown = response.status, safe_url(response.url)
     if status in {200, 206}:
@@ -146,7 +146,7 @@ def _body(response: Response, offset: int) -> Body:
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """What If-Range may carry: a strong ETag, or else the date of the last change."""
+    """Returns a value for If-Range: a strong ETag, or Last-Modified if there is no ETag."""
     etag = headers.get("ETag", "")
     if etag.startswith('"'):
         return etag

@@ -1,7 +1,7 @@
-"""Names of files that come from others: archives, object stores, registries. Pure.
+"""Checks untrusted file names from archives, object stores and registries. Pure.
 
-A name that passes is a relative path of plain parts that means the same on every file system that
-a model may be unpacked on; anything else is refused, not repaired.
+A valid name is a relative path of plain parts that means the same on every file system where a
+model may be unpacked. Any other name is refused, not repaired.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ MAX_DEPTH = 32
 
 
 def check_name(name: str) -> tuple[str, ...]:
-    """The parts of a member's path; empty for the top folder itself (`./`).
+    """Returns the parts of a member's path; empty for the top folder itself (`./`).
 
     Raises:
-        UnsafeArchive: the name could lead elsewhere, or not be written as it is.
+        UnsafeArchive: if the name could escape the folder or cannot be written unchanged.
     """
     if name.startswith("/") or "\\" in name or name[1:2] == ":":
         raise UnsafeArchive(f"{show(name)} is not a relative path with forward slashes")
@@ -38,20 +38,20 @@ def check_name(name: str) -> tuple[str, ...]:
 
 
 def is_resource_fork(parts: tuple[str, ...]) -> bool:
-    """Whether a member is what macOS adds to archives: never content, often with its name."""
+    """Returns whether macOS added this member; it is never content, though often named like it."""
     return parts[:1] == ("__MACOSX",) or parts[-1:] == (".DS_Store",) or parts[-1][:2] == "._"
 
 
 def show(name: str) -> str:
-    """A member's name for a message: quoted, its odd characters escaped, not too long."""
+    """Formats a member's name for a message: quoted, escaped and cut to 120 characters."""
     return ascii(name if len(name) <= 120 else name[:120] + "...")
 
 
 class Names:
-    """The names of one archive so far: none twice, no file where a folder is.
+    """The names seen so far in one archive; rejects duplicates and file/folder conflicts.
 
-    Names that differ only in case or in how an accented letter is composed are one name on some
-    file systems; they count as the same.
+    Names that differ only in case or in Unicode composition count as the same name, because some
+    file systems treat them as one.
     """
 
     def __init__(self) -> None:
@@ -59,10 +59,10 @@ class Names:
         self._folders: set[tuple[str, ...]] = set()
 
     def add_folder(self, parts: tuple[str, ...]) -> None:
-        """Notes a folder; it may be named any number of times.
+        """Records a folder, which may occur any number of times.
 
         Raises:
-            UnsafeArchive: there is a file of that name, or above it.
+            UnsafeArchive: if the folder or one of its parents is already a file.
         """
         folded = _fold(parts)
         for depth in range(1, len(folded) + 1):
@@ -71,10 +71,10 @@ class Names:
             self._folders.add(folded[:depth])
 
     def add_file(self, parts: tuple[str, ...]) -> None:
-        """Notes a file.
+        """Records a file.
 
         Raises:
-            UnsafeArchive: there is a file or a folder of that name already.
+            UnsafeArchive: if a file or folder has that name, or one of its parents is a file.
         """
         self.add_folder(parts[:-1])
         folded = _fold(parts)

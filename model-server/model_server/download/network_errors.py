@@ -1,7 +1,7 @@
-"""What went wrong on the network, in words of ours.
+"""Describes network errors in our own words.
 
-urllib3's own messages show whole URLs, with signatures and credentials in them, and names of its
-classes; none of that belongs in a log or a termination message.
+urllib3's messages contain its class names and full URLs, including signatures and credentials,
+which do not belong in a log or a termination message.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def describe(error: BaseException) -> str:
-    """A few words for one of urllib3's errors."""
+    """Describes a urllib3 error in a few words."""
     if isinstance(error, kinds.MaxRetryError) and error.reason is not None:
         return describe(error.reason)
     if isinstance(error, kinds.SSLError):

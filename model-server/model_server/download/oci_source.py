@@ -1,13 +1,14 @@
-"""Artifacts and images in an OCI registry: pull only, every byte checked against its digest.
+"""Pulls artifacts and images from an OCI registry and checks every byte against its digest.
 
-The distribution specification's pull is two kinds of GET request and a token; it goes through our
-`Connections` and the same resuming fetch as everything else. Two shapes are read:
+A pull, as defined by the distribution specification, needs two kinds of GET request and a token.
+It uses our `Connections` and the same resumable fetch as the other sources. Two layouts are
+supported:
 
-    an artifact, as `oras push` makes it: layers are files named by the annotation
+    an artifact, as created by `oras push`: layers are files named by the annotation
         org.opencontainers.image.title, or folders packed as tar.gz
-    an image (a "modelcar"): what its layers have below /models
+    an image (a "modelcar"): the files below /models in its layers
 
-Credentials are those of `docker login`: the `auths` of config.json in DOCKER_CONFIG or ~/.docker.
+Credentials come from `docker login`: `auths` in config.json, in DOCKER_CONFIG or ~/.docker.
 """
 
 from __future__ import annotations
@@ -59,17 +60,17 @@ def oci_items(
     *,
     plain_http: bool = False,
 ) -> tuple[list[Item], str]:
-    """The files of an artifact or image, and the digest (hex) of its manifest.
+    """Returns the files of an artifact or image, and the hex digest of what the reference names.
 
     Args:
         uri: oci://REGISTRY/REPOSITORY.
         connections: Makes the requests.
-        patience: For the manifest.
-        environment: DOCKER_CONFIG and HOME.
-        plain_http: The registry speaks http.
+        patience: Time limit and retry policy for the manifest.
+        environment: Environment variables; DOCKER_CONFIG and HOME are read.
+        plain_http: Uses http for the registry instead of https.
 
     Raises:
-        DownloadError: the reason why not.
+        DownloadError: if the manifest cannot be fetched or names no files; the type is the reason.
     """
     registry = _Registry(uri, connections, environment, "http" if plain_http else "https")
     manifest, digest = patience.insist(registry.manifest, uri.shown)
@@ -102,14 +103,14 @@ class _Registry:
         self._authorization = ""
 
     def manifest(self) -> tuple[Mapping[str, Any], str]:
-        """The manifest for this machine, and the digest of what the reference names."""
+        """Returns the manifest for this machine and the digest of what the reference names."""
         document, digest = self._document(self._uri.reference)
         if document.get("mediaType") in _INDEXES or "manifests" in document:
             document, _ = self._document(_choose(document, self._uri.shown))
         return document, digest
 
     def item(self, layer: Any, *, is_image: bool) -> Item | None:
-        """A layer as an item; None for one that is not part of the model."""
+        """Returns a layer as an item, or None if it is not part of the model."""
         if not isinstance(layer, dict):
             raise DownloadFailed(f"{self._uri.shown}: a layer of the manifest is not an object")
         sha256 = parse_sha256(str(layer.get("digest", "")), "a layer's digest")
@@ -135,13 +136,13 @@ class _Registry:
             self._authorize()
             url = f"{self._base}/blobs/sha256:{sha256}"
             body = open_url(self._connections, url, self._headers(), offset)
-            # The address is the content's digest: a part always fits.
+            # The URL contains the content's digest, so a partial file can always be resumed.
             return Body(body.offset, body.total, sha256, body.chunks, body.close)
 
         return open_at
 
     def _document(self, reference: str) -> tuple[Mapping[str, Any], str]:
-        """A manifest or index, checked against its digest where the reference has one."""
+        """Returns a manifest or index and its digest, checked if the reference has a digest."""
         self._authorize()
         headers = self._headers() | {"accept": ", ".join((*_MANIFESTS, *_INDEXES))}
         url = f"{self._base}/manifests/{reference}"
@@ -163,7 +164,7 @@ class _Registry:
         return {"authorization": self._authorization} if self._authorization else {}
 
     def _authorize(self) -> None:
-        """Gets what the registry wants to see, if it wants anything. Tokens live for minutes."""
+        """Gets new authorization if the registry asks for it; tokens expire within minutes."""
         probe = f"{self._base}/manifests/{self._uri.reference}"
         accept = {"accept": ", ".join((*_MANIFESTS, *_INDEXES))}
         with follow(self._connections, probe, self._headers() | accept) as response:
@@ -196,7 +197,7 @@ class _Registry:
 
 
 def _choose(index: Mapping[str, Any], shown: str) -> str:
-    """The digest of an index's manifest for this machine, or of one for any."""
+    """Returns the digest of the first manifest in an index for this machine or for any platform."""
     machine = platform.machine()
     wanted = {"os": "linux", "architecture": _ARCHITECTURES.get(machine, machine)}
     entries = index.get("manifests")
@@ -210,10 +211,10 @@ def _choose(index: Mapping[str, Any], shown: str) -> str:
 
 
 def _login(registry: str, environment: Mapping[str, str]) -> str:
-    """The base64 of `user:password` for a registry; empty without a login.
+    """Returns the base64-encoded `user:password` for a registry; empty without a login.
 
     Raises:
-        DownloadFailed: the file is there but cannot be understood.
+        DownloadFailed: if config.json exists but cannot be parsed.
     """
     folder = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
     path = Path(folder) / "config.json"

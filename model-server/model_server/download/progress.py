@@ -1,6 +1,7 @@
-"""Progress of a download in the log: percent, rate and time left, every few seconds.
+"""Logs a download's progress every few seconds: percentage, rate and time left.
 
-A line in a log cannot be redrawn, so lines are few; whoever follows `kubectl logs` sees life.
+A log line cannot be redrawn, so lines are infrequent, but frequent enough to show in `kubectl logs`
+that the download is alive.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ Clock = Callable[[], float]
 
 
 class Progress:
-    """Counts one item's bytes and logs now and then.
+    """Counts one item's bytes and logs them periodically.
 
     Args:
-        name: What is being fetched.
-        total: Its bytes, or None if unknown.
-        already: Bytes that an earlier try has left; they count as done, not for the rate.
-        clock: Seconds, never going back.
+        name: Name of the item, for the log.
+        total: Size of the item in bytes, or None if unknown.
+        already: Bytes kept from an earlier attempt; they count as done but not towards the rate.
+        clock: Monotonic clock in seconds.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Progress:
         self._start = self._last = clock()
 
     def add(self, count: int) -> None:
-        """Counts bytes that have arrived; logs if it is time."""
+        """Counts received bytes and logs if the interval has passed."""
         self._done += count
         now = self._clock()
         if now - self._last >= INTERVAL_SECONDS:
@@ -40,7 +41,7 @@ class Progress:
             _LOG.info("%s: %s", self._name, self.describe(now))
 
     def describe(self, now: float) -> str:
-        """Such as `34 % of 120.0 MB, 12.3 MB/s, 6.4 s left`."""
+        """Formats the progress, such as `34 % of 120.0 MB, 12.3 MB/s, 6.4 s left`."""
         rate = (self._done - self._already) / max(now - self._start, 1e-9)
         if not self._total:
             return f"{amount(self._done)}, {amount(rate)}/s"
@@ -52,7 +53,7 @@ class Progress:
 
 
 def amount(count: float) -> str:
-    """Bytes for people, in powers of 1000: `123 B`, `4.2 MB`."""
+    """Formats bytes for people, in powers of 1000: `123 B`, `4.2 MB`."""
     if count < 1000:
         return f"{int(count)} B"
     for unit in ("kB", "MB", "GB"):
@@ -63,7 +64,7 @@ def amount(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: `0.3 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Formats seconds for people: `0.3 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)
     if seconds < 9.95:
         return f"{seconds:.1f} s"

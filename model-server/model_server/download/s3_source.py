@@ -1,11 +1,11 @@
-"""Objects of S3 and of stores that speak its protocol.
+"""Fetches objects from S3 and S3-compatible stores.
 
-botocore signs, chooses endpoints and finds credentials as every AWS tool does; the requests
-themselves go through our `Connections`, like all others, so that an endpoint or a redirect cannot
-lead inside. Settings are the environment variables of the AWS tools and those of KServe:
+botocore signs requests, chooses endpoints and finds credentials, as in every AWS tool. Requests go
+through our `Connections`, like all others, so an endpoint or a redirect cannot lead to an internal
+address. Settings are the environment variables of the AWS tools and of KServe:
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ROLE_ARN with
 AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ENDPOINT_URL or S3_ENDPOINT, S3_USE_HTTPS,
-S3_USER_VIRTUAL_BUCKET, AWS_ANONYMOUS_CREDENTIAL. Without credentials the objects must be public.
+S3_USER_VIRTUAL_BUCKET, AWS_ANONYMOUS_CREDENTIAL. Without credentials, objects must be public.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _FORBIDDEN = frozenset(
 )
 _CHANGED = frozenset({"412", "PreconditionFailed", "416", "InvalidRange"})
 _TRY_AGAIN = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout"})
-# Of botocore's ways to find credentials those that neither run a program nor ask another host, and
-# the exchange of a service account's token.
+# The botocore credential providers that neither run a program nor contact another host, plus the
+# exchange of a service account token.
 _PROVIDERS = {
     "env",
     "assume-role-with-web-identity",
@@ -62,17 +62,17 @@ def s3_items(
     *,
     instance_credentials: bool = False,
 ) -> list[Item]:
-    """The object that a storageUri names, or those below it.
+    """Returns the object that a storageUri names, or those below it.
 
     Args:
         uri: s3://BUCKET/KEY.
         connections: Makes the requests.
-        patience: For listing.
-        environment: Variables as described above.
-        instance_credentials: May ask the node's metadata service for credentials.
+        patience: Time limit and retry policy for the listing.
+        environment: The environment variables described above.
+        instance_credentials: Allows asking the node's metadata service for credentials.
 
     Raises:
-        DownloadError: the reason why not.
+        DownloadError: if the objects cannot be found or listed; the type is the reason.
     """
     store = _Store(uri, connections, environment, instance_credentials=instance_credentials)
     if uri.key and not uri.key.endswith("/"):
@@ -84,7 +84,7 @@ def s3_items(
 
 
 class _Store:
-    """One bucket through one client."""
+    """One bucket, accessed through one client."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class _Store:
         )
 
     def find(self) -> StoredObject | None:
-        """The object of exactly the key, or None; a folder is not an object."""
+        """Returns the object with exactly this key, or None; a folder is not an object."""
         try:
             head = self._call(
                 lambda: self._client.head_object(Bucket=self._uri.bucket, Key=self._uri.key)
@@ -111,7 +111,7 @@ class _Store:
         return StoredObject(self._uri.key, head["ContentLength"], head["ETag"])
 
     def list(self) -> Iterator[StoredObject]:
-        """All objects below the folder."""
+        """Yields all objects below the folder."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._uri.bucket, Prefix=folder_of(self._uri)
         )
@@ -121,7 +121,7 @@ class _Store:
                 yield StoredObject(entry["Key"], entry["Size"], entry["ETag"])
 
     def opener(self, stored: StoredObject) -> Opener:
-        """Opens one object, if it still is the one that was found."""
+        """Returns an opener for one object, which fails if the object has changed since."""
 
         def open_at(offset: int, _validator: str) -> Body:
             answer = self._call(lambda: self._get(stored, f"bytes={offset}-" if offset else ""))
@@ -147,18 +147,20 @@ class _Store:
             yield chunk
 
     def _send(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        """Makes one request of botocore's through our connections."""
+        """Sends one of botocore's requests through our connections."""
         headers = {name: _text(value) for name, value in request.headers.items()}
         body = request.body if isinstance(request.body, bytes) else None
         response = self._connections.request(request.method, request.url, headers, body)
-        received = cast("HTTPHeaders", response.headers)  # botocore itself passes urllib3's
+        received = cast("HTTPHeaders", response.headers)  # botocore itself passes urllib3's headers
         return AWSResponse(request.url, response.status, received, _Raw(response))
 
     def _call(self, action: Callable[[], T]) -> T:
-        """One call of the client, its errors told in our words.
+        """Makes one client call and translates botocore's errors.
 
         Raises:
-            ModelNotFound, DownloadFailed, Transient: as they say.
+            ModelNotFound: if the object or bucket does not exist.
+            DownloadError: if the call fails for another permanent reason.
+            Transient: if a retry may succeed.
         """
         try:
             return action()
@@ -173,7 +175,7 @@ class _Store:
 
 
 def _cause(error: BaseException) -> DownloadError | None:
-    """What the guard of addresses has raised inside of one of botocore's own clients, if it has."""
+    """Returns the DownloadError raised inside one of botocore's own clients, such as by `guard`."""
     inner = error.__context__
     while inner is not None and not isinstance(inner, DownloadError):
         inner = inner.__context__
@@ -185,20 +187,20 @@ def _text(value: object) -> str:
 
 
 class _Raw:
-    """Our answer in the form that botocore reads: its `read` gives what has arrived, not all."""
+    """Our response in the form that botocore expects; `read` may return fewer bytes than asked."""
 
     def __init__(self, response: Response) -> None:
         self._response = response
         self._chunks = response.chunks()
 
     def read(self, amt: int | None = None) -> bytes:
-        """The next bytes, fewer than `amt` perhaps; empty at the end."""
+        """Returns the next available bytes, all without `amt`; empty at the end."""
         if amt is None:
             return b"".join(self._chunks)
         return next(self._chunks, b"")
 
     def stream(self) -> Iterator[bytes]:
-        """All bytes."""
+        """Yields the remaining bytes."""
         return self._chunks
 
     def close(self) -> None:
@@ -210,9 +212,9 @@ def _client(
     environment: Mapping[str, str], send: Callable[..., AWSResponse], *, instance_credentials: bool
 ) -> S3Client:
     session = botocore.session.Session()
-    # A handler that returns an answer takes the place of botocore's own HTTP: of every client that
-    # is made of this session, so that a role's token is asked for through our connections too.
-    session.register("before-send", cast("Any", send))  # its stubs know handlers without a result
+    # A handler that returns a response replaces botocore's own HTTP for every client created from
+    # this session, so a role's token is requested through our connections too.
+    session.register("before-send", cast("Any", send))  # its stubs expect handlers without a result
     allowed = _PROVIDERS | (_INSTANCE_PROVIDERS if instance_credentials else set())
     resolver = session.get_component("credential_provider")
     for provider in list(resolver.providers):
@@ -229,7 +231,7 @@ def _client(
     anonymous = environment.get("AWS_ANONYMOUS_CREDENTIAL", "").lower() in {"1", "true"}
     config = Config(
         signature_version=UNSIGNED if anonymous or session.get_credentials() is None else None,
-        # A store of one's own rarely has a host name for each bucket.
+        # Self-hosted stores rarely have a host name for each bucket.
         s3={"addressing_style": "path" if custom and not virtual else "auto"},
         retries={"total_max_attempts": 1, "mode": "standard"},
     )
@@ -238,7 +240,7 @@ def _client(
         client = session.create_client(
             "s3", region_name=region, endpoint_url=endpoint, config=config
         )
-    except ValueError:  # quotes the address, which may have a password in it
+    except ValueError:  # quotes the address, which may contain a password
         raise DownloadFailed(
             "AWS_ENDPOINT_URL or S3_ENDPOINT is not an address such as https://HOST:PORT"
         ) from None
@@ -246,7 +248,7 @@ def _client(
 
 
 def _translate(error: ClientError, uri: BucketUri) -> DownloadError | Transient:
-    """The reason in our words; the store's own message may quote the request's headers."""
+    """Translates an error; the store's own message is dropped, as it may quote request headers."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     said = (

@@ -1,4 +1,4 @@
-"""What every kind of storage offers: named items whose bytes can be opened anywhere in them."""
+"""The interface of every storage type: named items that can be opened at any offset."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Body:
-    """Bytes on their way.
+    """An open stream of an item's bytes.
 
     Attributes:
-        offset: Where in the item they begin: what was asked for, or 0 when the other side starts
-            over.
-        total: Size of the whole item in bytes, or None when the other side does not say.
-        validator: Changes when the item's content does; empty when the other side has none. With
-            it a later request can continue.
-        chunks: The bytes. May raise Transient.
+        offset: Where in the item the bytes begin: the requested offset, or 0 if the remote server
+            starts over.
+        total: Size of the whole item in bytes, or None if the remote server does not report it.
+        validator: Changes when the item's content changes, so that a later request can resume;
+            empty if the remote server has none.
+        chunks: The bytes. Iterating may raise Transient.
         close: Releases the connection.
-        filename: A name that the other side suggests, or empty.
+        filename: Name suggested by the remote server, or empty.
     """
 
     offset: int
@@ -34,11 +34,11 @@ class Opener(Protocol):
     """Opens an item."""
 
     def __call__(self, offset: int, validator: str, /) -> Body:
-        """The bytes from `offset` on, if the content is still that of `validator`.
+        """Returns the bytes from `offset` on, if the content still matches `validator`.
 
         Raises:
-            DownloadError: it cannot be had.
-            Transient: it may be had at the next try.
+            DownloadError: if the item cannot be fetched.
+            Transient: if a retry may succeed.
         """
         ...
 
@@ -48,14 +48,14 @@ class Item:
     """One file to fetch.
 
     Attributes:
-        path: Where it belongs in the model's folder, with slashes. Not yet checked.
-        shown: Its address for people.
-        open: Gives its bytes.
+        path: Path in the model's folder, with forward slashes. Not yet checked.
+        shown: Address for messages and logs.
+        open: Opens the item's bytes.
         sha256: Expected digest in hex, or empty.
-        size: In bytes, if it is known beforehand.
-        unpack: True if it is an archive whose content is wanted in its place; None if its name
-            and content decide.
-        keep: With `unpack`: only members below this folder, taken out of it. Empty: all.
+        size: Size in bytes, or None if not known in advance.
+        unpack: True to unpack the item as an archive, None to decide by its name and content.
+        keep: With `unpack`, unpacks only members below this folder and strips it from their paths.
+            Empty for all members.
     """
 
     path: str

@@ -1,7 +1,7 @@
-"""Reads tar files that were perhaps made to hurt. Only this module uses `tarfile`.
+"""Reads untrusted tar files. Only this module uses `tarfile`.
 
-Its own filter can be bypassed on the Python versions we run on (CVE-2025-4517, -4330) and its
-parser can be driven in circles (CVE-2025-8194), so nothing is left to either.
+On the Python versions we support, tarfile's own filter can be bypassed (CVE-2025-4517,
+CVE-2025-4330) and its parser can be made to loop (CVE-2025-8194), so we rely on neither.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Header(tarfile.TarInfo):
     """A tar header that is checked before `tarfile` acts on it.
 
     Attributes:
-        is_checked: whether our hook was called; `tarfile` does not promise to call it.
+        is_checked: Whether our hook was called, which `tarfile` does not guarantee.
     """
 
     is_checked = False
@@ -42,7 +42,7 @@ class _Header(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Reads the 512 bytes of a header.
+        """Reads a 512-byte header.
 
         Raises:
             UnsafeArchive: see `_check`.
@@ -53,8 +53,8 @@ class _Header(tarfile.TarInfo):
     def _frombuf(
         cls, buf: bytes | bytearray, encoding: str, errors: str, *, dircheck: bool = True
     ) -> Self:
-        """The same for newer Pythons, whose `tarfile` calls this instead of `frombuf`."""
-        base = super()._frombuf  # type: ignore[misc] # private, and absent from older Pythons
+        """Does the same in newer Pythons, whose `tarfile` calls this instead of `frombuf`."""
+        base = super()._frombuf  # type: ignore[misc] # private, and missing in older Pythons
         return cls._check(buf, partial(base, buf, encoding, errors, dircheck=dircheck))
 
     @classmethod
@@ -62,14 +62,14 @@ class _Header(tarfile.TarInfo):
         """Reads a header and checks it.
 
         Raises:
-            UnsafeArchive: it is damaged (`tarfile` would take that for the archive's end), its
-                size is negative, which would lead the parser back, or it is of an extended header
-                that would be read into memory whole.
+            UnsafeArchive: if the header is damaged (`tarfile` would take it for the end of the
+                archive), has a negative size (which would move the parser backwards), or is an
+                extended header larger than `MAX_HEADER_BYTES` (it is read into memory whole).
         """
         try:
             header = read()
         except tarfile.HeaderError as error:
-            if buf.count(0) == len(buf):  # nothing, or zeros: this is the end
+            if buf.count(0) == len(buf):  # empty or all zeros: the end of the archive
                 raise
             raise UnsafeArchive(f"it is damaged or not an archive ({error})") from error
         if header.size < 0:
@@ -80,10 +80,10 @@ class _Header(tarfile.TarInfo):
         return header
 
     def _proc_pax(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        """Reads an extended header once it is known that reading it takes no time.
+        """Reads an extended header after checking that parsing it is fast.
 
-        The parser searches it with regular expressions that take quadratic time over digits and
-        over records that overlap (CVE-2024-6232).
+        The parser's regular expressions take quadratic time on long runs of digits and on
+        overlapping records (CVE-2024-6232).
         """
         blocks = -(-self.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
         stream = cast("IO[bytes]", archive.fileobj)
@@ -97,30 +97,30 @@ class _Header(tarfile.TarInfo):
 
 
 class _Replayed:
-    """A stream of which something was read already, and is given once more."""
+    """A stream that returns content that was already read, then the rest of the stream."""
 
     def __init__(self, content: bytes, stream: IO[bytes]) -> None:
         self._content, self._stream = content, stream
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes."""
+        """Returns at most `size` bytes."""
         given, self._content = self._content[:size], self._content[size:]
         return given if given or not size else self._stream.read(size)
 
     def tell(self) -> int:
-        """Where the next byte is."""
+        """Returns the position of the next byte."""
         return self._stream.tell() - len(self._content)
 
     def seek(self, position: int) -> int:
-        """Only forward, as the stream."""
+        """Seeks in the stream, which can only seek forward."""
         return self._stream.seek(position)
 
 
 def check_pax(content: bytes) -> None:
-    r"""Makes sure that an extended header is what POSIX says: records `LENGTH KEY=VALUE\n`.
+    r"""Checks that an extended header consists of POSIX records, `LENGTH KEY=VALUE\n`.
 
     Raises:
-        UnsafeArchive: it is not, or has more digits in a row than any name or number.
+        UnsafeArchive: if it does not, or has more than 100 digits in a row.
     """
     if _MANY_DIGITS.search(content):
         raise UnsafeArchive("a member's header has more digits in a row than any name or number")
@@ -135,9 +135,9 @@ def check_pax(content: bytes) -> None:
 
 
 class _Metered(io.RawIOBase):
-    """Gives no more bytes than the parser needs for what it is at.
+    """A stream that limits how many bytes the parser may read for the current member.
 
-    A header that claims to be endless is cut off here, before it fills the memory.
+    The limit stops headers that claim an enormous size before they fill the memory.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -146,7 +146,7 @@ class _Metered(io.RawIOBase):
         self._allowance = 0
 
     def allow(self, count: int) -> None:
-        """So many bytes, and what headers and buffers need, may be read from now on."""
+        """Allows reading `count` more bytes, plus a margin for headers and buffers."""
         self._allowance = count + 4 * MAX_HEADER_BYTES
 
     def readable(self) -> bool:
@@ -154,10 +154,10 @@ class _Metered(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes.
+        """Returns at most `size` bytes.
 
         Raises:
-            UnsafeArchive: more than was allowed.
+            UnsafeArchive: if more bytes are read than allowed.
         """
         data = self._stream.read(size if size >= 0 else CHUNK)
         self._allowance -= len(data)
@@ -167,15 +167,15 @@ class _Metered(io.RawIOBase):
 
 
 def unpack_tar(file: BinaryIO, writer: Writer, *, compressed: bool) -> None:
-    """Hands every member to the writer; reads to the end, where gzip has its checksum.
+    """Passes each wanted member to the writer, then reads to the end to verify gzip's checksum.
 
     Raises:
-        UnsafeArchive: a member is no plain file or folder, or its header is absurd.
+        UnsafeArchive: if a member is not a plain file or folder, or its header is invalid.
     """
     metered = _Metered(cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if compressed else file)
     metered.allow(0)
     stream = cast("IO[bytes]", metered)
-    # "r|": a stream, in which the parser cannot go back.
+    # "r|" reads a stream, so the parser cannot seek backwards.
     with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, errorlevel=1) as archive:
         while (member := archive.next()) is not None:
             if not getattr(member, "is_checked", False):
@@ -187,7 +187,7 @@ def unpack_tar(file: BinaryIO, writer: Writer, *, compressed: bool) -> None:
             else:
                 writer.budget.count_bytes(member.size)
     metered.allow(0)
-    while metered.read(CHUNK):  # the checksum is at the end
+    while metered.read(CHUNK):  # gzip's checksum is at the end
         pass
 
 

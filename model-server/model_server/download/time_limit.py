@@ -1,7 +1,7 @@
-"""One limit on the time of a whole run: look-ups, credentials, waiting, unpacking, all of it.
+"""Limits the time of a whole run, including name lookups, credentials, waiting and unpacking.
 
-Limits on single waits do not add up to one: a server that sends a byte of a header each second,
-or an archive whose headers take the parser minutes, passes every one of them.
+Timeouts on single operations do not bound the total: a server that sends one header byte per
+second, or an archive whose headers take minutes to parse, never exceeds any of them.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Until the process ends although something does not let the exception through.
+# Time for the exception to end the run before the process is killed.
 _GRACE_SECONDS = 10.0
-# Again and again: a library may have swallowed the first one.
+# The alarm repeats, because a library may swallow the first exception.
 _AGAIN_SECONDS = 5.0
 
 
 class OutOfTime(BaseException):
-    """The time is up. Not an `Exception`, which libraries swallow and try again."""
+    """The time limit has passed. Not an `Exception`, which libraries may swallow and retry."""
 
 
 @contextmanager
 def time_limit(seconds: float, end: Callable[[], None]) -> Iterator[None]:
-    """Ends the block after so many seconds, whatever it is doing.
+    """Ends the block after a time limit, whatever it is doing.
 
     Args:
-        seconds: How long it may take.
-        end: Says why; called when the block could not be interrupted and the process is ended.
+        seconds: Time limit in seconds.
+        end: Reports the reason; called before the process is killed because the block could not
+            be interrupted.
 
     Raises:
         OutOfTime: inside the block, if it runs in the main thread.
@@ -63,7 +64,7 @@ def _alarm(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
-        if left:  # somebody else's alarm goes on
+        if left:  # restore an alarm that was already set
             remaining = max(0.001, left - (time.monotonic() - started))
             signal.setitimer(signal.ITIMER_REAL, remaining, interval)
 

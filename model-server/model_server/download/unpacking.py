@@ -1,8 +1,8 @@
-"""What unpacking any archive may write: the names, the sizes, the files.
+"""Writes unpacked files and enforces limits on names and sizes, for all archive formats.
 
-Every file is created by us, exclusively, below a fresh folder in which there are no links. Sizes
-are counted as bytes come out, never believed. Nothing is repaired or renamed. The formats' parsers
-are elsewhere.
+We create every file ourselves, exclusively, below a new folder without links. Sizes are counted
+as bytes come out; the archive's own sizes are not trusted. Nothing is repaired or renamed. The
+parsers are in a module for each format.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from model_server.download.member_names import Names, check_name, is_resource_fo
 from model_server.download.progress import amount
 
 MAX_MEMBERS = 20_000
-# Weights hardly compress; what does better than this is no model. Small archives are let be.
+# Weights hardly compress, so no model exceeds this ratio. Small archives are exempt.
 MAX_RATIO = 100
 RATIO_FREE_BYTES = 64 << 20
 CHUNK = 1 << 18
@@ -26,11 +26,11 @@ CHUNK = 1 << 18
 
 @dataclass
 class Budget:
-    """What may still come out of one archive.
+    """Counts what comes out of one archive and enforces its limits.
 
     Attributes:
-        archive_bytes: Size of the archive itself.
-        max_bytes: Most bytes in all of its files together.
+        archive_bytes: Size of the archive itself in bytes.
+        max_bytes: Maximum total size of its files in bytes.
     """
 
     archive_bytes: int
@@ -39,21 +39,21 @@ class Budget:
     bytes: int = 0
 
     def count_member(self) -> None:
-        """One more file or folder.
+        """Counts one more file or folder.
 
         Raises:
-            UnsafeArchive: that is too many.
+            UnsafeArchive: if there are more than `MAX_MEMBERS`.
         """
         self.members += 1
         if self.members > MAX_MEMBERS:
             raise UnsafeArchive(f"it has more than {MAX_MEMBERS} files and folders")
 
     def count_bytes(self, count: int) -> None:
-        """So many more bytes have come out.
+        """Counts unpacked bytes.
 
         Raises:
-            ModelTooLarge: more than allowed.
-            UnsafeArchive: more than any model would unpack to.
+            ModelTooLarge: if there are more than `max_bytes`.
+            UnsafeArchive: if the compression ratio is too high for a model.
         """
         self.bytes += count
         if self.bytes > self.max_bytes:
@@ -79,12 +79,12 @@ class Writer:
             folder.mkdir(mode=0o755)
 
     def wants(self, name: str) -> bool:
-        """Whether a member is below `keep`; what is not is passed over, whatever it is."""
+        """Returns whether a member is below `keep`; all other members are skipped."""
         parts = tuple(part for part in name.split("/") if part not in {"", "."})
         return parts[: len(self._keep)] == self._keep
 
     def folder(self, name: str) -> None:
-        """Creates a folder, or does nothing if it is there."""
+        """Creates a folder unless it exists."""
         parts = check_name(name)[len(self._keep) :]
         if not parts or is_resource_fork(parts):
             return
@@ -94,10 +94,10 @@ class Writer:
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
 
     def file(self, name: str, content: IO[bytes], size: int) -> None:
-        """Creates a file; `size` is what the archive tells, and must be true.
+        """Creates a file; `size` is the archive's claim, and must be correct.
 
         Raises:
-            UnsafeArchive: the name is unsafe or taken, or the size was a lie.
+            UnsafeArchive: if the name is unsafe or taken, or the size is wrong.
         """
         parts = check_name(name)[len(self._keep) :]
         if not parts:
@@ -122,6 +122,6 @@ class Writer:
 
 
 def create(path: Path) -> BinaryIO:
-    """A new file: fails if anything of that name is there, a dangling link too."""
+    """Creates a new file; fails if anything with that name exists, even a dangling link."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
     return cast("BinaryIO", os.fdopen(descriptor, "wb"))

@@ -1,12 +1,12 @@
-"""storageUri as text to what it names. Pure: nothing is resolved or opened here.
+"""Parses a storageUri. Pure: nothing is resolved or opened here.
 
     https://HOST/PATH  (and http)              one file or archive
-    s3://BUCKET/KEY    gs://BUCKET/KEY         one object, or all below a folder
+    s3://BUCKET/KEY    gs://BUCKET/KEY         one object, or all objects below a folder
     oci://REGISTRY/REPOSITORY[:TAG|@sha256:HEX]
-    pvc://CLAIM/PATH   bundled://NAME          already there: nothing to fetch
+    pvc://CLAIM/PATH   bundled://NAME          already in the pod: nothing to fetch
 
-`#sha256=HEX` at the end of the first four is the same as the flag --sha256. Credentials and
-queries (a query is often a signature) are kept out of every text that is shown.
+`#sha256=HEX` at the end of an http(s), s3, gs or oci URI is the same as the flag --sha256.
+Credentials and queries, which often hold a signature, are removed from all text shown to users.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-# The grammar of the OCI distribution specification, without its limits on length.
+# The grammar of the OCI distribution specification, without its length limits.
 _REPOSITORY = re.compile(r"[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True)
 class HttpUri:
-    """A file behind http or https.
+    """A file served over http or https.
 
     Attributes:
-        url: Without credentials and fragment.
-        shown: For people and logs: without the query's content too.
+        url: URL without credentials and fragment.
+        shown: URL for messages and logs; the query's content is removed too.
         credentials: `user:password`, or empty.
         sha256: Expected digest of the file in hex, or empty.
     """
@@ -52,10 +52,10 @@ class HttpUri:
 
 @dataclass(frozen=True)
 class BucketUri:
-    """An object, or the objects below a folder, of an object store.
+    """An object, or the objects below a folder, in an object store.
 
     Attributes:
-        key: Without a leading slash; empty or ending in a slash means a folder.
+        key: Key without a leading slash; empty or with a trailing slash for a folder.
     """
 
     scheme: Literal["s3", "gs"]
@@ -65,8 +65,8 @@ class BucketUri:
 
     @property
     def shown(self) -> str:
-        """For people and logs."""
-        key, query, _ = self.key.partition("?")  # of a signed URL that was pasted, perhaps
+        """The URI for messages and logs."""
+        key, query, _ = self.key.partition("?")  # the user may have pasted a signed URL
         return f"{self.scheme}://{self.bucket}/{key}" + ("?***" if query else "")
 
 
@@ -75,7 +75,7 @@ class OciUri:
     """An artifact or image in an OCI registry.
 
     Attributes:
-        registry: Host, perhaps with a port.
+        registry: Host with an optional port.
         reference: A tag, or `sha256:HEX`.
     """
 
@@ -86,7 +86,7 @@ class OciUri:
 
     @property
     def shown(self) -> str:
-        """For people and logs."""
+        """The URI for messages and logs."""
         mark = "@" if ":" in self.reference else ":"
         return f"oci://{self.registry}/{self.repository}{mark}{self.reference}"
 
@@ -102,12 +102,12 @@ StorageUri = HttpUri | BucketUri | OciUri | MountedUri
 
 
 def parse_uri(text: str) -> StorageUri:
-    """Reads a storageUri.
+    """Parses a storageUri.
 
     Raises:
-        UnsupportedScheme: it is no URI, or of a scheme that is not read.
-        ModelNotFound: bundled:// names a model that the image does not have.
-        DownloadFailed: the scheme is known, the rest is wrong; the message says what to write.
+        UnsupportedScheme: if the text is not a URI or its scheme is not supported.
+        ModelNotFound: if bundled:// names a model that the image does not have.
+        DownloadFailed: if the rest of the URI is invalid; the message says what to write.
     """
     match = _SCHEME.fullmatch(text)
     known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
@@ -138,14 +138,14 @@ def parse_uri(text: str) -> StorageUri:
 
 
 def parse_sha256(text: str, where: str) -> str:
-    """A SHA-256 in hex, in lower case, with or without a leading `sha256:`.
+    """Parses a hex SHA-256, with or without a leading `sha256:`, and returns it in lower case.
 
     Raises:
-        DownloadFailed: it is none; `where` says what to correct.
+        DownloadFailed: if the text is not a SHA-256; `where` names what to correct.
     """
     digest = text.strip().lower().removeprefix("sha256:")
     if not _SHA256.fullmatch(digest):
-        # Not quoted: behind an @ in an oci:// address it is perhaps a part of a password.
+        # Not quoted: after an @ in an oci:// URI, it may be part of a password.
         raise DownloadFailed(
             f"{where} must be a SHA-256 of 64 hex digits; {len(digest)} characters are there"
         )
@@ -153,13 +153,13 @@ def parse_sha256(text: str, where: str) -> str:
 
 
 def safe_url(url: str) -> str:
-    """A URL as it may be shown: without credentials, fragment and the query's content."""
+    """Returns a URL that is safe to show, without credentials, fragment and query content."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return "(a malformed URL)"
     if "@" in parts.path + parts.query + parts.fragment:
-        # A password with a slash, a question mark or a hash that was not encoded, perhaps.
+        # Possibly a password with an unencoded slash, question mark or hash.
         mark = "" if "@" in parts.query + parts.fragment else "@" + parts.path.rpartition("@")[2]
         return f"{parts.scheme}://***{mark}"
     host = parts.netloc.rpartition("@")[2]
@@ -167,7 +167,7 @@ def safe_url(url: str) -> str:
 
 
 def redact(text: str) -> str:
-    """A library's message with each URL in it as it may be shown."""
+    """Returns a library's message with each URL replaced by its `safe_url`."""
     return _URL_IN_TEXT.sub(lambda match: safe_url(match[0]), text)
 
 
@@ -191,15 +191,15 @@ def _http(url: str, sha256: str) -> HttpUri:
 
 
 def split_url(url: str, where: str) -> SplitResult:
-    """Splits an http(s) URL, making sure that it has a host and a valid port.
+    """Splits an http(s) URL and checks that it has a host and a valid port.
 
     Raises:
-        DownloadFailed: it does not; `where` says which URL it is.
+        DownloadFailed: if it does not; `where` says which URL it is.
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port  # read for its check
-    except ValueError:  # its text quotes the part that is wrong, perhaps a password
+        _ = parts.port  # accessing it validates the port
+    except ValueError:  # its text quotes the invalid part, which may be a password
         raise DownloadFailed(
             f"{where} is not a URL: its host or port is malformed; in a user name or password "
             "write / ? # and @ percent-encoded, as in %2F"
@@ -260,7 +260,7 @@ def _bundled(name: str) -> MountedUri:
 
 
 def _clip(text: str) -> str:
-    """At most 100 characters of something that a user wrote, without what may be a secret."""
+    """Returns at most 100 characters of user input, without parts that may be secret."""
     start = re.search(r"[?#]", text)
     head, tail = (text[: start.start()], text[start.start() :]) if start else (text, "")
     if "@" in tail:

@@ -1,4 +1,4 @@
-"""Reads zip files that were perhaps made to hurt. Only this module uses `zipfile` to unpack."""
+"""Reads untrusted zip files. Only this module uses `zipfile` to unpack."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ MAX_DIRECTORY_BYTES = 16 << 20
 
 
 def unpack_zip(file: BinaryIO, writer: Writer) -> None:
-    """Hands every member to the writer.
+    """Passes each wanted member to the writer.
 
     Raises:
-        UnsafeArchive: a member is no plain file or folder.
+        UnsafeArchive: if a member is not a plain file or folder, is encrypted or uses an
+            uncommon compression method.
     """
     check_directory_size(file, writer.budget.archive_bytes)
     with zipfile.ZipFile(file) as archive:
@@ -37,10 +38,10 @@ def unpack_zip(file: BinaryIO, writer: Writer) -> None:
 
 
 def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
-    """Opens a member; newer Pythons warn, and others say nothing, when members overlap.
+    """Opens a member; newer Python versions warn about overlapping members, older ones do not.
 
     Raises:
-        UnsafeArchive: the member shares bytes with another.
+        UnsafeArchive: if the member shares bytes with another.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -51,7 +52,7 @@ def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
 
 
 def _check_zip_member(member: zipfile.ZipInfo) -> None:
-    # The name as it is in the archive: `filename` is cut at a zero byte.
+    # The name as stored in the archive; `filename` is cut at a null byte.
     if "\x00" in member.orig_filename:
         raise UnsafeArchive(f"{show(member.orig_filename)} has control characters")
     if member.flag_bits & 0x1:
@@ -67,10 +68,10 @@ def _check_zip_member(member: zipfile.ZipInfo) -> None:
 
 
 def check_directory_size(file: BinaryIO, size: int) -> None:
-    """Makes sure that a zip's list of files fits in memory; `zipfile` reads it whole.
+    """Checks the size of a zip's central directory, which `zipfile` reads into memory whole.
 
     Raises:
-        UnsafeArchive: it does not, or there is none.
+        UnsafeArchive: if it is larger than `MAX_DIRECTORY_BYTES`, or there is none.
     """
     file.seek(max(0, size - (1 << 16) - 22))
     tail = file.read()
@@ -78,7 +79,7 @@ def check_directory_size(file: BinaryIO, size: int) -> None:
     if at < 0 or len(tail) < at + 22:
         raise UnsafeArchive("it is damaged or not an archive (no end of a zip file)")
     (directory_bytes,) = struct.unpack_from("<L", tail, at + 12)
-    if directory_bytes == 0xFFFF_FFFF:  # the real size is in a zip64 record before this one
+    if directory_bytes == 0xFFFF_FFFF:  # the actual size is in a preceding zip64 record
         record = tail.rfind(b"PK\x06\x06", 0, at)
         if record < 0 or len(tail) < record + 56:
             raise UnsafeArchive("it is damaged or not an archive (no zip64 record)")

@@ -1,5 +1,5 @@
-"""One module per model format; the only places that import LiteRT, TensorFlow or Keras.
+"""Model formats, one module each; nothing outside this package imports LiteRT, TensorFlow or Keras.
 
-`loading` finds out which format a path is and imports that module alone: serving `tflite` must
-never pay for TensorFlow.
+`loading` imports only the module for the model's format, so serving `tflite` never pays for
+TensorFlow.
 """

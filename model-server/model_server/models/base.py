@@ -1,6 +1,6 @@
-"""What every model format offers to the rest of the server: named tensors in, named tensors out.
+"""The interface that every model format implements: named tensors in, named tensors out.
 
-Knows nothing about pictures, labels or HTTP.
+Independent of pictures, labels and HTTP.
 """
 
 from abc import ABC, abstractmethod
@@ -17,10 +17,10 @@ Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 PixelScaling = Literal["none", "unit", "signed", "caffe", "torch"]
 ResizeMethod = Literal["nearest", "bilinear", "bicubic"]
-# Where it is known from how a picture is prepared: `type` is an input of bytes or encoded pictures.
+# Where a pixel range comes from; `type` means that the input takes bytes or encoded pictures.
 RangeSource = Literal["graph", "family", "metadata", "setting", "type", "assumed"]
-# Of the training pictures of ImageNet: the figures that `caffe` and `torch` models were trained
-# with (keras.applications.imagenet_utils). In RGB order, for pixels 0 to 255 and 0 to 1.
+# Statistics of the ImageNet training set that `caffe` and `torch` models were trained with
+# (keras.applications.imagenet_utils), in RGB order, for pixels 0 to 255 and 0 to 1 respectively.
 CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
 TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 TORCH_STD = np.array([0.229, 0.224, 0.225], np.float32)
@@ -32,9 +32,10 @@ class TensorSpec:
 
     Attributes:
         name: Its name in the model's signature.
-        shape: Dimensions; -1 where any size goes. Empty when the format does not tell.
-        dtype: Type of the elements (`object` for strings).
-        scale: Quantization: real value = (element - zero_point) * scale. 0.0: not quantized.
+        shape: Dimensions; -1 for any size. Empty when the format does not specify them.
+        dtype: Element type (`object` for strings).
+        scale: Quantization scale: real value = (element - zero_point) * scale. 0.0 if not
+            quantized.
         zero_point: See `scale`.
     """
 
@@ -46,20 +47,20 @@ class TensorSpec:
 
     @property
     def quantized(self) -> bool:
-        """Whether elements stand for real values by `scale` and `zero_point`."""
+        """Whether elements encode real values through `scale` and `zero_point`."""
         return self.scale != 0.0 and np.issubdtype(self.dtype, np.integer)
 
     def dequantize(self, values: Array) -> Array:
-        """Real values of an output, float32; unquantized values as they are."""
+        """Converts an output to real values (float32); returns unquantized values unchanged."""
         if not self.quantized:
             return values
         return (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
 
     @property
     def channel_axis(self) -> int | None:
-        """Which dimension of a picture input is its channels: 3, or 1 for [N, 3, H, W].
+        """The channel dimension of a picture input: 3, or 1 for [N, 3, H, W].
 
-        None if it is no picture of numbers.
+        None if the tensor is not a numeric picture.
         """
         if len(self.shape) != 4 or self.dtype == object:
             return None
@@ -81,15 +82,15 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class ImageInput:
-    """How a picture becomes the model's input.
+    """How to turn a picture into the model's input.
 
     Attributes:
-        scaling: What pixels 0 to 255 become when the input is floating-point.
-        mean: Per-channel mean that replaces `scaling`, from the model's own metadata.
-        std: Per-channel deviation that goes with `mean`.
-        resize: How the picture is brought to the input's size.
-        source: Where `scaling` is known from; `assumed` if nothing tells.
-        reason: What that is, for people.
+        scaling: How pixels 0 to 255 are scaled for a floating-point input.
+        mean: Per-channel mean from the model's own metadata; replaces `scaling`.
+        std: Per-channel standard deviation that goes with `mean`.
+        resize: Method for resizing the picture to the input's size.
+        source: Where `scaling` comes from; `assumed` if there is no evidence.
+        reason: Human-readable explanation of `source`.
     """
 
     scaling: PixelScaling = "none"
@@ -102,22 +103,22 @@ class ImageInput:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a loaded model says of itself.
+    """Describes a loaded model.
 
     Attributes:
         format: tflite, savedmodel or keras.
         inputs: In the model's order.
         outputs: In the model's order.
-        image: How its picture input is prepared.
-        first_class: What its detector classes count from (0 or 1).
-        labels: From its own metadata, or None.
-        description: A line for people, empty when unknown.
-        activations: The last operator of outputs, by name: softmax, log_softmax or sigmoid; absent
-            if it is another.
-        roles: What outputs of a detector are, by name, where the operator that makes them tells:
-            boxes, classes, scores or count.
-        box_format: The order of a box's numbers, where the exporter is known; else empty.
-        warnings: What its answers may suffer from, for whoever starts the server.
+        image: How to prepare its picture input.
+        first_class: Number of the detector's first class (0 or 1).
+        labels: Labels from its own metadata, or None.
+        description: One human-readable line; empty when unknown.
+        activations: Final operator of each output, by output name: softmax, log_softmax or
+            sigmoid. Outputs that end in any other operator are absent.
+        roles: Role of each detector output, by output name: boxes, classes, scores or count. Only
+            present where the operator that produces the output reveals it.
+        box_format: Order of a box's coordinates; empty unless the exporter is known.
+        warnings: Problems that may affect its answers, for the person who starts the server.
     """
 
     format: str
@@ -134,24 +135,24 @@ class ModelInfo:
 
 
 class Model(ABC):
-    """A loaded model. `run` may be called from many threads at the same time."""
+    """A loaded model. `run` is safe to call from several threads at once."""
 
     info: ModelInfo
 
     @abstractmethod
     def run(self, inputs: Tensors) -> dict[str, Array]:
-        """One inference.
+        """Runs one inference.
 
         Args:
-            inputs: An array for every input, by name, of its dtype and shape.
+            inputs: One array per input, by name, with that input's dtype and shape.
 
         Returns:
-            An array for every output, by name; its own memory, safe to keep.
+            One array per output, by name. Each owns its memory, so it is safe to keep.
 
         Raises:
             InferenceFailed: if the model's runtime reports an error.
         """
 
     def warm(self, inputs: Tensors) -> dict[str, Array]:
-        """Runs every instance once, so that no request pays for a first time. See `run`."""
+        """Runs every instance once, so that no request pays the first-run cost. See `run`."""
         return self.run(inputs)

@@ -1,23 +1,24 @@
-"""The line of a framework's error that names the cause.
+"""Extracts the cause from a framework's error message.
 
-TensorFlow and Keras write pages: where the error was noticed first, the cause somewhere below.
+TensorFlow and Keras errors run to pages: first where the error was noticed, then, further down, the
+cause.
 """
 
 import re
 
-# Lines that say where, not why.
+# Lines that say where the error happened, not why.
 _WHERE = re.compile(
     r"Graph execution error|Detected at node|File \"|\[\[\{\{node|Stack trace|<stack traces|"
     r"\d+ root error|\(\d+\) |Node:|The stack trace below|Arguments received by|"
     r"\s*[•*] |Full object config|config=|Hint:|Traceback"
 )
-# Lines behind which Keras writes what went wrong.
+# Markers of the lines in which Keras says what went wrong.
 _TELLING = ("Exception encountered:", "Error when deserializing", "Unrecognized keyword")
 _LONGEST = 400
 
 
 def cause_of(error: BaseException) -> str:
-    """One line for people: the cause, else the first line, else the error's type."""
+    """Returns one readable line: the cause, or the first line, or the error's type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

@@ -1,8 +1,8 @@
-"""The file beside an optimized model that says how its pictures are prepared.
+"""The file next to an optimized model that says how to prepare its pictures.
 
-A model that was converted must see the same pixels as the one it was made of, but its own format
-would have them resized in another way and its classes counted from another number. Written by
-`model-server optimize`, read when a model is loaded; it imports no framework.
+A converted model must see the same pixels as the original, but its new format implies a different
+resize method and a different first class number. `model-server optimize` writes the file and the
+server reads it when it loads the model. Imports no framework.
 """
 
 import json
@@ -20,12 +20,12 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Companion:
-    """What a model's folder says of its model.
+    """The content of a companion file.
 
     Attributes:
-        image: How a picture becomes the model's input.
-        first_class: What its detector classes count from (0 or 1).
-        record: What `model-server optimize` noted: where it is from, what was measured.
+        image: How to turn a picture into the model's input.
+        first_class: Number of the detector's first class (0 or 1).
+        record: Notes from `model-server optimize`: the model's origin and the measurements.
     """
 
     image: ImageInput
@@ -33,17 +33,17 @@ class Companion:
     record: Mapping[str, Any]
 
     def text(self) -> str:
-        """The content of the file."""
+        """Returns the text to write to the file."""
         picture = {"scaling": self.image.scaling, "resize": self.image.resize}
         document = {"picture": picture, "first_class": self.first_class, **self.record}
         return json.dumps(document, indent=2) + "\n"
 
 
 def read_companion(folder: Path) -> Companion | None:
-    """The companion in a model's folder; None when there is none.
+    """Reads the companion file in a model's folder; returns None if there is none.
 
     Raises:
-        InvalidModel: if it cannot be read or says something that does not exist.
+        InvalidModel: if the file cannot be read or contains an unknown value.
     """
     path = folder / COMPANION
     if not path.is_file():

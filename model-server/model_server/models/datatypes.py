@@ -1,6 +1,6 @@
-"""Names of element types, as the Open Inference Protocol and messages to users write them.
+"""Element type names, as used by the Open Inference Protocol and in messages to users.
 
-Source: the protocol's `inference_rest.md`, "Tensor Data Types". Pure.
+Source: the protocol's `inference_rest.md`, "Tensor Data Types". No I/O.
 """
 
 from typing import Any
@@ -26,14 +26,14 @@ _NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 
 
 def has_datatype(dtype: np.dtype[Any]) -> bool:
-    """Whether the protocols can carry elements of a NumPy type."""
+    """Whether the protocols can represent a NumPy type."""
     return dtype in _NAMES
 
 
 def datatype_of(dtype: np.dtype[Any]) -> str:
-    """The name of a NumPy type: `FP32` for float32.
+    """Returns the protocol's name for a NumPy type, such as `FP32` for float32.
 
     Raises:
-        KeyError: if the protocols cannot carry it; such models are refused when they are loaded.
+        KeyError: if the protocols cannot represent it. Models with such types are refused at load.
     """
     return _NAMES[dtype]

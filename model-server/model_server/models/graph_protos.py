@@ -1,6 +1,6 @@
-"""TensorFlow's graphs, as protobuf messages, to what the check of operators reads.
+"""Converts TensorFlow's protobuf graphs to the form that the operator check reads.
 
-Knows the messages' fields and imports neither protobuf nor TensorFlow.
+Accesses the messages by field name and imports neither protobuf nor TensorFlow.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from model_server.models.operators import Node, Program, Saver
 
 
 def program_of(meta_graph: Any, *, runs_restore: bool) -> Program:
-    """What the check of operators needs of a `MetaGraphDef`.
+    """Extracts what the operator check needs from a `MetaGraphDef`.
 
     Args:
         meta_graph: The message.
@@ -18,7 +18,7 @@ def program_of(meta_graph: Any, *, runs_restore: bool) -> Program:
     saver = meta_graph.saver_def
     signatures = meta_graph.signature_def.values()
     outputs = {info.name for each in signatures for info in each.outputs.values()}
-    for collection in meta_graph.collection_def.values():  # initializers are named in some
+    for collection in meta_graph.collection_def.values():  # some collections name initializers
         outputs.update(collection.node_list.value)
     return Program(
         nodes=tuple(map(_node, meta_graph.graph_def.node)),
@@ -36,7 +36,7 @@ def program_of(meta_graph: Any, *, runs_restore: bool) -> Program:
 
 
 def program_of_graph(graph_def: Any) -> Program:
-    """The same of a bare `GraphDef`: a traced function with those that it calls."""
+    """Does the same for a bare `GraphDef`: a traced function and the functions it calls."""
     return Program(tuple(map(_node, graph_def.node)), _functions(graph_def))
 
 
@@ -56,5 +56,5 @@ def _node(node: Any) -> Node:
 
 
 def _node_name(tensor: str) -> str:
-    """`^name` and `name:0` to `name`."""
+    """Strips a tensor reference to its node name: `^name` and `name:0` become `name`."""
     return tensor.removeprefix("^").partition(":")[0]

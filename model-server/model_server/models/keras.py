@@ -1,6 +1,6 @@
-"""Keras models (.keras and HDF5), checked first, then run as one compiled graph.
+"""Keras models (.keras and HDF5): checked before loading, then run as one compiled graph.
 
-The range of its pixels is worked out from its graph and its layers' names (`pixel_range`).
+`pixel_range` works out the pixel range from the graph and the layer names.
 """
 
 from collections import deque
@@ -33,7 +33,7 @@ class KerasModel(TensorFlowModel):
 
         Args:
             path: A .keras archive or an HDF5 file.
-            parallelism: Inferences at the same time, and threads of each.
+            parallelism: Number of concurrent inferences, and threads for each.
 
         Raises:
             InvalidModel: if it cannot be loaded or could run code.
@@ -73,7 +73,7 @@ class KerasModel(TensorFlowModel):
 
 
 def _compile(tf: Any, model: Any) -> tuple[Any, Signature]:
-    """The model as one graph from named tensors to named tensors, and how to call it."""
+    """Compiles the model to one graph with named tensors; returns it and a way to call it."""
     tensors = model.inputs if isinstance(model.inputs, list) else [model.inputs]
     specs = [
         tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name=_plain(tensor.name, index))
@@ -88,7 +88,7 @@ def _compile(tf: Any, model: Any) -> tuple[Any, Signature]:
         return dict(zip(names, flat, strict=True))
 
     concrete = serve.get_concrete_function()
-    # Of Keras's own layers; a second look at what the check of the configuration has let through.
+    # A second check, on the operators of the layers that the configuration check let through.
     found = refused_operators(program_of_graph(concrete.graph.as_graph_def()), lambda _name: False)
     if found:
         raise InvalidModel(refusal(str(model.name), found))
@@ -100,12 +100,12 @@ def _compile(tf: Any, model: Any) -> tuple[Any, Signature]:
 
 
 def _plain(name: str, index: int) -> str:
-    """Keras numbers its tensors over the whole process; requests need a name that stays."""
+    """Returns a stable input name; Keras numbers its default names across the whole process."""
     return f"input_{index}" if not name or name.startswith("keras_tensor") else name
 
 
 def _layers(config: object) -> Iterator[str]:
-    """Names of the model and all its layers, outermost first."""
+    """Yields the names of the model and all its layers, outermost first."""
     pending = deque([config])
     while pending:
         item = pending.popleft()

@@ -1,14 +1,14 @@
-"""Arguments that Keras 2 wrote into its files and Keras 3 does not know.
+"""Handles arguments that Keras 2 saved and Keras 3 no longer accepts.
 
-A file with one of them is refused by Keras, though the argument only says what is done anyway.
-They are left out where they have such a value; any other value is an error that names it.
+Keras 3 refuses a file that has one of them, even where its value changes nothing. Arguments with
+such a value are dropped; any other value is an error that names the argument.
 """
 
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Arguments of layers that are gone, with the values under which nothing is lost.
+# Removed layer arguments, with the values that are safe to drop.
 _DEFAULTS: dict[str, tuple[object, ...]] = {
     "groups": (1,),
     "time_major": (False,),
@@ -29,13 +29,13 @@ _DEFAULTS: dict[str, tuple[object, ...]] = {
 
 
 def tolerant_layers(config: object, keras: Any) -> dict[str, Any]:
-    """Stand-ins for the layers of a configuration that have such arguments, by class name.
+    """Returns stand-ins, by class name, for the layers in a configuration that have such arguments.
 
-    They build Keras's own layer from the same configuration without those arguments.
+    A stand-in builds Keras's own layer from the same configuration without those arguments.
 
     Args:
-        config: The model's configuration, as the file has it.
-        keras: The module.
+        config: The model's configuration, as stored in the file.
+        keras: The Keras module.
     """
     made: dict[str, Any] = {}
     for class_name, arguments in _layers(config):

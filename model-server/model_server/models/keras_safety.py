@@ -1,10 +1,10 @@
-"""Looks into a Keras file before Keras does, and refuses what could run code or read other files.
+"""Checks a Keras file before Keras opens it; refuses what could run code or read other files.
 
-Keras's `safe_mode` alone is no boundary: it is ignored for HDF5 files, and class references in the
-configuration have been used to call any Python function (CVE-2024-3660, CVE-2025-1550,
-CVE-2025-8747, CVE-2025-9905) and to read files (CVE-2025-12058). So the configuration is read here
-as plain JSON, and only the parts of Keras that models are made of are let through; HDF5 links that
-lead out of the file are refused too.
+Keras's `safe_mode` is not a security boundary: it is ignored for HDF5 files, and class references
+in the configuration have been used to call any Python function (CVE-2024-3660, CVE-2025-1550,
+CVE-2025-8747, CVE-2025-9905) and to read files (CVE-2025-12058). This module therefore reads the
+configuration as plain JSON and allows only the parts of Keras that models are built from. It also
+refuses HDF5 links that point outside the file.
 """
 
 import json
@@ -17,25 +17,25 @@ from typing import Any
 from model_server.errors import InvalidModel
 
 _MAX_CONFIG_BYTES = 64 * 1024 * 1024
-# Layers that run code of their own or open files, and Keras's marks for Python objects.
+# Layers that run their own code or open files, and Keras's markers for Python objects.
 _FORBIDDEN_CLASSES = {
     *("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"),
     *("__lambda__", "__typespec__"),
 }
-# Where the parts of a model live; keras.utils, keras.saving, keras.config and the rest have
-# functions that download, open or execute.
+# Packages that contain the parts of a model. Others, such as keras.utils, keras.saving and
+# keras.config, have functions that download, open or execute files.
 _PARTS = (
     "activations|constraints|dtype_policies|engine|initializers|layers|losses|metrics|models|ops"
     "|optimizers|quantizers|regularizers"
 )
 _ALLOWED_MODULE = re.compile(rf"builtins|(tf_)?keras(\.src)?(\.({_PARTS})(\.\w+)*)?")
-# A function is looked up by name: in keras.models there is load_model.
+# Keras looks functions up by name, so keras.models is excluded: it contains load_model.
 _FUNCTION_MODULE = re.compile(
     r"builtins|(tf_)?keras(\.src)?\.(activations|initializers|losses|metrics|ops)(\.\w+)*"
 )
-# A dot in a name would lead to another module.
+# A dot in a name would reach into another module.
 _NAME = re.compile(r"\w+")
-# More than any model has groups and datasets.
+# More groups and datasets than any real model has.
 _MAX_OBJECTS = 200_000
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -44,7 +44,7 @@ def check_keras_file(path: Path) -> dict[str, Any]:
     """Checks a .keras or HDF5 file; returns the model's configuration.
 
     Raises:
-        InvalidModel: if it is neither, is damaged, or has something that is refused.
+        InvalidModel: if the file is neither, is damaged, or contains something that is refused.
     """
     try:
         if zipfile.is_zipfile(path):
@@ -103,12 +103,12 @@ def _read_hdf5(path: Path) -> dict[str, Any]:
 
 
 def _refuse_links(source: Any, path: Path) -> None:
-    """Refuses links to other files and datasets kept in other files."""
+    """Refuses links to other files and datasets stored in other files."""
     import h5py  # noqa: PLC0415 - comes with TensorFlow
 
     with h5py.File(source, "r") as file:
         pending: list[Any] = [file]
-        seen: set[int] = set()  # a group may have itself inside
+        seen: set[int] = set()  # a group may contain itself
         while pending:
             group = pending.pop()
             for name in group:
@@ -131,9 +131,10 @@ def _refuse_links(source: Any, path: Path) -> None:
 
 
 def find_problems(config: object) -> Iterator[str]:
-    """Says what is refused in a configuration: forbidden layers, and classes from outside Keras.
+    """Yields what is refused in a configuration: forbidden layers and classes from outside Keras.
 
-    A configuration is nested objects of `module`, `class_name`, `registered_name`, `config`.
+    A configuration consists of nested objects with the fields `module`, `class_name`,
+    `registered_name` and `config`.
     """
     pending = [config]
     while pending:

@@ -1,6 +1,6 @@
-"""Reads label files in every form they come in: text, JSON, pbtxt, YAML and CSV.
+"""Reads label files: text, JSON, pbtxt, YAML and CSV.
 
-Knows files and text, not models; which name a class has is decided in `labels`.
+Deals with files and text only; `labels` decides which name belongs to which class.
 """
 
 import csv
@@ -31,11 +31,11 @@ LABEL_FILES = (
 _MAX_BYTES = 8 * 1024 * 1024
 _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _NUMBERED = re.compile(r"(\d+)(?:\s*[:,;\t]\s*|\s+)(\S.*)")
-# WordNet's numbers of ImageNet's classes stand before their names.
 _YAML_ITEM = re.compile(r"\s*+(?:(\d++)\s*+:|-)\s*+(\S.*)")
 _YAML_COMMENT = re.compile(r"\s#")
+# ImageNet label files may put the WordNet ID before each name.
 _SYNSET = re.compile(r"n\d{8}\s+(\S.*)")
-# Numbers at the beginning of lines are numbers of classes if so many of the range are there.
+# Leading numbers count as class numbers if at least this fraction of their range is present.
 _DENSE = 0.5
 _NESTED = ("names", "id2label", "label2id", "categories", "labels", "classes", "class_names")
 _NUMBER_COLUMNS = ("id", "index", "class_id", "class", "number")
@@ -43,16 +43,16 @@ _NAME_COLUMNS = ("display_name", "name", "label", "class_name", "labels", "names
 
 
 def find_label_files(folder: Path) -> list[Path]:
-    """The label files in a model's folder: well-known names first, then .pbtxt files."""
+    """Finds the label files in a model's folder: well-known names first, then .pbtxt files."""
     known = [folder / name for name in LABEL_FILES if (folder / name).is_file()]
     return known + sorted(path for path in folder.glob("*.pbtxt") if path.is_file())
 
 
 def read_labels(path: Path) -> Labels:
-    """Reads a label file; its suffix says in which form.
+    """Reads a label file in the format that its suffix indicates.
 
     Raises:
-        InvalidModel: if it cannot be read or has no names; the message names the file.
+        InvalidModel: if the file cannot be read or has no names; the message names the file.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -75,10 +75,10 @@ def _decoded(content: bytes) -> str:
 
 
 def parse_labels(text: str, suffix: str) -> Labels:
-    """Parses the content of a label file; `suffix` says in which form.
+    """Parses the content of a label file in the format that `suffix` indicates.
 
     Raises:
-        ValueError: saying what is wrong, without the file's name.
+        ValueError: if the content is invalid; the message does not name the file.
     """
     match suffix:
         case ".json":
@@ -97,7 +97,7 @@ def parse_labels(text: str, suffix: str) -> Labels:
 
 
 def _parse_text(text: str) -> Labels:
-    """A name on each line, perhaps after its number: `0 person`, `1: person`, `2,person`."""
+    """Parses one name per line, with an optional number: `0 person`, `1: person`, `2,person`."""
     lines = [line.strip() for line in text.splitlines()]
     while lines and not lines[-1]:
         lines.pop()
@@ -110,7 +110,7 @@ def _parse_text(text: str) -> Labels:
 
 
 def _are_class_numbers(numbers: list[int]) -> bool:
-    """Whether they count classes, and are no part of the names (`20 km/h`, `50 cent`)."""
+    """Whether the numbers count classes rather than belong to names (`20 km/h`, `50 cent`)."""
     if numbers[0] not in {0, 1} or numbers != sorted(set(numbers)):
         return False
     return len(numbers) >= _DENSE * (numbers[-1] + 1 - numbers[0])
@@ -122,7 +122,7 @@ def _without_synset(line: str) -> str:
 
 
 def _parse_json(text: str) -> Labels:
-    """Lists of names, objects of numbers and names either way round, or one of them in a field."""
+    """Parses a list of names or a mapping between numbers and names, possibly inside a field."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -131,10 +131,10 @@ def _parse_json(text: str) -> Labels:
 
 
 def _from_document(document: Any) -> Labels:
-    """`["a"]`, `{"0": "a"}`, `{"a": 0}`, `[{"id": 1, "name": "a"}]`, or `{"names": ...}`.
+    """Reads `["a"]`, `{"0": "a"}`, `{"a": 0}`, `[{"id": 1, "name": "a"}]`, or `{"names": ...}`.
 
-    Keras's own is `{"0": ["n01440764", "tench"]}`, Hugging Face's `{"id2label": {"0": "a"}}`, and
-    COCO's `{"categories": [{"id": 1, "name": "a"}]}`.
+    Keras uses `{"0": ["n01440764", "tench"]}`, Hugging Face `{"id2label": {"0": "a"}}`, and COCO
+    `{"categories": [{"id": 1, "name": "a"}]}`.
     """
     if isinstance(document, Mapping):
         for field in _NESTED:
@@ -175,7 +175,7 @@ def _name_of(item: object) -> str:
 
 
 def _parse_yaml(text: str) -> Labels:
-    """The `names` of a YOLO data set's file: a list or numbered names, in block or flow style."""
+    """Parses `names` in a YOLO dataset file: a list or numbered names, in block or flow style."""
     lines = text.splitlines()
     start = next((i for i, line in enumerate(lines) if re.match(r"names\s*:", line)), None)
     if start is None:
@@ -189,7 +189,7 @@ def _parse_yaml(text: str) -> Labels:
     for line in lines[start + 1 :]:
         if line.strip() and not line[0].isspace() and not line.startswith("-"):
             break
-        # Comments go first: one at the end of a lazy expression takes quadratic time over blanks.
+        # Strip comments first: matching them after a lazy expression is quadratic in the blanks.
         item = _YAML_ITEM.fullmatch(_YAML_COMMENT.split(line, maxsplit=1)[0].rstrip())
         if item:
             numbered = numbered or item[1] is not None
@@ -198,7 +198,7 @@ def _parse_yaml(text: str) -> Labels:
 
 
 def _from_flow(text: str) -> Labels:
-    """`["a", 'b', c]` or `{0: a, 1: b}` at the beginning of a text."""
+    """Parses `["a", 'b', c]` or `{0: a, 1: b}` at the beginning of a text."""
     match = re.match(r"\[(.*?)\]|\{(.*?)\}", text)
     if match is None:
         raise ValueError("names must be a list or an object of numbers and names")
@@ -219,7 +219,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _parse_csv(text: str) -> Labels:
-    """A table with a heading that names the columns, or `0,person` on each line."""
+    """Parses a table with a header row, or lines such as `0,person`."""
     try:
         rows = [row for row in csv.reader(text.splitlines()) if row]
     except csv.Error as error:

@@ -1,7 +1,8 @@
-"""Class names, and finding the right one for a class.
+"""Class names, and the rules that match them to a model's classes.
 
-Whether class 0 is the first line or the line after a background entry is decided here, once, from
-the labels and what the model's format counts from. It knows no files and no models' outputs.
+This is the only place that decides whether class 0 is the first line or the line after a background
+entry, based on the labels and on where the model's format starts counting. Independent of label
+files and model outputs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,11 @@ _BACKGROUND = {"???", "background", "__background__", "_background_"}
 
 @dataclass(frozen=True)
 class Labels:
-    """Names by number, as the file counts them.
+    """Class names by number, numbered as in the file.
 
     Attributes:
-        names: Number to name. Lists and lines count from 0; other files carry their own numbers.
-        numbered: True when the file itself states the numbers (pbtxt, `1: person`).
+        names: Number to name. Lists and lines count from 0; other files contain their own numbers.
+        numbered: True if the file itself states the numbers (pbtxt, `1: person`).
     """
 
     names: Mapping[int, str]
@@ -29,7 +30,7 @@ class Labels:
 
     @property
     def has_background(self) -> bool:
-        """Whether number 0 is a placeholder, as in the COCO map that TensorFlow publishes."""
+        """Whether number 0 is a placeholder, as in TensorFlow's COCO label map."""
         return self.names.get(0, "").strip().lower() in _BACKGROUND
 
     @property
@@ -39,21 +40,20 @@ class Labels:
 
 
 def detector_name(labels: Labels | None, class_id: int, first_class: int) -> str:
-    """The name of a detector's class.
+    """Returns the name of a detector's class.
 
     Args:
         labels: The label map, or None.
         class_id: The number in the model's `classes` output.
-        first_class: What the model's format counts classes from: 0 in TFLite detectors
-            (the exporter takes the background off), 1 in SavedModels of the TF Object Detection
-            API.
+        first_class: Number of the first class in the model's format: 0 in TFLite detectors (the
+            exporter removes the background), 1 in SavedModels of the TF Object Detection API.
 
     Returns:
-        The name; `class_N` when the map has none for it.
+        The name; `class_N` if the map has none for this class.
 
-    With a background line, or numbers from 1 in the file itself, class ids count from 1 in the map:
-    the first class of a TFLite detector is then number 1. This is the rule of the COCO map, whose
-    first line is `???`: class k is line k+2.
+    If the file has a background line, or its own numbers start from 1, the map counts classes
+    from 1, and the first class of a TFLite detector is number 1. In the COCO map, whose first line
+    is `???`, class k is therefore on line k+2.
     """
     if labels is None:
         return f"class_{class_id}"
@@ -62,17 +62,17 @@ def detector_name(labels: Labels | None, class_id: int, first_class: int) -> str
 
 
 def classifier_names(candidates: Sequence[Labels], classes: int) -> tuple[str, ...]:
-    """The name of each of a classifier's `classes` outputs.
+    """Returns the names of a classifier's `classes` outputs.
 
     Args:
-        candidates: Label maps; the first one that fits is taken. None at all gives `class_N`.
+        candidates: Label maps; the first one that fits is used. If empty, names are `class_N`.
         classes: Size of the model's output.
 
-    A background line too many or too few (ImageNet models have 1000 or 1001 outputs, label files
-    1000 or 1001 lines) is taken off or put in.
+    Adds a missing background line or removes a superfluous one: ImageNet models have 1000 or 1001
+    outputs, and label files 1000 or 1001 lines.
 
     Raises:
-        InvalidModel: if none has as many names as the model has classes.
+        InvalidModel: if no map has as many names as the model has classes.
     """
     if not candidates:
         return tuple(f"class_{index}" for index in range(classes))
@@ -88,13 +88,13 @@ def classifier_names(candidates: Sequence[Labels], classes: int) -> tuple[str, .
 
 
 def fits(labels: Labels, classes: int) -> bool:
-    """Whether a label map has a name for each of so many classes, a background aside."""
+    """Whether a label map has a name for each of `classes` classes, ignoring the background."""
     return len(labels) >= classes and len(_ordered(labels, classes)) == classes
 
 
 def _ordered(labels: Labels, classes: int) -> list[str]:
     top = max(labels.names, default=-1)
-    # A stranger's numbers may be anything: no list is made that cannot fit.
+    # The numbers are untrusted: never build a list that is too long to fit.
     if top > classes + 1:
         return _without_blanks(labels) if not labels.numbered else []
     ordered = [labels.names.get(index) or f"class_{index}" for index in range(top + 1)]
@@ -108,6 +108,6 @@ def _ordered(labels: Labels, classes: int) -> list[str]:
 
 
 def _without_blanks(labels: Labels, wanted: int = 0) -> list[str]:
-    """Lines without those left blank between them; empty if `wanted` is another number."""
+    """Returns the names without blank lines; empty if `wanted` is set and their number differs."""
     names = [name for _, name in sorted(labels.names.items()) if name]
     return names if wanted in {0, len(names)} else []

@@ -1,6 +1,6 @@
-"""Loads a model with the one module for its format.
+"""Loads a model with the module for its format.
 
-A model of another format is never imported, nor is the framework it needs: serving `tflite` must
+The modules for other formats are never imported, nor are their frameworks: serving `tflite` must
 not pay for TensorFlow.
 """
 
@@ -11,10 +11,10 @@ from model_server.system.cpus import Parallelism
 
 
 def load_model(source: ModelSource, parallelism: Parallelism) -> Model:
-    """Loads a model; TensorFlow is imported here if, and only if, the format needs it.
+    """Loads a model, importing TensorFlow only if the format needs it.
 
     Raises:
-        InvalidModel: if it cannot be loaded, or needs the other variant of the image.
+        InvalidModel: if the model cannot be loaded, or needs the image's TensorFlow variant.
     """
     if source.format == "tflite":
         from model_server.models.tflite import TfliteModel  # noqa: PLC0415 - see above

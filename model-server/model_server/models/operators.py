@@ -1,18 +1,18 @@
-"""The TensorFlow operators that a served model may use, and a graph's operators that are not.
+"""The list of TensorFlow operators that a served model may use, and the check against it.
 
-A SavedModel is a program, and TensorFlow has about 1,900 operators: more than a hundred read or
-write files, open connections, call Python, stop the process or map memory. A list of those would
-be out of date with the next release, so the list is of what may run: operators that compute from
-tensors to tensors, and the variables and tables that hold a model's own state. It covers the
-SavedModels of the TF Object Detection API, of keras.applications and of TensorFlow Hub's image
-models, and what TensorFlow's own exporters put around them. Training is not covered.
+A SavedModel is a program. Of TensorFlow's roughly 1,900 operators, more than a hundred read or
+write files, open connections, call Python, stop the process or map memory. A denylist would be out
+of date with the next release, so this is an allowlist: operators that compute tensors from tensors,
+and the variables and tables that hold a model's own state. It covers SavedModels from the TF Object
+Detection API, keras.applications and TensorFlow Hub's image models, including what TensorFlow's own
+exporters add to them. It does not cover training.
 
-Every node is checked: of the main graph and of each function of the library, reached or not. The
-one exception is the model's own saver (`SaveV2`, `RestoreV2` and what joins file names): every
-SavedModel has one, and the Python loader does not run it. The exception ends where any other part
-of the model reaches the saver's nodes.
+The check covers every node of the main graph and of every function in the library, reachable or
+not. The only exception is the model's own saver (`SaveV2`, `RestoreV2` and the operators that join
+file names): every SavedModel has one, and the Python loader does not run it. The exception does not
+apply to saver nodes that any other part of the model uses.
 
-Pure; knows neither protobuf nor TensorFlow.
+No I/O; needs neither protobuf nor TensorFlow.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,13 +29,13 @@ _GRAPH = _words("""
     PlaceholderV2 PlaceholderWithDefault PreventGradient Snapshot StatefulPartitionedCall
     StatelessCase StatelessIf StatelessWhile StopGradient Switch While
 """)
-# A model's own variables; none of them has a name outside the process.
+# A model's own variables; none is visible outside the process.
 _STATE = _words("""
     Assign AssignAdd AssignAddVariableOp AssignSub AssignSubVariableOp AssignVariableOp
     DestroyResourceOp DisableCopyOnRead IsVariableInitialized ReadVariableOp ResourceGather
     ResourceGatherNd VarHandleOp VarIsInitializedOp Variable VariableShape VariableV2
 """)
-# Tables are filled from tensors; from a file they would read any.
+# Tables filled from tensors only; a table initialized from a file could read any file.
 _TABLES = _words("""
     AnonymousHashTable AnonymousMutableDenseHashTable AnonymousMutableHashTable HashTable
     HashTableV2 InitializeTable InitializeTableV2 LookupTableExport LookupTableExportV2
@@ -101,7 +101,7 @@ _QUANTIZED = _words("""
     UniformDequantize UniformQuantize UniformQuantizedAdd UniformQuantizedConvolution
     UniformQuantizedDot UniformRequantize
 """)
-# The decoders work on bytes in a tensor: exports that take encoded pictures have them.
+# The decoders take bytes from a tensor; models exported for encoded pictures need them.
 _PICTURES = _words("""
     AdjustContrastv2 AdjustHue AdjustSaturation CombinedNonMaxSuppression CropAndResize
     DecodeAndCropJpeg DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodePng DrawBoundingBoxes
@@ -112,7 +112,7 @@ _PICTURES = _words("""
     ResizeBilinear ResizeNearestNeighbor SampleDistortedBoundingBox SampleDistortedBoundingBoxV2
     ScaleAndTranslate StatelessSampleDistortedBoundingBox
 """)
-# Dropout and augmentation stay in a graph that was saved with its training path.
+# A graph saved with its training path still contains dropout and augmentation.
 _RANDOM = _words("""
     Multinomial RandomShuffle RandomStandardNormal RandomUniform RandomUniformInt
     StatelessMultinomial StatelessRandomGetAlg StatelessRandomGetKeyCounter
@@ -122,8 +122,8 @@ _RANDOM = _words("""
     StatelessTruncatedNormal StatelessTruncatedNormalV2 TruncatedNormal
 """)
 _SIGNALS = _words("FFT FFT2D FFT3D IFFT IFFT2D IFFT3D IRFFT IRFFT2D IRFFT3D RFFT RFFT2D RFFT3D")
-# Names of classes, pictures in base64 and in tf.Examples. File names are strings too, but nothing
-# opens them.
+# For class names, and for pictures in base64 and tf.Examples. These can build file names too, but
+# no allowed operator opens them.
 _STRINGS = _words("""
     AsString DecodeBase64 DecodePaddedRaw DecodeRaw EncodeBase64 ParseExample ParseExampleV2
     ParseSingleExample ReduceJoin RegexFullMatch
@@ -134,7 +134,7 @@ ALLOWED = frozenset().union(
     *(_GRAPH, _STATE, _TABLES, _ELEMENTWISE, _REDUCTIONS, _LINEAR_ALGEBRA, _ARRAYS),
     *(_TENSOR_LISTS, _NETWORKS, _QUANTIZED, _PICTURES, _RANDOM, _SIGNALS, _STRINGS),
 )
-# What TensorFlow writes into every SavedModel's own saver.
+# Operators of the saver that TensorFlow adds to every SavedModel.
 SAVER = _words("MergeV2Checkpoints Restore RestoreV2 Save SaveSlices SaveV2 ShardedFilename")
 _RESTORES = _words("Restore RestoreV2")
 
@@ -144,9 +144,9 @@ class Node:
     """One node of a graph or function.
 
     Attributes:
-        operator: Its type; perhaps the name of a function, which it then calls.
-        inputs: Names of nodes, without the number of the output; control inputs too.
-        functions: Functions that its attributes name.
+        operator: Operator type, or the name of a function that the node calls.
+        inputs: Names of its input nodes, control inputs included, without output numbers.
+        functions: Names of functions in its attributes.
     """
 
     name: str
@@ -157,7 +157,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Saver:
-    """Names of the saver's nodes in the main graph; empty for none."""
+    """Names of the saver's nodes in the main graph; empty where there is none."""
 
     filename: str = ""
     save: str = ""
@@ -166,16 +166,16 @@ class Saver:
 
 @dataclass(frozen=True)
 class Program:
-    """A SavedModel's graph with its functions.
+    """A SavedModel's graph and its functions.
 
     Attributes:
-        nodes: Of the main graph.
-        functions: Nodes of each function of the library, by the function's name.
+        nodes: Nodes of the main graph.
+        functions: Nodes of each library function, by function name.
         saver: The model's own saver.
         outputs: Names of main-graph nodes that signatures and initializers fetch.
-        entries: Functions that the model's objects call.
-        runs_restore: Whether loading runs the saver's restore node: so for TensorFlow 1's form,
-            which has no objects.
+        entries: Names of functions that the model's objects call.
+        runs_restore: Whether loading runs the saver's restore node. True for TensorFlow 1's
+            format, which has no objects.
     """
 
     nodes: tuple[Node, ...]
@@ -187,12 +187,12 @@ class Program:
 
 
 def refused_operators(program: Program, is_operator: Callable[[str], bool]) -> list[str]:
-    """The operators of a program that may not run, sorted.
+    """Returns the operators of a program that may not run, sorted.
 
     Args:
-        program: To be checked.
-        is_operator: Whether TensorFlow has an operator of this name. A function of that name would
-            be checked here while TensorFlow might run the operator.
+        program: The program to check.
+        is_operator: Tells whether TensorFlow has an operator with a given name. Functions with such
+            names are refused: TensorFlow might run the operator instead of the checked function.
     """
     found = {name for name in program.functions if is_operator(name)}
     exempt_nodes = _saver_nodes(program)
@@ -209,7 +209,7 @@ def refused_operators(program: Program, is_operator: Callable[[str], bool]) -> l
 
 
 def refusal(model: str, operators: Sequence[str]) -> str:
-    """What a person reads about a model that is refused for its operators."""
+    """Returns the error message for a model that is refused because of its operators."""
     shown = ", ".join(ascii(name)[1:-1][:80] for name in operators[:12])
     more = f" and {len(operators) - 12} more" if len(operators) > 12 else ""
     advice = "export the inference function alone, without them"
@@ -229,14 +229,14 @@ def _refused(nodes: Iterable[Node], allowed: frozenset[str], program: Program) -
 
 
 def _saver_nodes(program: Program) -> set[str]:
-    """Names of nodes that only the saver needs."""
+    """Returns the names of nodes that only the saver needs."""
     saver = _ancestors(program.nodes, {program.saver.save, program.saver.restore} - {""})
     others = {node.name for node in program.nodes} - saver
     return saver - _ancestors(program.nodes, others | program.outputs)
 
 
 def _saver_functions(program: Program, exempt_nodes: set[str]) -> set[str]:
-    """Functions that only the saver calls, where the loader does not run it."""
+    """Returns the functions that only the saver calls; empty if the loader runs the saver."""
     if program.runs_restore:
         return set()
     saver = [node for node in program.nodes if node.name in exempt_nodes]
@@ -245,7 +245,7 @@ def _saver_functions(program: Program, exempt_nodes: set[str]) -> set[str]:
 
 
 def _called_by(nodes: Iterable[Node], program: Program, entries: Iterable[str] = ()) -> set[str]:
-    """Names of all functions that nodes call, directly or not, and of `entries`."""
+    """Returns `entries` and all functions that they and `nodes` call, directly or indirectly."""
     pending = [*entries, *(name for node in nodes for name in _calls(node, program))]
     found: set[str] = set()
     while pending:
@@ -263,9 +263,9 @@ def _calls(node: Node, program: Program) -> frozenset[str]:
 
 
 def _ancestors(nodes: Iterable[Node], names: Iterable[str]) -> set[str]:
-    """The named nodes and all that they take from, directly or not.
+    """Returns the named nodes and all nodes that they depend on, directly or indirectly.
 
-    A file may have two nodes of one name: both count, since nobody knows which TensorFlow takes.
+    A file may have two nodes with the same name. Both count, since TensorFlow might use either.
     """
     inputs: dict[str, list[str]] = {}
     for node in nodes:
@@ -280,5 +280,5 @@ def _ancestors(nodes: Iterable[Node], names: Iterable[str]) -> set[str]:
 
 
 def _own_files(node: Node, program: Program) -> bool:
-    """Whether a restore node reads the files that the loader names, and no others."""
+    """Whether a restore node reads only the files that the loader names."""
     return node.inputs[:1] == (program.saver.filename,)

@@ -1,4 +1,4 @@
-"""Label maps of the TF Object Detection API: protocol buffers' text format, as far as they use it.
+"""Parses label maps of the TF Object Detection API, a subset of protobuf's text format.
 
 `item { id: 1 name: "/m/01g317" display_name: "person" keypoints { id: 0 label: "nose" } }`.
 Grammar: the specification of protobuf's text format.
@@ -7,7 +7,7 @@ Grammar: the specification of protobuf's text format.
 import re
 from collections.abc import Iterator
 
-# A string, a brace, a separator, a name, a number; comments and blanks are skipped.
+# A string, brace, separator, name or number; whitespace and comments are skipped.
 _TOKEN = re.compile(
     r"""\s+ | \#[^\n]* | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*') | (?P<open>[{<])
     | (?P<close>[}>]) | (?P<mark>[:;,\[\]]) | (?P<word>[^\s{}<>:;,\[\]"'\#]+)""",
@@ -18,10 +18,10 @@ _SIMPLE = {"n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f
 
 
 def parse_pbtxt(text: str) -> dict[int, str]:
-    """Number to name of each `item`; its display name where it has one.
+    """Maps each item's number to its name, preferring its display name.
 
     Raises:
-        ValueError: if an item has no number or no name, or the text ends inside one.
+        ValueError: if an item has no number or no name, or the text ends inside an item.
     """
     names: dict[int, str] = {}
     for fields in _items(text):
@@ -34,7 +34,7 @@ def parse_pbtxt(text: str) -> dict[int, str]:
 
 
 def _items(text: str) -> Iterator[dict[str, str]]:
-    """The fields of every item at the outer level; messages inside an item are left out."""
+    """Yields the fields of each top-level item, without its nested messages."""
     fields: dict[str, str] = {}
     path: list[str] = []
     key, value = "", ""
@@ -48,7 +48,7 @@ def _items(text: str) -> Iterator[dict[str, str]]:
         elif kind == "word" and (not key or value):
             key, value = token, ""
         elif kind != "mark" and key:
-            # Strings that follow each other are one.
+            # Adjacent strings form one string.
             value += _unescaped(token[1:-1]) if kind == "string" else token
             if path == ["item"]:
                 fields[key] = value
@@ -57,7 +57,7 @@ def _items(text: str) -> Iterator[dict[str, str]]:
 
 
 def _moved(path: list[str], key: str, kind: str) -> bool:
-    """Goes into a message or out of it; whether that was an item of the outer level."""
+    """Enters or leaves a message; returns whether it left a top-level item."""
     if kind == "open":
         path.append(key)
         return False
@@ -79,7 +79,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _unescaped(text: str) -> str:
-    """Escapes stand for bytes, which together are UTF-8: 303 and 251, octal, are an e acute."""
+    """Resolves escapes to bytes and decodes them as UTF-8; octal 303 251 is an e acute."""
 
     def replaced(match: re.Match[str]) -> str:
         escape = match[1]

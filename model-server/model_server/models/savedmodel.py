@@ -1,7 +1,7 @@
-"""TensorFlow SavedModels: detectors of the TF Object Detection API, and classifiers.
+"""TensorFlow SavedModels: classifiers, and detectors from the TF Object Detection API.
 
-The signature `serving_default` is what is served. A SavedModel is a program: one with operators
-that are not on the list in `operators` is refused before anything is loaded.
+The server serves the signature `serving_default`. A SavedModel is a program, so a model with
+operators that are not on the list in `operators` is refused before anything is loaded.
 """
 
 from pathlib import Path
@@ -31,12 +31,12 @@ class SavedModel(TensorFlowModel):
         """Loads the folder.
 
         Args:
-            path: The folder that has `saved_model.pb`.
-            parallelism: Inferences at the same time, and threads of each.
+            path: The folder that contains `saved_model.pb`.
+            parallelism: Number of concurrent inferences, and threads for each.
 
         Raises:
-            InvalidModel: if it cannot be loaded, has no `serving_default` signature, or has an
-                operator that is not on the list.
+            InvalidModel: if the model cannot be loaded, has no `serving_default` signature, or has
+                an operator that is not on the list.
         """
         self.tensorflow = import_tensorflow(parallelism)
         refuse_unsafe_operators(path)
@@ -44,7 +44,7 @@ class SavedModel(TensorFlowModel):
             loaded = self.tensorflow.saved_model.load(str(path))
         except (OSError, ValueError, KeyError, self.tensorflow.errors.OpError) as error:
             raise InvalidModel(f"model: {path.name} cannot be loaded: {cause_of(error)}") from error
-        # The signature is of no use once the object it belongs to is gone.
+        # The signature stops working once the object that owns it is gone.
         self.trackable = loaded
         self.signature = _signature(loaded, path)
         inputs = self.signature.structured_input_signature[1]  # type: ignore[attr-defined]
@@ -79,13 +79,14 @@ def _signature(loaded: Any, path: Path) -> Signature:
 
 
 def refuse_unsafe_operators(path: Path) -> None:
-    """Reads the graph without loading it; refuses operators that a vision model has no use for.
+    """Reads the graph without loading it, and refuses operators that no vision model needs.
 
     Args:
-        path: The folder that has `saved_model.pb`.
+        path: The folder that contains `saved_model.pb`.
 
     Raises:
-        InvalidModel: naming them, or if the file is no SavedModel.
+        InvalidModel: if the graph has such operators (the message names them), or the file is not a
+            SavedModel.
     """
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
     from tensorflow.core.protobuf import saved_model_pb2  # noqa: PLC0415

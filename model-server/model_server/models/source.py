@@ -1,7 +1,8 @@
-"""Finds a model's files and tells its format, name and digest, without opening the model.
+"""Finds a model's files and determines its format, name and digest without loading the model.
 
-The rules of a model's folder are here and nowhere else: exactly one model in it, companions such
-as labels beside it. The server and the download both ask here, so this imports nothing heavy.
+This is the only place that defines the layout of a model's folder: exactly one model, with
+companions such as labels next to it. Both the server and the download use it, so it imports nothing
+heavy.
 """
 
 import hashlib
@@ -20,14 +21,14 @@ _MOST_LISTED = 10
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model is and what it is.
+    """A model's location and format.
 
     Attributes:
         path: The file, or the folder of a SavedModel.
         format: tflite, savedmodel or keras.
-        folder: Where its labels and other companions are.
-        name: A name made from the path, for when no other is given.
-        above: Folders around it that may hold its labels as well, the nearest first.
+        folder: The folder with its labels and other companions.
+        name: Default name, derived from the path.
+        above: Parent folders that may also contain its labels, nearest first.
     """
 
     path: Path
@@ -38,7 +39,7 @@ class ModelSource:
 
     @property
     def label_folders(self) -> tuple[Path, ...]:
-        """Where its labels may be, in the order of trust; the first that has any counts."""
+        """Folders to search for labels, in order of precedence; the first with any labels wins."""
         assets = (self.folder / "assets", self.folder / "assets.extra")
         inside = assets if self.format == "savedmodel" else ()
         return (self.folder, *inside, *self.above)
@@ -52,7 +53,7 @@ def find_model(location: str, wanted_format: str = "") -> ModelSource:
         wanted_format: tflite, savedmodel or keras; empty means any.
 
     Raises:
-        InvalidModel: if there is none, more than one, or one of another format.
+        InvalidModel: if there is no model, more than one, or one in a different format.
     """
     location = location or f"{BUNDLED_SCHEME}detector"
     if location.startswith(BUNDLED_SCHEME):
@@ -71,10 +72,10 @@ def find_model(location: str, wanted_format: str = "") -> ModelSource:
 
 
 def _with_folders_above(source: ModelSource, location: Path) -> ModelSource:
-    """With the folders between the model and the place that was named.
+    """Adds the folders between the model and the given location.
 
-    Exporters put a SavedModel into `saved_model/` or a folder of its version, and labels beside it:
-    for these, the folder above counts though only the SavedModel was named.
+    Exporters put a SavedModel into `saved_model/` or a version folder, with the labels next to that
+    folder. For such models the parent folder is included even if `location` is the SavedModel.
     """
     above: list[Path] = []
     folder = source.folder
@@ -89,13 +90,13 @@ def _with_folders_above(source: ModelSource, location: Path) -> ModelSource:
 
 
 def _instead_of(path: Path) -> str:
-    """What the nearest existing folder contains; nothing for the root or below a file."""
+    """Lists the nearest existing folder's content; empty for the root or a path below a file."""
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir() or folder == Path(folder.anchor):
         return ""
     try:
         names = [item.name for item in _visible(folder)]
-    except OSError:  # a folder that may not be read
+    except OSError:  # the folder is not readable
         return ""
     if not names:
         return f"; {folder} is empty"
@@ -132,7 +133,7 @@ def _single_file(path: Path, wanted_format: str) -> ModelSource:
 
 
 def _format_from_content(path: Path) -> str:
-    """For files without a telling suffix, such as a download saved as `model`."""
+    """Detects the format of a file without a known suffix, such as a download saved as `model`."""
     with path.open("rb") as file:
         head = file.read(8)
     if head[4:8] == b"TFL3":
@@ -155,10 +156,10 @@ def _in_folder(folder: Path, wanted_format: str) -> ModelSource:
 
 
 def _in_subfolder(folder: Path, wanted_format: str) -> ModelSource:
-    """The model one or more folders down.
+    """Finds the model one or more folders down.
 
-    An archive often wraps everything in one folder, TF Serving puts versions in folders, and the
-    Object Detection API exports `saved_model/` beside `checkpoint/`.
+    An archive often wraps everything in one folder, TF Serving uses a folder per version, and the
+    Object Detection API exports `saved_model/` next to `checkpoint/`.
     """
     subfolders = [item for item in _visible(folder) if item.is_dir()]
     versions = [item for item in subfolders if item.name.isdigit()]
@@ -186,7 +187,7 @@ def _in_subfolder(folder: Path, wanted_format: str) -> ModelSource:
 def _candidates(folder: Path) -> list[ModelSource]:
     if (folder / _SAVED_MODEL).is_file():
         named = folder.resolve()
-        # TensorFlow Serving's layout: the folder is a version, and the model's name is above it.
+        # TensorFlow Serving's layout: this folder is a version, its parent has the model's name.
         name = named.parent.name if named.name.isdigit() else named.name
         return [ModelSource(folder, "savedmodel", folder, _clean_name(name))]
     return [
@@ -197,7 +198,7 @@ def _candidates(folder: Path) -> list[ModelSource]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """What is in a folder, without hidden files and what macOS adds to archives."""
+    """Lists a folder without hidden files and the folder that macOS adds to archives."""
     visible = (path for path in folder.iterdir() if not path.name.startswith("."))
     return sorted(path for path in visible if path.name != "__MACOSX")
 
@@ -210,9 +211,9 @@ def _clean_name(text: str) -> str:
 
 
 def digest(source: ModelSource) -> str:
-    """SHA-256 of the model's content, hex: of the file, or of a SavedModel's files in order.
+    """Returns the hex SHA-256 of the model's file, or of a SavedModel's files in sorted order.
 
-    For a folder, each file's relative path and a zero byte precede its content.
+    For a folder, each file's content is preceded by its relative path and a zero byte.
     """
     hasher = hashlib.sha256()
     if source.path.is_file():

@@ -1,7 +1,7 @@
-"""What SavedModel and Keras models share: TensorFlow set up once, signatures, and running them.
+"""Shared runtime of SavedModel and Keras models: sets up TensorFlow and runs signatures.
 
-One of the few modules that import TensorFlow. A signature is a compiled graph; called eagerly,
-the same model is three times slower.
+One of the few modules that import TensorFlow. A signature is a compiled graph; running the same
+model eagerly is three times slower.
 """
 
 import os
@@ -22,8 +22,8 @@ class TensorFlowModel(Model):
     """A model that runs as a TensorFlow signature.
 
     Attributes:
-        tensorflow: The module.
-        signature: Takes tensors by the inputs' names, gives tensors by the outputs' names.
+        tensorflow: The TensorFlow module.
+        signature: Callable that takes tensors by input name and returns tensors by output name.
         trackable: The object that owns the signature's variables.
     """
 
@@ -37,11 +37,11 @@ class TensorFlowModel(Model):
 
 
 def import_tensorflow(parallelism: Parallelism) -> Any:
-    """TensorFlow, quiet, and with the CPUs it may use.
+    """Imports TensorFlow, silences its startup messages and limits its threads.
 
-    Its threads are one pool for all inferences of the process: `instances x threads` of them.
+    All inferences in the process share one pool of `instances x threads` threads.
     """
-    # Information and warnings about CPU features; errors still come.
+    # Hides information and warnings about CPU features; errors still appear.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf  # noqa: PLC0415 - after the variable above, and only when needed
 
@@ -50,16 +50,16 @@ def import_tensorflow(parallelism: Parallelism) -> Any:
             parallelism.instances * parallelism.threads
         )
         tf.config.threading.set_inter_op_parallelism_threads(parallelism.instances)
-    except RuntimeError:  # a second model in this process: the pool exists
+    except RuntimeError:  # a second model in this process: the pool already exists
         pass
     return tf
 
 
 def spec_of(name: str, spec: Any) -> TensorSpec:
-    """Our description of TensorFlow's `TensorSpec`.
+    """Converts TensorFlow's `TensorSpec` to ours.
 
     Raises:
-        InvalidModel: if its type has no counterpart in NumPy (resources, variants).
+        InvalidModel: if its type has no NumPy equivalent (resources, variants).
     """
     if spec.dtype.name == "string":
         dtype: np.dtype[Any] = np.dtype(object)
@@ -74,7 +74,7 @@ def spec_of(name: str, spec: Any) -> TensorSpec:
 
 
 def call(tf: Any, signature: Signature, inputs: Tensors) -> dict[str, Array]:
-    """Runs a signature on arrays; returns arrays.
+    """Runs a signature on arrays and returns arrays.
 
     Raises:
         InferenceFailed: if TensorFlow reports an error.

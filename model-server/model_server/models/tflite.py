@@ -1,9 +1,9 @@
-"""TensorFlow Lite models through LiteRT. Never imports TensorFlow.
+"""Runs TensorFlow Lite models with LiteRT. Never imports TensorFlow.
 
-An interpreter holds the state of one inference, so threads take one each from a pool; all of them
-map the same file, and its pages are shared by every process of the machine. Beside the pool there
-may be one with more threads: whoever finds the model idle takes that one, since nobody else needs
-the CPUs.
+An interpreter holds the state of one inference, so each thread takes its own from a pool. All
+interpreters map the same file, and all processes on the machine share its pages. In addition to the
+pool there may be one interpreter with more threads: a request that finds the model idle uses it,
+since no other request needs the CPUs.
 """
 
 import queue
@@ -36,15 +36,15 @@ class TfliteModel(Model):
 
         Args:
             path: The .tflite file.
-            parallelism: Interpreters in the pool, CPU threads of each, and of the one for lone
-                requests.
+            parallelism: Number of interpreters in the pool, CPU threads for each, and CPU threads
+                for the interpreter that serves lone requests.
 
         Raises:
-            InvalidModel: if LiteRT cannot read it or lacks one of its operators.
+            InvalidModel: if LiteRT cannot read the file or lacks one of its operators.
         """
         first = _interpreter(path, parallelism.threads)
         self._inputs, self._outputs = _tensors(first)
-        # The best-used interpreter first: its weights are packed and in the cache.
+        # The most recently used interpreter first: its weights are packed and in the cache.
         self._pool: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(parallelism.instances - 1):
             self._pool.put(_interpreter(path, parallelism.threads))
@@ -71,13 +71,13 @@ class TfliteModel(Model):
         )
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
-        """See `Model.run`. Python's global lock is released while LiteRT computes."""
+        """See `Model.run`. LiteRT releases the GIL while it computes."""
         with self._lent() as interpreter:
             return self._run(interpreter, inputs)
 
     @contextmanager
     def _lent(self) -> Iterator[Any]:
-        """An interpreter that nobody else uses meanwhile; waits for one."""
+        """Lends an interpreter for exclusive use; waits until one is free."""
         with self._lock:
             alone = self._running == 0
             self._running += 1
@@ -92,7 +92,7 @@ class TfliteModel(Model):
                 self._running -= 1
 
     def warm(self, inputs: Tensors) -> dict[str, Array]:
-        """See `Model.warm`; only for the time before requests come."""
+        """See `Model.warm`; call it only before the server accepts requests."""
         interpreters = [self._pool.get() for _ in range(self._pool.qsize())]
         try:
             everyone = [*interpreters, self._wide] if self._wide is not None else interpreters
@@ -134,10 +134,10 @@ _Tensor = tuple[TensorSpec, int]
 
 
 def _tensors(interpreter: Any) -> tuple[list[_Tensor], list[_Tensor]]:
-    """Inputs and outputs with their indexes.
+    """Returns the inputs and outputs with their tensor indexes.
 
-    Names come from the signature where there is one: they are the ones of the model's author
-    (`detection_boxes`), while the tensors' own (`StatefulPartitionedCall:3`) say nothing.
+    Uses the names in the signature if there is exactly one: the model's author chose them
+    (`detection_boxes`), while the tensors' own names (`StatefulPartitionedCall:3`) mean nothing.
     """
     inputs = {detail["index"]: detail["name"] for detail in interpreter.get_input_details()}
     outputs = {detail["index"]: detail["name"] for detail in interpreter.get_output_details()}

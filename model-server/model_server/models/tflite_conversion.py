@@ -1,8 +1,8 @@
-"""Turns a loaded SavedModel or Keras model into a tflite file that takes a picture's bytes.
+"""Converts a loaded SavedModel or Keras model to a tflite file that takes a picture's bytes.
 
-The range that the model wants its pixels in becomes part of the graph, so that nobody who serves
-the result has to know it: the input is always [1, height, width, channels] of uint8, 0 to 255.
-One of the modules that import TensorFlow; it must not judge the result.
+The conversion makes pixel scaling part of the graph, so the server does not need to know the
+model's pixel range: the input is always [1, height, width, channels] of uint8, 0 to 255. One of the
+modules that import TensorFlow; it must not judge the result.
 """
 
 import contextlib
@@ -35,21 +35,22 @@ def convert(
     form: Form,
     samples: Sequence[Array],
 ) -> bytes:
-    """The model as the bytes of a tflite file.
+    """Converts a model and returns the bytes of the tflite file.
 
     Args:
-        model: The source.
-        spec: Its picture input, of fixed height and width.
-        image: How its pixels are scaled.
-        form: `int8`: weights and activations, with ranges from `samples`; `dynamic`: weights in
-            int8, activations when it runs; `float16`: weights in half precision; `float32`.
-        samples: [1, height, width, channels] of uint8; `int8` alone needs them.
+        model: The model to convert.
+        spec: Its picture input, with fixed height and width.
+        image: How to scale its pixels.
+        form: `int8`: quantizes weights and activations, with ranges from `samples`; `dynamic`:
+            quantizes weights to int8, and activations at run time; `float16`: stores weights in
+            half precision; `float32`: no quantization.
+        samples: Pictures, [1, height, width, channels] of uint8; only `int8` needs them.
 
     Raises:
         ConversionFailed: if TensorFlow cannot express the model in LiteRT's own operators.
     """
     tf = model.tensorflow
-    # With whole-integer arithmetic the converter itself quantizes a float input to bytes.
+    # For full integer quantization, the converter itself quantizes a float input to bytes.
     entry = tf.float32 if form == "int8" else tf.uint8
     shape = [1, *spec.shape[1:3], spec.shape[3] if spec.shape[3] > 0 else 3]
 
@@ -73,16 +74,16 @@ def convert(
 
 
 def _frozen(tf: Any, concrete: Any) -> Any:
-    """The same function with constants for variables, under the same names.
+    """Returns the function with its variables turned into constants and the same output names.
 
-    The converter keeps variables as state of the model otherwise, which nothing ever sets.
+    Otherwise the converter keeps variables as model state that is never initialized.
     """
     from tensorflow.python.framework.convert_to_constants import (  # noqa: PLC0415 - TensorFlow
         convert_variables_to_constants_v2,
     )
 
     constant = convert_variables_to_constants_v2(concrete)
-    # Freezing flattens the outputs, in the order of their sorted names, and forgets the names.
+    # Freezing flattens the outputs in the order of their sorted names and drops the names.
     names = sorted(concrete.structured_outputs)
     signature = concrete.structured_input_signature[0]
 
@@ -108,14 +109,14 @@ def _choose(tf: Any, converter: Any, form: Form, samples: Sequence[Array]) -> No
 def _calibration(samples: Sequence[Array]) -> Iterator[list[Array]]:
     for sample in samples:
         pixels = sample.astype(np.float32)
-        # Black and white somewhere: the whole range of a byte, so that the input's scale is 1 and
-        # a byte of a picture is a byte of the input.
+        # Add a black and a white pixel to cover the full byte range. The input's scale is then 1,
+        # and picture bytes go into the input unchanged.
         pixels[:, 0, 0], pixels[:, 0, 1] = 0, 255
         yield [pixels]
 
 
 def _scaled(tf: Any, pixels: Any, image: ImageInput) -> Any:
-    """`preprocessing.prepare`'s scaling as a part of the graph."""
+    """Applies the scaling of `preprocessing.prepare` inside the graph."""
     match image.scaling:
         case "unit":
             return pixels * (1 / 255)
@@ -131,7 +132,7 @@ def _scaled(tf: Any, pixels: Any, image: ImageInput) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps TensorFlow's notes on a conversion, from Python and from C++, off stderr."""
+    """Keeps TensorFlow's conversion messages, from Python and C++, off stderr."""
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -149,7 +150,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The converter's own first words; the rest of its messages is a page of locations."""
+    """Returns the most telling line of a converter error; the rest is a page of locations."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if "error:" in line or "not supported" in line]
     return (telling or lines or [type(error).__name__])[0][:400]

@@ -1,9 +1,9 @@
-"""Reads what a .tflite file says of itself: normalization and label files (TFLite Metadata).
+"""Reads the TFLite Metadata of a .tflite file: normalization and label files.
 
-The metadata is a second FlatBuffer inside the model's, and the label files are a ZIP appended to
-it. Layout: `schema.fbs` of TensorFlow Lite and `metadata_schema.fbs` of TFLite Support. It is read
-here by field number, because the generated reader takes 0.4 s to import, which is half of a
-server's whole start. Damaged metadata is as good as none: the model itself may still run.
+The metadata is a second FlatBuffer inside the model's, and the label files are in a ZIP archive
+appended to the file. Layout: `schema.fbs` of TensorFlow Lite and `metadata_schema.fbs` of TFLite
+Support. Fields are read by number, because importing the generated reader takes 0.4 s, half of the
+server's startup time. Damaged metadata is ignored: the model itself may still run.
 """
 
 import mmap
@@ -20,7 +20,7 @@ from model_server.models.labels import Labels
 
 _NAME = b"TFLITE_METADATA"
 _MAX_LABEL_BYTES = 8 * 1024 * 1024
-# Numbers of fields and enum values in the two schemas.
+# Field numbers and enum values in the two schemas.
 _MODEL_BUFFERS, _MODEL_METADATA = 4, 6
 _METADATA_NAME, _METADATA_BUFFER = 0, 1
 _ROOT_DESCRIPTION, _ROOT_SUBGRAPHS, _ROOT_FILES = 1, 3, 6
@@ -32,13 +32,13 @@ _FILE_NAME, _FILE_TYPE, _LABEL_TYPES = 0, 2, (2, 3)
 
 @dataclass(frozen=True)
 class TfliteMetadata:
-    """What is of use to a server.
+    """The metadata that the server uses.
 
     Attributes:
-        mean: Input normalization (x - mean) / std per channel; empty when not told.
-        std: See `mean`.
-        labels: Of the first output that has some, or None.
-        description: Of the model, perhaps empty.
+        mean: Per-channel mean of the input normalization (x - mean) / std; empty if not given.
+        std: Per-channel deviation of the input normalization; see `mean`.
+        labels: Labels of the first output that has any, or None.
+        description: Description of the model; may be empty.
     """
 
     mean: tuple[float, ...] = ()
@@ -48,7 +48,7 @@ class TfliteMetadata:
 
 
 def read_metadata(path: Path) -> TfliteMetadata:
-    """The metadata of a .tflite file; all fields empty when it has none that can be read."""
+    """Reads the metadata of a .tflite file; all fields are empty if there is none it can read."""
     try:
         with (
             path.open("rb") as file,

@@ -1,7 +1,7 @@
-"""`model-server optimize`: a SavedModel or Keras model to a faster form of itself, or a refusal.
+"""`model-server optimize`: converts a SavedModel or Keras model to a faster form, or refuses.
 
-The result is served by the small image without TensorFlow. It is published only when its answers
-to pictures are those of its source, within bounds that the user states.
+The small image without TensorFlow can serve the result. The result is published only if its answers
+to pictures match those of the source within bounds set by the user.
 """
 
 from model_server.optimize.command import main

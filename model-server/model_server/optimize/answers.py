@@ -1,7 +1,7 @@
-"""What a model answers to pictures, and how fast it is, through the server's own data plane.
+"""Collects a model's answers to pictures and measures its speed, through the server's data plane.
 
-What is compared is what a client gets: labels and scores, with decoding, resizing and scaling on
-both sides.
+The answers are what a client gets: labels and scores, after the same decoding, resizing and scaling
+as in the server.
 """
 
 import time
@@ -18,16 +18,16 @@ from model_server.vision.inference import VisionModel
 from model_server.vision.preprocessing import picture_input, picture_size
 
 _TIMED = 10
-# Scores below this are noise of a detector's last boxes.
+# A detector's boxes with lower scores are noise.
 _LEAST_SCORE = 0.05
 _MOST_BOXES = 100
 
 
 def picture_spec(vision: VisionModel) -> TensorSpec:
-    """The picture input, of a fixed size.
+    """Returns the picture input, which has a fixed size.
 
     Raises:
-        ConversionFailed: the model has none, or its answers have no labels and scores.
+        ConversionFailed: if the model has no such input, or its answers have no labels and scores.
     """
     spec = picture_input(vision.info)
     if spec is None or vision.task == "tensor":
@@ -44,10 +44,10 @@ def picture_spec(vision: VisionModel) -> TensorSpec:
 
 
 def answer(vision: VisionModel, sample: Sample) -> Scores:
-    """The score of each class in one picture; of a detector's boxes, the best of each class.
+    """Returns the score of each class in one picture; for a detector, that of the class's best box.
 
     Raises:
-        InvalidPictures: the picture is refused, or the model fails on it.
+        InvalidPictures: if the picture is rejected or the model fails on it.
     """
     context = RequestContext(request_id="optimize")
     try:
@@ -60,12 +60,12 @@ def answer(vision: VisionModel, sample: Sample) -> Scores:
         classes = vision.classify(sample.data, len(vision.class_names), context)
     except RequestError as error:
         raise InvalidPictures(f"--pictures: {sample.name}: {error.message}") from error
-    # With the number: two classes may have the same name.
+    # Include the number, because two classes may have the same name.
     return {f"{item.label} ({item.class_id})": item.probability for item in classes}
 
 
 def milliseconds(vision: VisionModel) -> float:
-    """Median time of one inference without decoding; for the record, nothing depends on it."""
+    """Returns the median time of one inference, without decoding; recorded for information only."""
     spec = picture_spec(vision)
     inputs = {spec.name: np.zeros([1, *(max(size, 1) for size in spec.shape[1:])], spec.dtype)}
     took = []

@@ -1,7 +1,7 @@
-"""The command `model-server optimize`: from flags to a converted model, or one line why not.
+"""The command `model-server optimize`: publishes a converted model or fails with a one-line reason.
 
-The line goes to stderr and to the container's termination message, from where the operator shows
-it to the user.
+The reason goes to stderr and to the container's termination message, which the operator shows to
+the user.
 """
 
 import logging
@@ -21,7 +21,7 @@ _LOG = logging.getLogger("model_server.optimize")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
+    """Runs the command and returns its exit status."""
     options = parse_options(argv)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     try:
@@ -39,7 +39,8 @@ def run(options: Options) -> None:
     """Converts and publishes the model.
 
     Raises:
-        StartupError: it could not be, or would answer otherwise; the type is the reason.
+        StartupError: if the model cannot be converted or its answers would differ too much; the
+            type is the reason.
     """
     source = find_model(options.model)
     if source.format == "tflite":
@@ -61,7 +62,7 @@ def run(options: Options) -> None:
 
 
 def _asked(options: Options, source: ModelSource) -> dict[str, Any]:
-    """What a run was asked, by which a restarted one knows that nothing is left to do."""
+    """Returns the parameters of a run; a restarted run compares them to see that it is done."""
     return {
         "source": source.format,
         "sha256": digest(source),

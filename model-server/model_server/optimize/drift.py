@@ -1,6 +1,6 @@
-"""How far two models' answers to the same pictures lie apart. Pure: no model, no file.
+"""Measures how much two models' answers to the same pictures differ. Pure: no models, no files.
 
-An answer is the score of every class that the model named; a class that is absent has the score 0.
+An answer is the score of every class that the model returned; a missing class has the score 0.
 """
 
 import math
@@ -12,11 +12,11 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Bounds:
-    """What is still the same model.
+    """Bounds within which two models count as the same.
 
     Attributes:
-        agreement: Least share of pictures (0 to 1) with the same first class.
-        drift: Largest difference of a score (0 to 1) in any picture.
+        agreement: Minimum share of pictures (0 to 1) with the same first class.
+        drift: Maximum difference of a score (0 to 1) in any picture.
     """
 
     agreement: float
@@ -25,14 +25,14 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Drift:
-    """What the comparison of two models found.
+    """The result of comparing two models.
 
     Attributes:
-        pictures: How many were compared.
-        same_first: In how many of them the first class is the same.
+        pictures: Number of pictures compared.
+        same_first: Number of pictures with the same first class.
         largest: The largest difference of a score in any picture.
-        farthest: The picture where that is, and the two scores, for a person.
-        flipped: The first few pictures whose first class changed, and how, for a person.
+        farthest: The picture with that difference and its two scores, in human-readable form.
+        flipped: The first few pictures whose first class changed, and how, in human-readable form.
     """
 
     pictures: int
@@ -42,13 +42,13 @@ class Drift:
     flipped: tuple[str, ...]
 
     def within(self, bounds: Bounds) -> bool:
-        """Whether this is still the same model."""
-        # Less than a whole picture is rounding of the share, not a picture that may change.
+        """Tells whether the difference is within the bounds."""
+        # Round up, so that a fraction of a picture does not allow one more picture to change.
         needed = math.ceil(bounds.agreement * self.pictures - 1e-9)
         return self.same_first >= needed and self.largest <= bounds.drift
 
     def told(self) -> str:
-        """The finding as a person reads it."""
+        """Describes the result in human-readable form."""
         text = f"the first class is the same in {self.same_first} of {self.pictures} pictures"
         if self.flipped:
             text += f" (not in {'; '.join(self.flipped)})"
@@ -59,12 +59,12 @@ def compare(names: Sequence[str], source: Sequence[Scores], found: Sequence[Scor
     """Compares answers picture by picture.
 
     Args:
-        names: Of the pictures, for people.
+        names: Human-readable names of the pictures.
         source: The source's scores by class, for each picture.
-        found: The converted model's.
+        found: The converted model's scores by class, for each picture.
 
     Raises:
-        ValueError: there are no pictures, or not as many answers.
+        ValueError: if there are no pictures, or the number of answers differs.
     """
     if not names:
         raise ValueError("no pictures to compare")
@@ -79,7 +79,7 @@ def compare(names: Sequence[str], source: Sequence[Scores], found: Sequence[Scor
             flipped.append(f"{name}: {first or 'nothing'} became {now or 'nothing'}")
         for key in sorted(before.keys() | after.keys()):
             old, new = before.get(key, 0.0), after.get(key, 0.0)
-            # A score that is not a number must not pass for one that is close.
+            # A score that is not finite must not pass as close.
             difference = abs(old - new) if math.isfinite(old - new) else math.inf
             if difference > largest:
                 largest, farthest = difference, f"{name}: {key} from {old:.3f} to {new:.3f}"
@@ -87,5 +87,5 @@ def compare(names: Sequence[str], source: Sequence[Scores], found: Sequence[Scor
 
 
 def first_of(scores: Scores) -> str:
-    """The class with the highest score, of equals the first by name; empty if there is none."""
+    """Returns the class with the highest score, ties by name; empty if there are no scores."""
     return min(scores, key=lambda key: (-scores[key], key), default="")

@@ -1,7 +1,7 @@
-"""One optimization: load -> answer -> convert -> answer again -> compare, form by form.
+"""Runs one optimization: load -> answer -> convert -> answer again -> compare, form by form.
 
-The first form that stays within the bounds is the result; when none does, the refusal says what
-each one did.
+The first form that stays within the bounds is the result. If none does, the error describes the
+outcome of each form.
 """
 
 import logging
@@ -35,20 +35,20 @@ _LOG = logging.getLogger("model_server.optimize")
 _CALIBRATION = 100
 _ENOUGH = 20
 _CROPS = 12
-# Fastest first. Whole-integer arithmetic needs pictures; half precision is no faster on a CPU.
+# Fastest first. Full-integer arithmetic needs pictures; half precision is no faster on a CPU.
 _AUTO: tuple[Form, ...] = ("int8", "dynamic", "float32")
 
 
 class Optimization:
-    """One source, its answers, and the forms that are tried."""
+    """A source model, its answers, and the forms to try."""
 
     def __init__(self, options: Options, source: ModelSource, work: Path) -> None:
         """Reads the pictures and loads the source.
 
         Args:
-            options: What was asked.
-            source: The model.
-            work: An empty folder for what is made.
+            options: The command's options.
+            source: The model to optimize.
+            work: An empty folder for the converted models.
 
         Raises:
             StartupError: if a picture cannot be read or the model cannot be served.
@@ -80,11 +80,11 @@ class Optimization:
         self._before = [answer(self._vision, sample) for sample in self._samples]
 
     def run(self) -> tuple[list[Path], Companion]:
-        """The files of the result, and what is to be said of them.
+        """Returns the result's files and their companion.
 
         Raises:
-            ConversionFailed: no form can express the model.
-            OutputsDrifted: the forms that can answer otherwise.
+            ConversionFailed: if no form can express the model.
+            OutputsDrifted: if the answers of all forms that can express it are out of bounds.
         """
         refused: list[str] = []
         drifted = False
@@ -116,7 +116,7 @@ class Optimization:
         return _AUTO if self._options.pictures is not None else _AUTO[1:]
 
     def _converted(self, form: Form) -> list[Path]:
-        """The tflite file and its labels, in a folder of their own."""
+        """Writes the tflite file and its labels to a folder of their own; returns their paths."""
         folder = self._work / form
         folder.mkdir()
         samples = self._calibration() if form == "int8" else []
@@ -127,7 +127,7 @@ class Optimization:
         return [file, *(self._copied(path, folder) for path in labels)]
 
     def _copied(self, labels: Path, folder: Path) -> Path:
-        """A label file under a name that the server finds by itself."""
+        """Copies a label file to a name that the server finds by itself; returns the new path."""
         given = self._options.labels is not None and labels.suffix.lower() != ".pbtxt"
         suffix = ".json" if labels.suffix.lower() == ".json" else ".txt"
         target = folder / (f"labels{suffix}" if given else labels.name)
@@ -139,7 +139,7 @@ class Optimization:
         return Companion(image, self._vision.first_class, record)
 
     def _load(self, folder: Path, companion: Companion) -> VisionModel:
-        """The result, loaded as the server will load it from its folder."""
+        """Loads the result from its folder the way the server will."""
         written = folder / COMPANION
         written.write_text(companion.text(), encoding="utf-8")
         source = find_model(str(folder))
@@ -150,10 +150,10 @@ class Optimization:
         return vision_model(source.name, model, source, settings)
 
     def _calibration(self) -> list[Array]:
-        """Crops of every other picture; those between are compared without having been seen.
+        """Returns crops of every other picture, so the rest are unseen when compared.
 
-        Of few pictures all are taken: a range that none of them shows is cut off, which costs more
-        than the comparison gains.
+        With few pictures, all are used: values outside the ranges seen in calibration are clipped,
+        which costs more than unseen pictures add to the comparison.
         """
         spec = replace(self._spec, dtype=np.dtype(np.uint8))
         how = ImageInput(resize=self._vision.image.resize)

@@ -1,6 +1,6 @@
-"""The pictures that a conversion is calibrated with and compared on: a folder's, or drawn ones.
+"""Pictures for calibrating and comparing a conversion, read from a folder or drawn.
 
-It knows files and pixels, not models.
+Works on files and pixels, independent of models.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from PIL import Image
 from model_server.errors import InvalidPictures, RequestError
 from model_server.vision.images import ImageLimits, decode, encode
 
-# More would make the step slow without telling more: ranges settle after some tens of pictures.
+# More would only make this step slower: ranges settle after a few dozen pictures.
 MOST = 200
 DRAWN = 16
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
@@ -20,17 +20,17 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 
 @dataclass(frozen=True)
 class Sample:
-    """One encoded picture, decodable, with a name for people."""
+    """An encoded picture known to decode, with a human-readable name."""
 
     name: str
     data: bytes
 
 
 def read_pictures(folder: Path, limits: ImageLimits) -> list[Sample]:
-    """The pictures in a folder and its subfolders, in the order of their paths; at most `MOST`.
+    """Reads at most `MOST` pictures from a folder and its subfolders, sorted by path.
 
     Raises:
-        InvalidPictures: if there are none, or one cannot be read; the message names it.
+        InvalidPictures: if there are no pictures, or one cannot be read; the message names it.
     """
     if not folder.is_dir():
         raise InvalidPictures(f"--pictures: there is no folder {folder}")
@@ -56,13 +56,13 @@ def read_pictures(folder: Path, limits: ImageLimits) -> list[Sample]:
 
 
 def _spread(files: list[Path]) -> list[Path]:
-    """At most `MOST` of them, evenly: folders are often sorted by class."""
+    """Selects at most `MOST` files at even intervals, as folders are often sorted by class."""
     step = max(1.0, len(files) / MOST)
     return [files[int(number * step)] for number in range(min(MOST, len(files)))]
 
 
 def drawn_pictures() -> list[Sample]:
-    """Soft blobs of colour under noise, always the same: enough to compare, not to calibrate."""
+    """Draws the same noisy, blurred colours every time; enough to compare, not to calibrate."""
     samples = []
     for number in range(DRAWN):
         random = np.random.default_rng(number)
@@ -75,12 +75,12 @@ def drawn_pictures() -> list[Sample]:
 
 
 def crops(data: bytes, count: int, limits: ImageLimits) -> list[bytes]:
-    """The picture, and `count - 1` parts of it, every other one mirrored: more to calibrate with.
+    """Returns the picture and `count - 1` crops of it, every other one mirrored, for calibration.
 
     Args:
         data: An encoded picture.
-        count: How many to give in all.
-        limits: What is read.
+        count: Total number of pictures to return.
+        limits: Limits on the picture.
     """
     image = decode(data, limits).image
     random = np.random.default_rng(len(data))

@@ -1,7 +1,7 @@
-"""The folder that gets the optimized model: whole, or untouched.
+"""The output folder of the optimized model, which gets a complete model or stays untouched.
 
-Everything is written into a hidden folder inside it and moved when it is complete; the companion
-file comes last, so that a folder with one is a whole model.
+All files are written to a hidden subfolder and moved once they are complete. The companion file is
+moved last, so a folder that contains it holds a complete model.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ _IGNORED = {"lost+found", _WORK}
 
 
 class ResultFolder:
-    """One result's place.
+    """The folder of one result.
 
     Attributes:
-        folder: What the server will read.
+        folder: The folder that the server will read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,15 +28,15 @@ class ResultFolder:
         self._made = False
 
     def published(self) -> Companion | None:
-        """The companion of the whole model that is there, if one is."""
+        """Returns the companion of the complete model in the folder; None if there is none."""
         return read_companion(self.folder)
 
     def prepare(self) -> Path:
-        """Makes the folder; gives the empty work folder in it.
+        """Creates the folder and returns an empty work folder inside it.
 
         Raises:
-            InvalidSettings: there are files in it that this command has not put there, or it
-                cannot be written.
+            InvalidSettings: if the folder has files that this command did not create, or is not
+                writable.
         """
         ours = _IGNORED | {COMPANION, *_names(self.published())}
         work = self.folder / _WORK
@@ -57,7 +57,7 @@ class ResultFolder:
         return work
 
     def publish(self, files: Sequence[Path], companion: Companion) -> None:
-        """Moves the files of the work folder into their place, the companion last."""
+        """Moves the files from the work folder into place, the companion last."""
         old = self.published()
         (self.folder / COMPANION).unlink(missing_ok=True)
         for name in _names(old):
@@ -70,15 +70,15 @@ class ResultFolder:
         shutil.rmtree(self.folder / _WORK)
 
     def give_up(self) -> None:
-        """Leaves nothing half-made behind, nor an empty folder that was not there before."""
+        """Removes unfinished files, and the folder if this run created it and it is empty."""
         shutil.rmtree(self.folder / _WORK, ignore_errors=True)
         if self._made:
-            with contextlib.suppress(OSError):  # there is a result in it
+            with contextlib.suppress(OSError):  # not empty: it has a result
                 self.folder.rmdir()
 
 
 def _names(companion: Companion | None) -> list[str]:
-    """Its model's files, each a plain name: the note is on a volume that others may write."""
+    """Returns the model's files; drops anything but plain names, as others may write the volume."""
     entries = companion.record.get("files") if companion else None
     names = [str(name) for name in entries] if isinstance(entries, list) else []
     return [name for name in names if name == Path(name).name and name not in {"", ".", ".."}]

@@ -1,4 +1,4 @@
-"""gunicorn processes: a master that forks and workers that load models and serve them.
+"""gunicorn processes: a master that forks workers, which load and serve models.
 
 The only package that imports gunicorn.
 """

@@ -1,7 +1,7 @@
-"""What can be told of a client by looking at its connection, without taking anything from it.
+"""Inspects client connections without consuming data.
 
-The main loop of a worker looks here before it gives a request to a thread, so everything returns
-at once. Linux only, as the images are.
+A worker's main loop calls these functions before it gives a request to a thread, so they never
+block. Linux only, like the images.
 """
 
 import enum
@@ -11,17 +11,17 @@ import socket
 import struct
 import termios
 
-# Nearly all proxies accept less than this.
+# Nearly all proxies have a lower limit.
 MAX_HEADER_BYTES = 32 * 1024
 _END = b"\r\n\r\n"
 _WITHOUT_BODY = (b"GET ", b"HEAD ", b"OPTIONS ")
 _HAS_BODY = re.compile(rb"\n(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
-# Of Linux's struct tcp_info (linux/tcp.h): tcpi_bytes_received, 8 bytes.
+# Offset of tcpi_bytes_received (8 bytes) in Linux's struct tcp_info (linux/tcp.h).
 _BYTES_RECEIVED = 128
 
 
 class Heard(enum.Enum):
-    """How far a client has got with its next request."""
+    """How much of its next request a client has sent."""
 
     PART = enum.auto()
     QUESTION = enum.auto()
@@ -34,17 +34,17 @@ class Heard(enum.Enum):
 
 
 def heard(connection: socket.socket, before: bytes, known: int) -> tuple[Heard, int]:
-    """Looks at what has come of a request.
+    """Checks how much of a request has arrived.
 
-    After a part the connection is readable again only when more has come.
+    After a partial request, the connection becomes readable again only when more bytes arrive.
 
     Args:
-        connection: Of the client.
-        before: What was read of the request already.
-        known: Bytes that were there at the last look.
+        connection: The client's connection.
+        before: Bytes of the request that were already read.
+        known: Number of waiting bytes at the last check.
 
     Returns:
-        How far it is, and how many bytes are there.
+        The progress of the request, and the number of waiting bytes.
     """
     try:
         waiting = connection.recv(MAX_HEADER_BYTES + 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -52,7 +52,7 @@ def heard(connection: socket.socket, before: bytes, known: int) -> tuple[Heard, 
         return Heard.PART, known
     except OSError:
         return Heard.ENDED, known
-    text = (before + waiting).lstrip(b"\r\n")  # empty lines before a request mean nothing
+    text = (before + waiting).lstrip(b"\r\n")  # empty lines before a request are ignored
     end = text.find(_END)
     if 0 <= end <= MAX_HEADER_BYTES:
         _notify_from(connection, 1)
@@ -60,24 +60,24 @@ def heard(connection: socket.socket, before: bytes, known: int) -> tuple[Heard, 
         return (Heard.QUESTION if bare else Heard.REQUEST), len(waiting)
     if len(before) + len(waiting) > MAX_HEADER_BYTES:
         return Heard.TOO_LONG, len(waiting)
-    if len(waiting) == known:  # readable, and nothing new: it is the end
+    if len(waiting) == known:  # readable without new bytes: end of stream
         return Heard.ENDED, known
     _notify_from(connection, len(waiting) + 1)
     return Heard.PART, len(waiting)
 
 
 def _notify_from(connection: socket.socket, count: int) -> None:
-    """Lets `poll` and its kind report the connection from so many waiting bytes on."""
+    """Makes `poll` and similar calls report the connection once `count` bytes are waiting."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
 
 def unsent_bytes(connection: socket.socket) -> int:
-    """Bytes that the kernel holds because the other side has not taken them."""
+    """Bytes in the kernel's send buffer that the other side has not received yet."""
     answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
     return int(struct.unpack("i", answer)[0])
 
 
 def received_bytes(connection: socket.socket) -> int:
-    """Bytes that have come since it was connected."""
+    """Bytes received since the connection was established."""
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
     return int(struct.unpack_from("Q", info, _BYTES_RECEIVED)[0])

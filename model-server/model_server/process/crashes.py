@@ -1,25 +1,25 @@
-"""When a worker's crash is the model's fault, and when to stop starting new ones. Pure."""
+"""Decides whether a crash is the model's fault, and when to stop replacing workers. Pure."""
 
 import signal
 from collections import deque
 
 from model_server.errors import ModelCrashed
 
-# So many in so many seconds: what clients send makes the model crash, or its memory runs out.
+# This many crashes within this many seconds mean that requests crash the model or memory runs out.
 _MOST_CRASHES = 5
 _SECONDS = 300.0
-# A person or the system ends a process with these; all others are faults of the program itself.
+# Signals by which a user or the system stops a process; all others are faults of the program.
 _ORDERS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP}
 
 
 def crash_while_loading(number: int) -> ModelCrashed | None:
-    """Why the server ends after a worker was ended by a signal before it served.
+    """Decides whether to stop the server after a signal killed a worker that was still loading.
 
     Args:
-        number: Of the signal.
+        number: Signal number.
 
     Returns:
-        The error; None if a new worker should try.
+        The error to stop with; None if a new worker should try.
     """
     if number in _ORDERS:
         return None
@@ -35,14 +35,14 @@ def crash_while_loading(number: int) -> ModelCrashed | None:
 
 
 def crashes_while_serving(times: deque[float], number: int) -> ModelCrashed | None:
-    """Why the server ends after workers that served have crashed.
+    """Decides whether to stop the server after crashes of workers that were serving.
 
     Args:
-        times: Seconds of all crashes so far, the newest last; those long ago are taken out.
-        number: Of the signal of the last one.
+        times: Times of the crashes so far in seconds, the newest last; old ones are removed.
+        number: Signal number of the last crash.
 
     Returns:
-        The error; None as long as they are few.
+        The error to stop with; None while there are few crashes.
     """
     if number in _ORDERS:
         times.pop()

@@ -1,10 +1,11 @@
 """A gunicorn master that replaces workers without downtime.
 
-gunicorn stops the old workers as soon as the new ones are forked, before these have loaded their
+gunicorn stops the old workers as soon as the new ones are forked, before they have loaded their
 models. HTTP connections can wait in the shared socket, but each worker opens its own gRPC port, so
-that for a while nobody would listen. On shutdown, this master first stops accepting connections.
+no process would listen there for a while. On shutdown, this master first stops accepting
+connections.
 
-gunicorn also restarts a crashed worker without end. This master gives up on a model that crashes
+gunicorn also restarts a crashed worker indefinitely. This master gives up on a model that crashes
 its runtime and reports why; Kubernetes then restarts the container with increasing delays.
 """
 
@@ -37,7 +38,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn is untyped
         super().__init__(app)
 
     def signal(self, sig: int, frame: Any) -> None:
-        """Notes a shutdown signal, after which no loading worker is waited for."""
+        """Records a shutdown signal, after which the master no longer waits for loading workers."""
         self._stopping = self._stopping or sig in _STOPS
         super().signal(sig, frame)
 
@@ -53,7 +54,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn is untyped
         super().manage_workers()
 
     def reap_workers(self) -> None:
-        """Takes note of workers that have ended; gives up when it is of no use to replace them."""
+        """Reaps workers that have ended; gives up when replacing them would not help."""
         crashed = [
             (worker, number)
             for pid, worker in list(self.WORKERS.items())
@@ -73,7 +74,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn is untyped
         return crashes_while_serving(self._crashes, number)
 
     def stop(self, graceful: bool = True) -> None:
-        """Stops the workers, which first accept the established connections."""
+        """Stops the workers, which first accept the connections already established."""
         # During a binary upgrade (SIGUSR2) another master uses the same sockets.
         if self.reexec_pid == self.master_pid == 0:
             for listener in self.LISTENERS:
@@ -82,7 +83,7 @@ class Master(Arbiter):  # type: ignore[misc]  # gunicorn is untyped
 
 
 def _killed_by(pid: int) -> int:
-    """The signal that has ended a child which nobody has taken note of yet; 0 for none."""
+    """The signal that killed a child that has not been reaped yet; 0 for none."""
     with contextlib.suppress(ChildProcessError):
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is not None and ended.si_code in {os.CLD_KILLED, os.CLD_DUMPED}:

@@ -1,8 +1,8 @@
-"""Answers to the kubelet and to Prometheus on a port of their own.
+"""Answers the kubelet's probes and Prometheus on a separate port.
 
-What a client does to the other port cannot keep these from being answered: they need none of the
-threads that work on requests, and a NetworkPolicy can keep everybody else away from the port. One
-thread in each worker process serves all connections; each has one request and a few seconds.
+Clients of the main port cannot delay these answers: they use none of the request threads, and a
+NetworkPolicy can restrict access to the port. One thread per worker process serves all connections;
+each connection gets one request and a few seconds.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ from model_server.serving.state import State
 _log = logging.getLogger("model_server")
 _MAX_REQUEST_BYTES = 8 * 1024
 _SECONDS = 5.0
-# The kubelet has one connection for each probe, and Prometheus one or two.
+# The kubelet opens one connection per probe, Prometheus one or two.
 _MOST_CONNECTIONS = 64
-# It turns at least once a second.
+# The main loop iterates at least once a second.
 _STUCK_SECONDS = 30.0
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a probe is told."""
+    """The answer to a probe."""
 
     status: int
     body: bytes
@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass
 class _Client:
-    """A connection: what has come, what is still to be sent, and when it is given up."""
+    """A connection: the bytes received, the bytes still to be sent, and its deadline."""
 
     deadline: float
     received: bytearray = field(default_factory=bytearray)
@@ -60,12 +60,12 @@ class _Client:
 def pages(
     state: State, since_last_turn: Callable[[], float], stops: Callable[[], bool]
 ) -> dict[str, Callable[[], Answer]]:
-    """What is answered, by path; as on the HTTP port, and with an eye on the worker's main loop.
+    """The answers by path: as on the HTTP port, but also checking the worker's main loop.
 
     Args:
-        state: Of the server.
-        since_last_turn: Seconds since the main loop was last seen to turn.
-        stops: Whether the worker was told to stop.
+        state: State of the server.
+        since_last_turn: Returns the seconds since the last known iteration of the main loop.
+        stops: Returns whether the worker was told to stop.
     """
 
     def healthz() -> Answer:
@@ -88,16 +88,16 @@ class Probes:
     """A small HTTP server in a thread.
 
     Attributes:
-        port: Where it listens.
+        port: Port on which it listens.
     """
 
     def __init__(self, host: str, port: int, pages: Mapping[str, Callable[[], Answer]]) -> None:
-        """Starts it.
+        """Starts the server.
 
         Args:
             host: Address to listen on.
             port: Port to listen on; the workers of one master share it.
-            pages: What makes the answer, by path; must not wait for anything.
+            pages: Functions that return the answer, by path; they must not block.
 
         Raises:
             InvalidSettings: if the port cannot be listened on.
@@ -134,14 +134,14 @@ class Probes:
         except OSError:  # gone already, or no descriptors left
             return
         connection.setblocking(False)
-        if len(self._clients) >= _MOST_CONNECTIONS:  # the oldest is the most suspicious
+        if len(self._clients) >= _MOST_CONNECTIONS:  # drop the oldest, the most suspicious one
             self._close(next(iter(self._clients)))
         self._clients[connection] = _Client(time.monotonic() + _SECONDS)
         self._selector.register(connection, selectors.EVENT_READ)
 
     def _serve(self, connection: socket.socket) -> None:
         client = self._clients.get(connection)
-        if client is None:  # closed in this very turn
+        if client is None:  # closed in this iteration
             return
         try:
             if client.unsent:

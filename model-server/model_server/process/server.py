@@ -124,15 +124,15 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
         return app
 
     def begin_serving(self, since_last_turn: "Callable[[], float]") -> None:
-        """Called by a worker whose models are loaded: from now on probes are answered.
+        """Starts answering probes; called by a worker once its models are loaded.
 
         Args:
-            since_last_turn: Seconds since the worker's main loop was last seen to turn.
+            since_last_turn: Returns the seconds since the last known iteration of the main loop.
         """
         state, settings = self._state, self._settings
         if not settings.probe_port or state is None:
             return
-        # Imported here: its thread must not be in the master.
+        # Imported here: its thread must not run in the master.
         from model_server.process.probes import Probes, pages  # noqa: PLC0415
 
         answers = pages(state, since_last_turn, lambda: self._stop_by != math.inf)
@@ -176,7 +176,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
 
 
 def _served(model: "VisionModel") -> dict[str, Any]:
-    """What the log says of a model that is served."""
+    """Log fields of a served model."""
     facts: dict[str, Any] = {"format": model.info.format, "task": model.task}
     if model.takes_pictures:
         scaling = "mean_std" if model.image.mean else model.image.scaling
@@ -214,7 +214,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
 
 
 def _announce(server: Any) -> None:
-    """Logs the address, which nobody else knows with port 0."""
+    """Logs the address; with port 0, the log is the only place to find it."""
     for listener in server.LISTENERS:
         host, port = listener.getsockname()[:2]
         _log.info("listening on http://%s", host_and_port(host, port), extra={"port": port})

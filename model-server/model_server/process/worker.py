@@ -67,9 +67,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self._next_look = 0.0
         # Unread bytes of each client's response, and since when this number has not changed.
         self._unsent: dict[TConn, tuple[int, float]] = {}
-        # Who has sent a part of a request's headers: how much, and until when the rest must come.
+        # Clients that have sent part of a request's headers: bytes so far, deadline for the rest.
         self._heard: dict[TConn, tuple[int, float]] = {}
-        # Threads that wait for a body: since when, and what had come by then.
+        # Connections whose thread waits for a body: since when, and bytes received by then.
         self._awaiting: dict[TConn, tuple[float, int]] = {}
         self._questions: Any = None
         self._last_turn = time.monotonic()
@@ -89,7 +89,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             self._questions.shutdown(wait=False)
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
-        """Called in the worker's process: makes the pool for all requests, and the other one."""
+        """Creates both thread pools; called in the worker's process."""
         self._questions = ThreadPoolExecutor(_QUESTION_THREADS, thread_name_prefix="questions")
         pool: ThreadPoolExecutor = super().get_thread_pool()
         return pool
@@ -121,14 +121,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         )
 
     def _close_idlest(self) -> None:
-        """Makes room: of the connections without a request in progress the one idle longest."""
+        """Closes the connection idle longest of those without a request in progress."""
         for waiting in (self.pending_conns, self.keepalived_conns):
             if waiting:
                 self._drop(waiting[0])
                 return
 
     def _drop(self, conn: TConn, farewell: bytes = b"") -> None:
-        """Closes a connection that no thread has."""
+        """Closes a connection that no thread is handling."""
         for waiting in (self.pending_conns, self.keepalived_conns):
             with contextlib.suppress(ValueError):
                 waiting.remove(conn)
@@ -137,7 +137,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             self.poller.unregister(conn.sock)
         with contextlib.suppress(OSError):
             if farewell:
-                # What is unread when a connection is closed takes the farewell with it.
+                # Closing with unread data resets the connection, and the farewell would be lost.
                 conn.sock.recv(2 * MAX_HEADER_BYTES, socket.MSG_DONTWAIT)
                 conn.sock.send(farewell, socket.MSG_DONTWAIT)
                 conn.sock.shutdown(socket.SHUT_WR)
@@ -145,11 +145,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         conn.close()
 
     def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
-        """Called when a new connection says something."""
+        """Called when a new connection becomes readable."""
         self._listen(conn, partial(super().on_pending_socket_readable, conn, client))
 
     def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
-        """Called when a kept connection says something."""
+        """Called when a kept-alive connection becomes readable."""
         self._listen(conn, partial(super().on_client_socket_readable, conn, client))
 
     def _listen(self, conn: TConn, hand_over: Callable[[], None]) -> None:
@@ -168,9 +168,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
             hand_over()
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Gives a connection with a complete request to a thread of the pool that it is for."""
+        """Gives a connection with a complete request to a thread of the right pool."""
         whole, question = getattr(conn, "is_whole", False), getattr(conn, "is_question", False)
-        conn.is_whole = conn.is_question = False  # of the next one nothing is known
+        conn.is_whole = conn.is_question = False  # not known for the next one
         if not whole and b"\r\n\r\n" not in _read_ahead(conn).lstrip(b"\r\n"):
             self._wait_for(conn)  # the rest of a pipelined request is still to come
             return
@@ -219,8 +219,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def murder_pending(self) -> None:
         """Also ends requests that arrive too slowly; called in every iteration of the main loop.
 
-        Shuts down the reading side only, which wakes the thread up and lets a response still be
-        sent. Checks all requests, and therefore only once per interval.
+        Shuts down only the reading side, which wakes the thread but still lets it send a response.
+        Checks all requests, so it does so only once per interval.
         """
         super().murder_pending()
         now = self._last_turn = time.monotonic()
@@ -246,10 +246,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
                 self._drop(conn, _TOO_LATE)
 
     def _end_slow_bodies(self, now: float) -> None:
-        """All threads are taken: those of clients that send next to nothing are needed."""
+        """Frees threads whose clients send too slowly; called when all threads are busy."""
         for conn, (since, before) in list(self._awaiting.items()):
             seconds = now - since
-            with contextlib.suppress(OSError):  # it has ended meanwhile
+            with contextlib.suppress(OSError):  # ended in the meantime
                 came = received_bytes(conn.sock) - before
                 if seconds > _BODY_SECONDS and came < _BODY_BYTES_PER_SECOND * seconds:
                     conn.sock.shutdown(socket.SHUT_RD)
@@ -294,7 +294,7 @@ class _Watched:
         self._body, self._begin, self._end = body, begin, end
 
     def read(self, size: int | None = None) -> bytes:
-        """At most `size` bytes; fewer at the end only."""
+        """Reads at most `size` bytes; fewer only at the end."""
         self._begin()
         try:
             data: bytes = self._body.read(size)
@@ -303,12 +303,12 @@ class _Watched:
         return data
 
     def readline(self, size: int | None = None) -> bytes:
-        """One line, as WSGI wants it; not used here."""
+        """Reads one line, as WSGI requires; not used here."""
         line: bytes = self._body.readline(size)
         return line
 
     def readlines(self, size: int | None = None) -> list[bytes]:
-        """All lines, as WSGI wants it; not used here."""
+        """Reads all lines, as WSGI requires; not used here."""
         lines: list[bytes] = self._body.readlines(size)
         return lines
 

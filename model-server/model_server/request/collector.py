@@ -1,4 +1,4 @@
-"""Where spans go, by OpenTelemetry's own environment variables, and the start of their export.
+"""Starts the export of spans as configured by OpenTelemetry's own environment variables.
 
 OpenTelemetry is imported (by `spans`) only if the environment names an OTLP collector.
 """
@@ -17,7 +17,7 @@ _log = logging.getLogger("model_server")
 
 
 def collector(environ: Mapping[str, str]) -> str:
-    """Where spans are to be sent, by OpenTelemetry's own variables.
+    """Reads the address of the span collector from OpenTelemetry's own variables.
 
     Args:
         environ: The process's environment.
@@ -26,7 +26,7 @@ def collector(environ: Mapping[str, str]) -> str:
         The collector's address without credentials; empty if no spans are wanted.
 
     Raises:
-        ValueError: if they are wanted in a way that is not supported, naming the variable.
+        ValueError: if the configuration is not supported; names the variable.
     """
     name = _TRACES_ENDPOINT if environ.get(_TRACES_ENDPOINT) else _ENDPOINT
     address = environ.get(name, "")
@@ -50,13 +50,13 @@ def collector(environ: Mapping[str, str]) -> str:
 
 
 def start_spans(environ: Mapping[str, str]) -> Spans | None:
-    """Starts the sending of spans if the environment wants it.
+    """Starts exporting spans if the environment asks for it.
 
-    Call it in a worker: the thread that sends does not survive a fork. What is wrong with the
-    environment is logged; the models are served all the same.
+    Call it in a worker: the exporting thread does not survive a fork. Errors in the environment are
+    logged; the models are served anyway.
 
     Returns:
-        None if no spans are sent; nothing was imported then.
+        The exporter; None, with nothing imported, if no spans are exported.
     """
     try:
         address = collector(environ)

@@ -16,7 +16,7 @@ def request_id(sent: object) -> str:
     """The client's own ID if it is safe in logs and headers, else a new one.
 
     Args:
-        sent: What the client sent as `X-Request-Id`; anything at all.
+        sent: The client's `X-Request-Id`, unvalidated and of any type.
     """
     return sent if isinstance(sent, str) and _SAFE_ID.fullmatch(sent) else uuid.uuid4().hex
 
@@ -114,7 +114,7 @@ class RequestContext:
         return self.deadline - time.monotonic()
 
     def check(self) -> None:
-        """Stops a request that nobody waits for.
+        """Stops a request that no client is waiting for.
 
         Raises:
             DeadlineExceeded: if the deadline has passed.

@@ -27,7 +27,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        # Looking a child up by its labels takes as long as counting.
+        # Cached: looking up a child by its labels takes as long as counting.
         self._stages: dict[tuple[str, str], Histogram] = {}
         self.requests = Counter(
             "model_server_requests",

@@ -1,8 +1,8 @@
-"""Computes requests that come at the same time together, where the model takes any batch size.
+"""Batches concurrent requests into one inference if the model accepts any batch size.
 
-A lone request never waits: whoever finds an instance of the model free computes at once, with all
-that is waiting by then. Only while other requests are known to be on their way (admitted, not yet
-here) does it wait for them, and never longer than the latency allowed. Knows no HTTP.
+A lone request never waits: a thread that finds a free model instance runs at once, together with
+everything queued by then. It waits only while other requests are known to be on their way
+(admitted but not yet queued), and never longer than the configured latency. Independent of HTTP.
 """
 
 import threading
@@ -25,13 +25,13 @@ def _nobody() -> int:
 
 @dataclass
 class BatchLimits:
-    """How batches are made.
+    """Limits on how batches are formed.
 
     Attributes:
-        size: Requests in a batch at most; 1 means no batching.
-        latency_seconds: Time to wait for requests that are on their way.
-        instances: Batches computed at the same time.
-        expected: Tells how many requests are being prepared and will come here next.
+        size: Maximum number of requests in a batch; 1 disables batching.
+        latency_seconds: Maximum time to wait for requests that are on their way.
+        instances: Number of batches computed at the same time.
+        expected: Returns how many requests are being prepared and will arrive next.
     """
 
     size: int = 1
@@ -51,7 +51,7 @@ class _Item:
 
 
 class Batcher:
-    """Runs one model for many threads."""
+    """Runs one model on behalf of many threads."""
 
     def __init__(self, model: Model, limits: BatchLimits) -> None:
         self._model = model
@@ -63,10 +63,10 @@ class Batcher:
         self.enabled = limits.size > 1 and any_size
 
     def run(self, inputs: Tensors, context: RequestContext) -> dict[str, Array]:
-        """One inference on a batch of one, perhaps computed with those of other threads.
+        """Runs inference on a batch of one, possibly merged with requests from other threads.
 
         Raises:
-            InferenceFailed: if the model fails; all requests of the batch get the same error.
+            InferenceFailed: if the model fails; every request in the batch gets the same error.
         """
         if not self.enabled:
             return self._model.run(inputs)
@@ -87,7 +87,7 @@ class Batcher:
         return item.outputs
 
     def _lead(self, leader: _Item) -> None:
-        """Computes a batch with the leader's own request in it; then hands the lead on."""
+        """Computes a batch that includes the leader's own request, then hands over the lead."""
         try:
             self._wait_for_more()
             batch = self._take(leader)
@@ -110,7 +110,7 @@ class Batcher:
             time.sleep(_POLL_SECONDS)
 
     def _take(self, leader: _Item) -> list[_Item]:
-        """The leader and those behind it with inputs of the same shape."""
+        """Dequeues the leader and the waiting requests whose inputs have the same shapes."""
         wanted = _shapes(leader.inputs)
         with self._lock:
             self._waiting.remove(leader)
@@ -135,7 +135,7 @@ class Batcher:
                     name: value[index : index + 1] if len(value) == len(batch) else value
                     for name, value in outputs.items()
                 }
-        except Exception as error:  # noqa: BLE001 - handed to every thread of the batch
+        except Exception as error:  # noqa: BLE001 - passed to every thread in the batch
             for item in batch:
                 item.error = error
         for item in batch[1:]:

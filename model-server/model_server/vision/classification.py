@@ -1,6 +1,6 @@
-"""From a classifier's raw scores to the most probable classes.
+"""Turns a classifier's raw scores into the most probable classes.
 
-Pure array work; knows no format, picture or protocol.
+Works on arrays only, independent of model formats, pictures and protocols.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,13 +11,13 @@ import numpy as np
 
 from model_server.models.base import Array, TensorSpec
 
-# The highest that a probability gets by rounding.
+# The highest value a probability can reach through rounding.
 _ONE = 1.001
 
 
 @dataclass(frozen=True)
 class Classification:
-    """One class and how probable it is (0 to 1)."""
+    """A class and its probability (0 to 1)."""
 
     label: str
     class_id: int
@@ -32,9 +32,9 @@ class ScoreOutput:
     """A classifier's output.
 
     Attributes:
-        name: Its name.
-        kind: What its values are.
-        binary: Whether it is one value, of the second of two classes.
+        name: The output's name.
+        kind: What the values represent.
+        binary: Whether it is a single value, for the second of two classes.
     """
 
     name: str
@@ -43,11 +43,11 @@ class ScoreOutput:
 
 
 def classification_output(specs: Sequence[TensorSpec], *, binary: bool = False) -> str | None:
-    """The name of a classifier's output: the only one, one score per class for each picture.
+    """Returns the name of a classifier's only output, with one score per class for each picture.
 
     Args:
         specs: The model's outputs.
-        binary: Whether one value is enough: the model has two classes.
+        binary: Whether a single value is enough because the model has two classes.
 
     Returns:
         The output's name, or None if the model is not a classifier.
@@ -61,9 +61,9 @@ def classification_output(specs: Sequence[TensorSpec], *, binary: bool = False) 
 
 
 def are_probabilities(scores: Array, *, quantized: bool) -> bool:
-    """Whether scores [1, classes] are a softmax's: from 0 to 1, and 1 together.
+    """Tells whether scores [1, classes] come from a softmax: from 0 to 1, with a sum of 1.
 
-    A quantized softmax has steps of 1/256, so that the sum of a thousand of them is only about 1.
+    A quantized softmax has steps of 1/256, so a thousand values add up to 1 only approximately.
     """
     values = np.asarray(scores, dtype=np.float64)
     tolerance = 0.5 if quantized else 0.01
@@ -71,12 +71,13 @@ def are_probabilities(scores: Array, *, quantized: bool) -> bool:
 
 
 def score_kind(activation: str, samples: Iterable[Array]) -> ScoreKind:
-    """What a classifier's values are, decided once for all pictures.
+    """Determines what a classifier's values represent, once for all pictures.
 
     Args:
-        activation: The model's last operator; empty if the graph does not tell.
-        samples: Its output for several pictures, as real values; asked only if needed. Exporters
-            take a softmax apart, so values that are all probabilities are taken for such.
+        activation: The model's last operator; empty if the graph does not reveal it.
+        samples: The output for several pictures, as real values; consumed only if needed. Exporters
+            may split a softmax into basic operators, so values that all look like probabilities
+            are treated as probabilities.
     """
     if activation == "log_softmax":
         return "log_probabilities"
@@ -87,15 +88,15 @@ def score_kind(activation: str, samples: Iterable[Array]) -> ScoreKind:
 
 
 def probabilities(scores: Array, output: ScoreOutput) -> Array:
-    """Scores of one picture as probabilities, float32 [classes].
+    """Converts the scores of one picture to probabilities, float32 [classes].
+
+    Logits go through a softmax, or through a sigmoid if one value stands for two classes. NaN
+    counts as improbable. Values that cannot be probabilities are treated as logits.
 
     Args:
-        scores: [1, classes], or with more dimensions of size 1; real values. [1] or [1, 1] for a
-            binary classifier.
-        output: What the values are.
-
-    Logits get a softmax, or a sigmoid if there is one value for two classes. A value that is not a
-    number counts as improbable. Values that cannot be probabilities are logits after all.
+        scores: Real values [1, classes], possibly with more dimensions of size 1. [1] or [1, 1]
+            for a binary classifier.
+        output: Describes the values.
     """
     values = np.nan_to_num(np.asarray(scores[0], dtype=np.float32).ravel(), nan=-np.inf)
     kind = output.kind
@@ -124,7 +125,7 @@ def _softmax(values: Array) -> Array:
 
 
 def top_classes(values: Array, names: Sequence[str], count: int) -> list[Classification]:
-    """The `count` most probable classes, best first; of equals the lower number first."""
+    """Returns the `count` most probable classes, best first; ties go to the lower class number."""
     order = np.argsort(-values, kind="stable")[:count]
     return [
         Classification(names[index], int(index), min(1.0, float(values[index]))) for index in order

@@ -1,7 +1,8 @@
-"""From a detector's raw tensors to a list of named boxes.
+"""Turns a detector's raw tensors into a list of named boxes.
 
-Pure array work: threshold, order, names, and boxes of any form brought to fractions of the picture.
-Which tensor is which is found out in `detector_outputs`. It knows no format or protocol.
+Works on arrays only: filters by score, sorts, adds names, and converts boxes of any form to
+fractions of the picture. `detector_outputs` determines which tensor is which. Independent of model
+formats and protocols.
 """
 
 from collections.abc import Mapping
@@ -17,25 +18,25 @@ from model_server.vision.yolo import YoloForm, decode
 
 BoxFormat = Literal["yxyx", "xyxy", "cxcywh"]
 BoxUnits = Literal["fraction", "pixels"]
-# Boxes stick out of the picture a little; one that is farther out is in another unit.
+# Boxes may extend slightly beyond the picture; one farther out is in a different unit.
 _FARTHEST = 2.0
 _HIGHEST_SCORE = 1.05
 
 
 @dataclass(frozen=True)
 class DetectionOutputs:
-    """Which output is which, by the model's own names, and how its boxes are written.
+    """The role of each output, by the model's own names, and the format of its boxes.
 
     Attributes:
-        boxes: [1, N, 4]; with `raw`, everything in one tensor.
+        boxes: [1, N, 4]; with `raw`, the tensor that holds everything.
         classes: [1, N]; empty with `raw`.
         scores: [1, N]; empty with `raw`.
-        count: How many of the N there are; None if all.
+        count: The output that says how many of the N rows are valid; None if all are.
         box_format: Order of a box's four numbers.
         units: Fractions of the picture, or pixels.
-        frame: Height and width that pixels are of; None for the picture's own.
-        raw: The form of a YOLO model's undecoded output; empty for others.
-        first_class: What classes count from.
+        frame: Height and width that pixel coordinates refer to; None for the picture's own size.
+        raw: Layout of a YOLO model's undecoded output; empty for other models.
+        first_class: Number of the first class.
     """
 
     boxes: str
@@ -51,13 +52,13 @@ class DetectionOutputs:
 
 @dataclass(frozen=True)
 class Detection:
-    """One object found.
+    """A detected object.
 
     Attributes:
         label: The class's name.
-        class_id: The class's number, as the model gives it.
+        class_id: The class's number as returned by the model.
         score: 0 to 1.
-        box: (ymin, xmin, ymax, xmax) as fractions of the picture's height and width, inside it.
+        box: (ymin, xmin, ymax, xmax) as fractions of the picture's height and width, clipped to it.
     """
 
     label: str
@@ -71,8 +72,8 @@ class Selection:
     """Which detections a caller wants.
 
     Attributes:
-        score_threshold: Least score, 0 to 1.
-        max_boxes: Most detections.
+        score_threshold: Minimum score, 0 to 1.
+        max_boxes: Maximum number of detections.
     """
 
     score_threshold: float
@@ -81,7 +82,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Rows:
-    """Detections of one picture before any selection: boxes [N, 4], classes [N], scores [N]."""
+    """Unfiltered detections of one picture: boxes [N, 4], classes [N], scores [N]."""
 
     boxes: Array
     classes: Array
@@ -89,12 +90,13 @@ class Rows:
 
 
 def rows_of(tensors: Mapping[str, Array], outputs: DetectionOutputs, least_score: float) -> Rows:
-    """The first picture's rows, as the model writes its boxes.
+    """Returns the rows of the first picture, with boxes in the model's own format.
 
     Args:
         tensors: The model's outputs as real values.
         outputs: Which tensor is which.
-        least_score: Of a YOLO model's thousands of rows, only these are suppressed.
+        least_score: Minimum score of the rows that enter a YOLO model's suppression; it has
+            thousands of rows.
     """
     if outputs.raw:
         whole = np.asarray(tensors[outputs.boxes][0], np.float32)
@@ -112,12 +114,12 @@ def rows_of(tensors: Mapping[str, Array], outputs: DetectionOutputs, least_score
 def fractions(
     boxes: Array, outputs: DetectionOutputs, picture: tuple[int, int] | None = None
 ) -> Array:
-    """Boxes [N, 4] of any form as (ymin, xmin, ymax, xmax) in fractions of the picture.
+    """Converts boxes [N, 4] of any form to (ymin, xmin, ymax, xmax) in fractions of the picture.
 
     Args:
-        boxes: As the model writes them.
-        outputs: Their form.
-        picture: Height and width of the picture, for pixels of its own.
+        boxes: Boxes in the model's own format.
+        outputs: Describes that format.
+        picture: Height and width of the picture, for boxes in its own pixels.
     """
     if outputs.box_format == "yxyx":
         corners = boxes
@@ -140,22 +142,22 @@ def select_detections(
     labels: Labels | None,
     picture: tuple[int, int] | None = None,
 ) -> list[Detection]:
-    """The detections of the first picture of a batch, best first.
+    """Returns the detections of the first picture of a batch, best first.
+
+    Boxes are clipped to the picture. A box with no area left or with a value that is not finite is
+    dropped.
 
     Args:
         tensors: The model's outputs as real values: boxes [1, N, 4], classes and scores [1, N],
             count.
-        outputs: Which tensor is which, and how boxes are written.
-        selection: What to leave out.
-        labels: Names, or None.
+        outputs: Which tensor is which, and the format of the boxes.
+        selection: Which detections to keep.
+        labels: Class names, or None.
         picture: Height and width of the picture, for boxes in its own pixels.
 
-    Boxes are cut off at the picture's edges; one with no area left, or with a value that is not a
-    number, is dropped.
-
     Raises:
-        InferenceFailed: if a box lies far outside, or a score is no score: the outputs are not what
-            they are taken for.
+        InferenceFailed: if a box lies far outside the picture or a score is out of range, which
+            means that the outputs were misidentified.
     """
     rows = rows_of(tensors, outputs, selection.score_threshold)
     boxes = fractions(rows.boxes, outputs, picture)
@@ -173,7 +175,7 @@ def select_detections(
             score=min(1.0, score),
             box=(ymin, xmin, ymax, xmax),
         )
-        # Whole arrays at once: a number at a time is four times as slow.
+        # Convert whole arrays at once: converting number by number is four times slower.
         for number, score, (ymin, xmin, ymax, xmax) in zip(
             rows.classes[order].tolist(),
             rows.scores[order].tolist(),
@@ -199,5 +201,5 @@ def _refuse_impossible(boxes: Array, scores: Array, outputs: DetectionOutputs) -
 
 
 def in_pixels_of(outputs: DetectionOutputs, frame: tuple[int, int] | None) -> DetectionOutputs:
-    """The same outputs with boxes in pixels of a frame (height, width)."""
+    """Returns the same outputs with boxes in pixels of a frame (height, width)."""
     return replace(outputs, units="pixels", frame=frame)

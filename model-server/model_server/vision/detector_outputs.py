@@ -1,7 +1,8 @@
-"""Finds out which of a detector's outputs is which, and how its boxes are written.
+"""Determines which of a detector's outputs is which, and the format of its boxes.
 
-From settings, from the operators that make the outputs, from names, then from several pictures.
-What stays open is refused or told as an assumption, with the setting that decides it.
+Uses settings, then the operators that produce the outputs, then names, then several sample
+pictures. If that is inconclusive, the model is rejected or the assumption is reported, together
+with the setting that resolves it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +17,8 @@ from model_server.vision.sample_pictures import OBJECTS
 from model_server.vision.yolo import all_boxes, yolo_form
 
 ROLES = ("boxes", "classes", "scores", "count")
-# What each output is called in the signatures of the TF Object Detection API, of its TFLite
-# exporter, of TFLite Model Maker and of our own bundled detector.
+# Output names used by the TF Object Detection API, its TFLite exporter, TFLite Model Maker and our
+# own bundled detector.
 _NAMES = {
     "boxes": ("detection_boxes", "boxes", "location", "locations"),
     "classes": ("detection_classes", "classes", "category", "categories"),
@@ -26,19 +27,19 @@ _NAMES = {
 }
 _POSTPROCESS = "TFLite_Detection_PostProcess"
 _OBJECT_DETECTION_API = "detection_boxes"
-# A box that covers one of the objects of a sample picture this well has found it.
+# Overlap above which a box has found an object in a sample picture, and below which it has not.
 _FOUND, _NOT_FOUND = 0.55, 0.45
 _SURE = 0.3
 
 
 @dataclass(frozen=True)
 class BoxSettings:
-    """What was asked for; empty where it is to be found out.
+    """Requested settings; empty values are determined from the model.
 
     Attributes:
         box_format: Order of a box's numbers.
         units: Fractions or pixels.
-        outputs: Names of outputs by role.
+        outputs: Output names by role.
     """
 
     box_format: BoxFormat | None = None
@@ -48,7 +49,7 @@ class BoxSettings:
 
 @dataclass(frozen=True)
 class FoundDetector:
-    """A detector's outputs, and what had to be assumed of them."""
+    """A detector's outputs, and the assumptions made about them."""
 
     outputs: DetectionOutputs
     assumed: tuple[str, ...] = ()
@@ -60,18 +61,18 @@ def find_detector(
     frame: tuple[int, int] | None,
     settings: BoxSettings | None = None,
 ) -> FoundDetector | None:
-    """Finds a detector's outputs, or None if the model is not a detector.
+    """Finds a detector's outputs; returns None if the model is not a detector.
 
     Args:
-        info: What the model says of itself.
-        samples: Its outputs, as real values, for each of the sample pictures; more than the first
-            are asked for only if that is needed.
-        frame: Height and width of its input; None if it takes any.
-        settings: What was asked for.
+        info: The model's metadata.
+        samples: The model's outputs, as real values, for each of the sample pictures; only the
+            first is consumed unless more are needed.
+        frame: Height and width of the model's input; None if it accepts any size.
+        settings: Requested settings.
 
     Raises:
-        InvalidModel: if it looks like a detector and nothing tells which output is which, or
-            settings name an output that is not there.
+        InvalidModel: if the model looks like a detector but its outputs cannot be told apart, or
+            if settings name an output that does not exist.
     """
     settings = settings or BoxSettings()
     seen = _Samples(samples)
@@ -88,14 +89,14 @@ def find_detector(
             raise InvalidModel("--detector-outputs: their shapes are not boxes [1, N, 4], classes "
                                "and scores [1, N]")  # fmt: skip
         return None
-    # The Object Detection API counts from 1 in its SavedModels; nobody else does.
+    # Only the Object Detection API counts classes from 1 in its SavedModels.
     if info.format != "savedmodel" or found.boxes == _OBJECT_DETECTION_API:
         found = replace(found, first_class=info.first_class)
     return _with_form(found, info, seen, frame, settings)
 
 
 class _Samples:
-    """Outputs for sample pictures, computed when they are asked for, once."""
+    """Outputs for the sample pictures, computed on demand and only once."""
 
     def __init__(self, samples: Iterable[Mapping[str, Array]]) -> None:
         self._rest = iter(samples)
@@ -151,9 +152,10 @@ def _from_roles(roles: Mapping[str, str]) -> DetectionOutputs | None:
 
 
 def _by_values(specs: Sequence[TensorSpec], seen: _Samples) -> DetectionOutputs | None:
-    """For exporters that lose the names: TF 2's gives `StatefulPartitionedCall:N` in any order.
+    """Identifies outputs by value, for exporters that lose the names.
 
-    Of the two [1, N] outputs the classes are whole numbers; the scores are not, on some picture.
+    TF 2's exporter names outputs `StatefulPartitionedCall:N`, in any order. Of the two [1, N]
+    outputs, the classes are always whole numbers; the scores are not, for at least one picture.
     """
     if len(specs) not in {3, 4}:
         return None
@@ -198,7 +200,7 @@ def _with_form(
     frame: tuple[int, int] | None,
     settings: BoxSettings,
 ) -> FoundDetector:
-    """With the order and the units of boxes, and a note of what had to be assumed."""
+    """Adds the order and units of boxes, and a note on any assumption."""
     found = replace(outputs, frame=frame)
     units = settings.units or _units(found, seen)
     if units:
@@ -220,7 +222,7 @@ def _with_form(
 
 
 def _documented_format(outputs: DetectionOutputs, info: ModelInfo) -> BoxFormat | None:
-    """The order, where who makes the boxes is known."""
+    """Returns the order of a box's numbers if the producer of the boxes is known, else None."""
     if info.box_format:
         return info.box_format
     if outputs.raw:
@@ -233,7 +235,7 @@ def _documented_format(outputs: DetectionOutputs, info: ModelInfo) -> BoxFormat 
 
 
 def _units(outputs: DetectionOutputs, seen: _Samples) -> BoxUnits | None:
-    """Fractions or pixels, by the boxes of the sample pictures; None if there are none."""
+    """Infers fractions or pixels from the sample pictures' boxes; None if there are no boxes."""
     highest = 0.0
     if outputs.raw and outputs.raw != "end2end":
         raw = [all_boxes(sample[outputs.boxes][0], outputs.raw) for sample in seen.all()]
@@ -250,13 +252,13 @@ def _units(outputs: DetectionOutputs, seen: _Samples) -> BoxUnits | None:
 
 
 def _until_found(outputs: DetectionOutputs, seen: _Samples) -> Iterable[Mapping[str, Array]]:
-    """The first sample if it has detections, else all."""
+    """Returns the first sample if it has detections, otherwise all samples."""
     rows = rows_of(seen.first, outputs, 0.0)
     return [seen.first] if (rows.scores > 0).any() else seen.all()
 
 
 def _seen_format(outputs: DetectionOutputs, seen: _Samples) -> BoxFormat | None:
-    """The order in which boxes lie on the objects that were drawn; None if none was found."""
+    """Returns the order in which boxes match the drawn objects; None if it is inconclusive."""
     votes: dict[BoxFormat, int] = {}
     candidates: tuple[BoxFormat, ...] = ("yxyx", "xyxy", "cxcywh")
     for sample, (size, objects) in zip(seen.all(), OBJECTS, strict=False):
@@ -283,7 +285,7 @@ def _best_overlap(box: Array, objects: Sequence[tuple[float, float, float, float
 
 
 def _overlap(one: Array, other: Array) -> float:
-    """Intersection over union of two boxes (ymin, xmin, ymax, xmax)."""
+    """Returns the intersection over union of two boxes (ymin, xmin, ymax, xmax)."""
     sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
     common = float(np.maximum(sides, 0).prod())
     areas = [float(np.maximum(box[2:] - box[:2], 0).prod()) for box in (one, other)]

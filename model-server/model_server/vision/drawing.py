@@ -1,6 +1,6 @@
-"""Draws boxes and names over a picture, readable on any size of picture and any background.
+"""Draws boxes and names on a picture, legible at any picture size and on any background.
 
-Pure: takes a picture and detections, gives a new picture. It decides nothing about what to show.
+Pure: takes a picture and detections, returns a new picture. The caller decides what to show.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from PIL import Image, ImageDraw, ImageFont
 
-# Ten hues that stay apart from each other, also for most colour-blind readers.
+# Ten hues that most colour-blind readers can also tell apart.
 _PALETTE = (
     (230, 57, 70),
     (29, 122, 223),
@@ -25,15 +25,15 @@ _PALETTE = (
 
 
 class Drawable(Protocol):
-    """What drawing needs to know of a detection."""
+    """The properties of a detection that drawing needs."""
 
     @property
     def label(self) -> str:
-        """The name to write."""
+        """The name to print."""
 
     @property
     def class_id(self) -> int:
-        """Chooses the colour: one class, one colour, in every picture."""
+        """Determines the colour: a class has the same colour in every picture."""
 
     @property
     def score(self) -> float:
@@ -48,15 +48,15 @@ Rectangle = tuple[int, int, int, int]
 
 
 def percent(score: float) -> str:
-    """A score as the article prints it: whole percents, rounded down."""
+    """Formats a score as the article prints it: whole percent, rounded down."""
     return f"{int(score * 100)}%"
 
 
 def draw_detections(image: Image.Image, detections: Sequence[Drawable]) -> Image.Image:
-    """A copy of the RGB picture with a box and a name for each detection.
+    """Returns a copy of the RGB picture with a box and a name for each detection.
 
-    Line and text grow with the picture. The best detection is drawn last, so that it stays on
-    top; its name chooses its place first.
+    Line width and text size scale with the picture. The box with the highest score is drawn last,
+    so that it stays on top; its name is placed first.
     """
     canvas = image.copy()
     draw = ImageDraw.Draw(canvas)
@@ -94,7 +94,7 @@ def _name(
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     taken: list[Rectangle],
 ) -> Rectangle:
-    """Writes the name on a plate where no other plate is; returns the plate."""
+    """Prints the name on a plate that overlaps no other if possible; returns the plate."""
     text = f"{detection.label} {percent(detection.score)}"
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     padding = max(2, round((bottom - top) * 0.3))
@@ -114,7 +114,7 @@ def _name(
 def _place(
     size: tuple[int, int], box: Rectangle, taken: list[Rectangle], picture: tuple[int, int]
 ) -> Rectangle:
-    """Above the box, inside its top, at its bottom, below it; then down the left side."""
+    """Finds a free place: above the box, inside its top or bottom, below it, then further down."""
     width, height = size
     left, top, right, bottom = box
     tops = [top - height, top, bottom - height, bottom]
@@ -132,7 +132,7 @@ def _place(
 
 
 def _inside(plate: Rectangle, picture: tuple[int, int]) -> Rectangle | None:
-    """The plate pushed sideways into the picture, or None if it sticks out above or below."""
+    """Shifts the plate sideways into the picture; returns None if it extends above or below."""
     left, top, right, bottom = plate
     if top < 0 or bottom > picture[1]:
         return None

@@ -1,12 +1,12 @@
-"""From hostile bytes to a picture, and from a picture to what a model or a client takes.
+"""Decodes untrusted bytes to a picture, and encodes pictures for a model or a client.
 
-Everything that touches a codec is here: nothing outside decodes. Format, structure, bytes and pixel
-count are checked before a codec does work or memory is allocated for pixels. It must not know about
-models, requests or drawing.
+All code that touches a codec is here; no other module decodes. Format, structure, bytes and pixel
+count are checked before a codec does any work or memory is allocated for pixels. Must not depend
+on models, requests or drawing.
 
-Pillow, not OpenCV: it shows a header without decoding the rest, reads more kinds of picture right
-(CMYK, 16 bits, palettes, EXIF), draws smooth text, costs 150 MB less in the image, and is as fast
-on the way that matters here (see DECISIONS.md).
+Uses Pillow rather than OpenCV: it reads a header without decoding the rest, handles more kinds of
+pictures correctly (CMYK, 16 bits, palettes, EXIF), draws smooth text, makes the container image
+150 MB smaller, and is as fast on the path that matters here (see DECISIONS.md).
 """
 
 import io
@@ -29,13 +29,13 @@ from model_server.errors import (
 from model_server.vision.picture_formats import format_of
 from model_server.vision.structure import check_structure, exif_is_sane
 
-# Our own limit is checked before pixels are decoded; Pillow's is a warning that would be one
-# request too late.
+# Our own limit is checked before pixels are decoded; Pillow only warns, which would be one request
+# too late.
 Image.MAX_IMAGE_PIXELS = None
 
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = {5, 6, 7, 8}
-# What makes a picture of each EXIF orientation upright.
+# The transposition that turns a picture of each EXIF orientation upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -45,14 +45,14 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Bytes of memory for each pixel, all measured (tests/functional/server/test_picture_memory.py):
-# Pillow's RGB takes four, and it is there twice when it is turned upright or drawn over.
+# Bytes of memory per pixel, all measured (tests/functional/server/test_picture_memory.py):
+# Pillow's RGB takes four, and there are two copies while a picture is turned upright or drawn on.
 _DECODED = 8
-# A progressive JPEG's coefficients, for each channel.
+# A progressive JPEG's coefficients, per channel.
 _COEFFICIENTS = 2
 # The WebP decoder's own canvases.
 _WEBP = 20
-# Pixels that are converted at a time where it would otherwise take a second whole picture.
+# Pixels converted at a time where a conversion would otherwise need a second full picture.
 _STRIP_PIXELS = 1 << 20
 _PLUGINS = {
     "JPEG": ("PIL.JpegImagePlugin", "PIL.MpoImagePlugin"),
@@ -68,12 +68,12 @@ EncodedFormat = Literal["PNG", "JPEG"]
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What is refused before decoding.
+    """Limits checked before decoding.
 
     Attributes:
-        pixels: Most pixels of a picture (width x height).
-        side: Longest width or height.
-        formats: Pillow's names of the formats to read.
+        pixels: Maximum number of pixels in a picture (width x height).
+        side: Maximum width or height, in pixels.
+        formats: Accepted formats, by Pillow's names.
     """
 
     pixels: int = 50_000_000
@@ -83,7 +83,7 @@ class ImageLimits:
 
 def load_codecs(formats: Sequence[str]) -> None:
     """Imports the codecs ahead of the first request; Pillow itself would import all 40."""
-    # What is wrong with a stranger's picture is told to the stranger, not to the log.
+    # Problems with a client's picture are reported to the client, not to the log.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     for name in formats:
         for module in _PLUGINS[name]:
@@ -95,9 +95,9 @@ class Picture:
     """A decoded picture.
 
     Attributes:
-        image: RGB with 8 bits, upright; smaller than the original if it was decoded for a model.
-        width: Of the upright original, in pixels.
-        height: Of the upright original, in pixels.
+        image: 8-bit RGB, upright; smaller than the original if it was decoded for a model.
+        width: Width of the upright original, in pixels.
+        height: Height of the upright original, in pixels.
     """
 
     image: Image.Image
@@ -106,7 +106,7 @@ class Picture:
 
 
 def _no_reservation(_size: int) -> None:
-    """For callers that decode one picture at a time."""
+    """Reserves nothing, for callers that decode one picture at a time."""
 
 
 def decode(
@@ -115,23 +115,24 @@ def decode(
     least_side: int | None = None,
     reserve: Callable[[int], None] = _no_reservation,
 ) -> Picture:
-    """Decodes an encoded picture: first frame, turned upright, RGB with 8 bits.
+    """Decodes the first frame of an encoded picture to upright 8-bit RGB.
 
-    Transparency is laid over white; 16-bit samples are scaled down; CMYK and palettes become RGB.
+    Transparency is composited over white, 16-bit samples are scaled down, and CMYK and palettes are
+    converted to RGB.
 
     Args:
         data: The file's bytes.
-        limits: What to refuse.
+        limits: Limits on the picture.
         least_side: A large JPEG may be decoded at half, a quarter or an eighth of its size, as
-            long as neither side gets shorter than this. None: at its full size.
-        reserve: Told how many bytes of memory the pixels will need at most, before they are
-            decoded; may wait or raise.
+            long as neither side becomes shorter than this. None decodes at full size.
+        reserve: Called before decoding with the maximum number of bytes of memory that the pixels
+            will need; may block or raise.
 
     Raises:
         MissingImage: if there are no bytes.
-        UnsupportedMediaType: if it is no picture of an allowed format.
-        ImageTooLarge: if the header announces more pixels than allowed.
-        InvalidImage: if it is damaged or cut short.
+        UnsupportedMediaType: if the bytes are not a picture in an accepted format.
+        ImageTooLarge: if the header declares more pixels than allowed, or memory runs out.
+        InvalidImage: if the picture is damaged or truncated.
     """
     image = _open(data, limits)
     form = image.format
@@ -179,7 +180,7 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
 
 
 def _not_opened(data: bytes, limits: ImageLimits) -> RequestError:
-    """Why no codec took the bytes: a damaged header, a format that is not read, no picture."""
+    """Explains why no codec accepted the bytes: damaged header, unaccepted format or no picture."""
     form, read = format_of(data), ", ".join(limits.formats)
     if form in limits.formats:
         return InvalidImage(f"the {form} picture is damaged or cut short: its header is unreadable")
@@ -193,27 +194,27 @@ def _not_opened(data: bytes, limits: ImageLimits) -> RequestError:
 
 
 def _cause(error: Exception) -> str:
-    """Pillow's words; those that name a constant of its source are replaced."""
+    """Returns Pillow's message; replaces those that refer to a constant in its source."""
     if "MAX_TEXT_CHUNK" in str(error) or "MAX_TEXT_MEMORY" in str(error):
         return "its text metadata is larger than 1 MiB; remove the metadata"
     return str(error) or type(error).__name__
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation; 1 (upright) when absent or unreadable."""
-    # Where ImageMagick once put it, as text; Pillow would read it, unbounded.
+    """Returns the EXIF orientation; 1 (upright) if it is absent or unreadable."""
+    # ImageMagick used to store EXIF here as text; Pillow would read it without any bound.
     image.info.pop("Raw profile type exif", None)
     exif = image.info.get("exif", b"")
     try:
         if not exif_is_sane(bytes(exif).removeprefix(b"Exif\0\0")):
             return 1
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - a broken EXIF block must not refuse the picture
+    except Exception:  # noqa: BLE001 - a broken EXIF block must not reject the picture
         return 1
 
 
 def _bytes_needed(image: Image.Image, original_pixels: int) -> int:
-    """Memory for decoding an opened picture, after `draft` has chosen its size."""
+    """Returns the bytes of memory needed to decode an opened picture, once `draft` set its size."""
     pixels = image.width * image.height
     if image.format == "WEBP":
         return pixels * _WEBP
@@ -234,7 +235,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _over_white(image: Image.Image) -> Image.Image:
-    """Transparency laid over white."""
+    """Composites transparency over white."""
     background = Image.new("RGB", image.size, "white")
     for strip, place in _strips(image):
         with_alpha = strip.convert("RGBA")
@@ -243,7 +244,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _from_deep_gray(image: Image.Image) -> Image.Image:
-    """16 bits or more per pixel to 8; Pillow's own conversion would clip all above 255 to white."""
+    """Scales 16 or more bits per pixel to 8; Pillow's conversion would clip above 255 to white."""
     gray = Image.new("L", image.size)
     highest = 65_535.0
     if image.mode == "F":
@@ -257,14 +258,14 @@ def _from_deep_gray(image: Image.Image) -> Image.Image:
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[Image.Image, tuple[int, int]]]:
-    """The picture in rows of a few megabytes, each with its place in the whole."""
+    """Yields the picture in strips of a few megabytes, each with its position in the picture."""
     rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
         yield image.crop((0, top, image.width, min(top + rows, image.height))), (0, top)
 
 
 def encode(image: Image.Image, encoded_format: EncodedFormat) -> bytes:
-    """Encodes as PNG (fast compression: the answer is read once) or JPEG (quality 90)."""
+    """Encodes as PNG (fast compression, as the response is read once) or JPEG (quality 90)."""
     buffer = io.BytesIO()
     options: dict[str, Any] = {"compress_level": 1} if encoded_format == "PNG" else {"quality": 90}
     image.save(buffer, encoded_format, **options)

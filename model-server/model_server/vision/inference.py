@@ -1,7 +1,7 @@
-"""The data plane: encoded picture in, detections or classes out. Every protocol calls this.
+"""The data plane: encoded picture in, detections or classes out. Every protocol calls it.
 
-decode -> prepare -> run -> select, each stage timed in the request's context. It knows no web
-framework and no model format.
+decode -> prepare -> run -> select, with each stage timed in the request's context. Independent of
+web frameworks and model formats.
 """
 
 import threading
@@ -51,10 +51,10 @@ from model_server.vision.warm_up import as_inputs, warm_up
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """What was found in one picture.
+    """The detections in one picture.
 
     Attributes:
-        picture: The picture; its pixels are at full size only if that was asked for.
+        picture: The picture; its pixels are at full size only if the caller requested that.
         detections: Best first.
     """
 
@@ -62,7 +62,7 @@ class DetectionResult:
     detections: list[Detection]
 
     def annotated(self, context: RequestContext) -> Image.Image:
-        """The picture with boxes and names drawn over it."""
+        """Returns the picture with boxes and names drawn on it."""
         with context.stage("draw"):
             return draw_detections(self.picture.image, self.detections)
 
@@ -73,18 +73,18 @@ def _no_digest() -> str:
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for when a model was loaded.
+    """Options for loading a model.
 
     Attributes:
-        task: detection, classification or tensor; empty detects it.
-        image: Replaces what the model's format says of its input.
-        limits: For pictures.
-        pictures: Memory for decoded pictures, shared with other models.
+        task: detection, classification or tensor; empty to detect it.
+        image: Overrides the preprocessing that the model's format implies.
+        limits: Limits on pictures.
+        pictures: Memory budget for decoded pictures, shared with other models.
         decoding: Whether large JPEG pictures are decoded at a reduced size.
-        boxes: How a detector's outputs are to be read.
-        batching: Which requests are computed together; none are by default.
-        digest: Gives the SHA-256 of the model's files in hex; empty where there are none.
-        resize: Who resizes pictures.
+        boxes: How to read a detector's outputs.
+        batching: Limits on batches; batching is off by default.
+        digest: Returns the SHA-256 of the model's files in hex; empty if there are no files.
+        resize: Resizes pictures.
     """
 
     task: str = ""
@@ -99,7 +99,7 @@ class Options:
 
 
 class VisionModel:
-    """A loaded model under its name: feeds it pictures and names what it finds."""
+    """A loaded model with a name: feeds it pictures and labels the results."""
 
     def __init__(
         self,
@@ -108,18 +108,19 @@ class VisionModel:
         labels: Sequence[Labels] = (),
         options: Options | None = None,
     ) -> None:
-        """Runs the model once to learn its outputs' shapes and to warm it up.
+        """Runs the model once to warm it up and to learn the shapes of its outputs.
 
         Args:
-            name: What requests call it.
-            model: Ready to run.
-            labels: Label maps that were found; the first that fits is used. None at all takes
-                the one in the model's metadata.
-            options: What was asked for.
+            name: The name that requests use.
+            model: The model, ready to run.
+            labels: The label maps found; the first that fits is used. If there are none, the one
+                in the model's metadata is used.
+            options: Options for loading.
 
         Raises:
-            WarmUpFailed: if the model cannot do one inference.
-            InvalidModel: if it does not do the task that was asked for, or the labels do not fit.
+            WarmUpFailed: if the model cannot run a single inference.
+            InvalidModel: if the model does not perform the requested task, or the labels do not
+                fit.
         """
         options = options or Options()
         check_types(name, model.info)
@@ -147,7 +148,7 @@ class VisionModel:
         self._chosen = self._choose_task(sample, options)
 
     def _samples(self, first: Tensors) -> Iterator[Tensors]:
-        """Outputs for several pictures; the first is there already."""
+        """Yields the outputs for several pictures, starting with the existing first one."""
         yield first
         if self._input is not None:
             for picture in sample_pictures()[1:]:
@@ -160,12 +161,12 @@ class VisionModel:
         return as_inputs(self._prepare(image, spec), spec, self._string_form)
 
     def _frame(self) -> tuple[int, int] | None:
-        """Height and width of the picture input; None if it takes any."""
+        """Returns the height and width of the picture input; None if it accepts any size."""
         size = picture_size(self._input) if self._input is not None else None
         return None if size is None else (size[1], size[0])
 
     def _choose_task(self, sample: Tensors | None, options: Options) -> Task:
-        """What it does with pictures; without any, or without an answer to one, raw tensors."""
+        """Chooses the task; raw tensors if the model takes no picture or gave no output for one."""
         if self._input is None or sample is None:
             if options.task in {"", "tensor"}:
                 return Task()
@@ -190,12 +191,12 @@ class VisionModel:
 
     @property
     def batches(self) -> bool:
-        """Whether requests are computed together: the settings say so and the model can."""
+        """Whether requests are batched: enabled in the settings and supported by the model."""
         return self._batcher.enabled
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the model's files, hex; empty for one that was made without any."""
+        """SHA-256 of the model's files, in hex; empty for a model without files."""
         return self._digest()
 
     @property
@@ -205,12 +206,12 @@ class VisionModel:
 
     @property
     def takes_pictures(self) -> bool:
-        """Whether its input is a picture; otherwise `image` says nothing."""
+        """Whether the input is a picture; if not, `image` is meaningless."""
         return self._input is not None
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What its answers may suffer from; each says what to do about it."""
+        """Problems that may affect the answers, each with a remedy."""
         assumed = assumption(self._image) if self.takes_pictures else ""
         told = filter(None, (assumed, self._unknown))
         return (*told, *self._chosen.warnings, *self.info.warnings)
@@ -222,24 +223,24 @@ class VisionModel:
 
     @property
     def first_class(self) -> int:
-        """What a detector's classes count from (0 or 1)."""
+        """Number of a detector's first class (0 or 1)."""
         return (
             self._chosen.detection.first_class if self._chosen.detection else self.info.first_class
         )
 
     @property
     def labels(self) -> Labels | None:
-        """The label map that a detector uses."""
+        """The label map of a detector."""
         return self._label_maps[0] if self._label_maps else None
 
     @property
     def detection_outputs(self) -> DetectionOutputs | None:
-        """Which outputs are a detector's boxes, classes, scores and count."""
+        """A detector's outputs for boxes, classes, scores and count."""
         return self._chosen.detection
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of a classifier's outputs, in order; empty for other tasks."""
+        """Names of a classifier's classes, in order; empty for other tasks."""
         return self._chosen.class_names
 
     def detect(
@@ -255,12 +256,12 @@ class VisionModel:
         Args:
             data: The encoded picture.
             selection: Which detections to keep.
-            context: Of the request.
-            full_size: Whether the caller needs the picture itself, to draw on it.
+            context: The request's context.
+            full_size: Whether the caller needs the picture at full size, to draw on it.
 
         Raises:
-            WrongTask: if the model is no detector.
-            RequestError: if the picture is refused or the model fails.
+            WrongTask: if the model is not a detector.
+            RequestError: if the picture is rejected or the model fails.
         """
         if self._chosen.detection is None:
             raise WrongTask(f"model {self.name} is not a detector (its task is {self.task})")
@@ -276,11 +277,11 @@ class VisionModel:
         return DetectionResult(picture, found)
 
     def classify(self, data: bytes, top_k: int, context: RequestContext) -> list[Classification]:
-        """The `top_k` most probable classes of an encoded picture, best first.
+        """Returns the `top_k` most probable classes of an encoded picture, best first.
 
         Raises:
-            WrongTask: if the model is no classifier.
-            RequestError: if the picture is refused or the model fails.
+            WrongTask: if the model is not a classifier.
+            RequestError: if the picture is rejected or the model fails.
         """
         if self._chosen.scores is None:
             raise WrongTask(
@@ -292,14 +293,14 @@ class VisionModel:
             return self.best_classes(outputs[self._chosen.scores.name], top_k)
 
     def best_classes(self, scores: Array, top_k: int) -> list[Classification]:
-        """The `top_k` most probable classes of a classifier's output for one picture.
+        """Returns the `top_k` most probable classes from a classifier's output for one picture.
 
         Args:
-            scores: The output as the model gives it, [1, classes]; quantized or not.
-            top_k: Classes at most.
+            scores: The model's raw output, [1, classes]; quantized or not.
+            top_k: Maximum number of classes.
 
         Raises:
-            WrongTask: if the model is no classifier.
+            WrongTask: if the model is not a classifier.
         """
         output = self._chosen.scores
         if output is None:
@@ -309,7 +310,7 @@ class VisionModel:
         return top_classes(values, self._chosen.class_names, top_k)
 
     def infer_picture(self, data: bytes, context: RequestContext) -> dict[str, Array]:
-        """Raw outputs for an encoded picture: quantized values stay as they are."""
+        """Returns the raw outputs for an encoded picture; quantized values are left as they are."""
         return self._run(data, context)[1]
 
     def _run(
@@ -334,9 +335,9 @@ class VisionModel:
             with context.stage("preprocess"):
                 batch = self._batch(picture.image, self._input)
             context.check()
-            if full_size:  # it will be drawn on, and perhaps sent pixel by pixel
+            if full_size:  # the caller draws on it, and may send its raw pixels
                 context.held.push(memory.pop_all())
-            else:  # before its memory counts as free; only its size is still needed
+            else:  # close it before its memory counts as free; only its size is still needed
                 picture.image.close()
         with context.stage("inference"):
             outputs = self._batcher.run(batch, context)
@@ -344,7 +345,7 @@ class VisionModel:
 
     @contextmanager
     def _on_its_way(self) -> Iterator[None]:
-        """Counts requests that will soon need the model, so that a batch can wait for them."""
+        """Counts the requests that will soon need the model, so that a batch can wait for them."""
         with self._arriving_lock:
             self._arriving += 1
         try:
@@ -354,10 +355,10 @@ class VisionModel:
                 self._arriving -= 1
 
     def infer(self, inputs: Tensors, context: RequestContext) -> dict[str, Array]:
-        """Raw tensors in, raw tensors out: quantized values stay as they are.
+        """Runs the model on raw tensors; quantized values are left as they are.
 
         Raises:
-            InvalidRequest: if an input is missing, unknown, or of another type or shape.
+            InvalidRequest: if an input is missing, unknown, or has the wrong type or shape.
         """
         context.model = self.name
         context.check()

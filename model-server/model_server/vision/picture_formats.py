@@ -1,7 +1,7 @@
-"""Which format bytes claim to be, by their first bytes; also formats that are not read.
+"""Identifies a picture's format from its first bytes, including formats the server does not read.
 
-For errors that say more than "not a picture". Pure; opens nothing. Sources: each format's own
-specification, and https://www.iana.org/assignments/media-types/media-types.xhtml#image.
+Lets errors say more than "not a picture". Pure; opens nothing. Sources: the specification of each
+format, and https://www.iana.org/assignments/media-types/media-types.xhtml#image.
 """
 
 import re
@@ -28,5 +28,5 @@ _SIGNATURES: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
 
 
 def format_of(data: bytes) -> str:
-    """The format's name, as Pillow has it where Pillow reads it; empty if none is recognized."""
+    """Returns the format's name, Pillow's if Pillow reads it; empty if it is not recognized."""
     return next((name for name, pattern in _SIGNATURES if pattern.match(data)), "")

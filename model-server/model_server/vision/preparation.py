@@ -1,6 +1,6 @@
-"""How a served model's pictures are prepared, in words and as facts for programs.
+"""Describes how pictures are prepared for a served model, as text and as data for programs.
 
-Where a range is assumed, everybody who looks can see it, and what to do about it.
+If a pixel range is assumed, the description says so and how to change it.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ HOW_TO_SET = "--preprocessing or MODEL_SERVER_PREPROCESSING: none, unit, signed,
 
 
 def preparation_facts(how: ImageInput) -> dict[str, Any]:
-    """Range, its source and the rest as JSON values; see `schemas.Preprocessing`."""
+    """Returns the range, its source and the rest as JSON values; see `schemas.Preprocessing`."""
     return {
         "range": "mean_std" if how.mean else how.scaling,
         "meaning": _meaning(how),
@@ -39,14 +39,17 @@ def _meaning(how: ImageInput) -> str:
 
 
 def settled(info: ModelInfo, spec: TensorSpec | None, frame: tuple[int, int] | None) -> ImageInput:
-    """How pictures are prepared, where what a model does tells the range.
+    """Replaces an assumed range if the model's input type or family determines it.
 
-    Bytes need none, and YOLO models take 0 to 1.
+    Inputs of bytes need no scaling, and YOLO models take 0 to 1.
 
     Args:
-        info: What the model says of itself.
-        spec: Its picture input, or None.
-        frame: Height and width of that; None if it takes any.
+        info: The model's metadata.
+        spec: The model's picture input, or None.
+        frame: Height and width of that input; None if it accepts any size.
+
+    Returns:
+        How pictures are prepared.
     """
     image, outputs = info.image, info.outputs
     if image.source != "assumed" or spec is None:
@@ -60,9 +63,9 @@ def settled(info: ModelInfo, spec: TensorSpec | None, frame: tuple[int, int] | N
 
 
 def assumption(how: ImageInput) -> str:
-    """What to tell whoever starts the server; empty if the model itself tells the range.
+    """Returns a warning for the user who starts the server; empty if the model states its range.
 
-    The range of a family is a convention: people train the same layers behind a plain x / 255.
+    A family's range is only a convention: the same layers can be trained on a plain x / 255.
     """
     known_by = {"assumed": "assumed", "family": "a convention, not stored in the model"}
     if how.source not in known_by:

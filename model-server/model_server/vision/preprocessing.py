@@ -1,6 +1,6 @@
-"""From a decoded picture to the tensor that a model takes.
+"""Converts a decoded picture to the input tensor of a model.
 
-Which size, which type, which range. It knows tensors and pictures, not formats or protocols.
+Handles size, type and range. Independent of model formats and protocols.
 """
 
 from typing import Literal
@@ -24,19 +24,19 @@ from model_server.vision.resizing import Resizer, choose
 
 JpegDecoding = Literal["auto", "exact", "reduced"]
 
-# Times the model's input that a JPEG keeps when it is decoded at a reduced size. Measured on
-# pictures of 12 megapixels (DECISIONS.md): at 4 a floating-point detector's scores move by at most
-# 0.007, at 2 by 0.012, and a quantized one's by 0.02 at either.
+# A JPEG decoded at a reduced size stays at least this many times the size of the model's input.
+# Measured on pictures of 12 megapixels (DECISIONS.md): a floating-point detector's scores change by
+# at most 0.007 at 4 and by 0.012 at 2, and a quantized detector's by 0.02 at either.
 _WIDE_MARGIN = 4
 _NARROW_MARGIN = 2
-# The highest real value of a quantized input that can be a pixel's.
+# A quantized input whose real values end below this cannot represent pixels from 0 to 255.
 _HOLDS_PIXELS = 128.0
 
 
 def picture_input(info: ModelInfo) -> TensorSpec | None:
-    """The input that takes a picture: the only one.
+    """Returns the model's only input if it takes a picture, else None.
 
-    It is [N, H, W, C], [N, 3, H, W], or encoded pictures [N].
+    Its shape is [N, H, W, C], [N, 3, H, W], or [N] for encoded pictures.
     """
     if len(info.inputs) != 1:
         return None
@@ -47,7 +47,7 @@ def picture_input(info: ModelInfo) -> TensorSpec | None:
 
 
 def picture_size(spec: TensorSpec) -> tuple[int, int] | None:
-    """Width and height of a picture input; None if it takes any size."""
+    """Returns the width and height of a picture input; None if it accepts any size."""
     if spec.channel_axis is None:
         return None
     height, width = spec.shape[1:3] if spec.channel_axis == 3 else spec.shape[2:4]
@@ -55,14 +55,16 @@ def picture_size(spec: TensorSpec) -> tuple[int, int] | None:
 
 
 def least_side(spec: TensorSpec, how: ImageInput, decoding: JpegDecoding) -> int | None:
-    """The shortest side, in pixels, that a JPEG may be decoded at for an input; None: its own.
+    """Returns the shortest side, in pixels, to which a JPEG may be reduced when decoded.
+
+    None means full size.
 
     Args:
         spec: The model's picture input.
-        how: Its resize method: `nearest` picks single pixels, which a reduced picture lacks.
-        decoding: `exact` never reduces, `reduced` does so as far as is sensible. `auto` does where
-            it cannot be seen in the scores: for floating-point inputs, with a wide margin. The
-            scores of a quantized model jump when a fiftieth of its input changes by one.
+        how: Its resize method; `nearest` picks single pixels, which a reduced picture lacks.
+        decoding: `exact` never reduces; `reduced` reduces as far as is sensible. `auto` reduces
+            only if the scores do not show it: for floating-point inputs, with a wide margin. The
+            scores of a quantized model jump when a fiftieth of its input values change by one.
     """
     size = picture_size(spec)
     if size is None or decoding == "exact":
@@ -77,21 +79,23 @@ def least_side(spec: TensorSpec, how: ImageInput, decoding: JpegDecoding) -> int
 def prepare(
     image: Image.Image, spec: TensorSpec, how: ImageInput, resize: Resizer | None = None
 ) -> Array:
-    """The picture as a batch of one.
+    """Converts a picture to a batch of one.
 
     Args:
-        image: RGB with 8 bits.
-        spec: The model's input. Where its height or width is -1 the picture keeps its size, as
-            detectors of the TF Object Detection API expect.
+        image: 8-bit RGB.
+        spec: The model's input. If its height or width is -1, the picture keeps that dimension, as
+            detectors from the TF Object Detection API expect.
         how: Range and resize method.
-        resize: Who resizes; by default whoever is fastest here. The pixels are the same.
+        resize: Resizes the picture; defaults to the fastest implementation on this machine. All
+            implementations produce the same pixels.
 
     Returns:
-        [1, H, W, C] or [1, C, H, W] of the input's type, or [1] of encoded PNG for an input of
-        strings.
+        [1, H, W, C] or [1, C, H, W] of the input's type, or [1] with an encoded PNG for an input
+        of strings.
 
     Raises:
-        InvalidModel: if no picture fits the input, or its range is one for other channels.
+        InvalidModel: if no picture fits the input, or the range is for a different number of
+            channels.
     """
     if spec.dtype == object:
         return np.array([encode(image, "PNG")], dtype=object)
@@ -125,10 +129,10 @@ def _to_type(pixels: Array, spec: TensorSpec, how: ImageInput) -> Array:
 
 
 def _as_bytes(spec: TensorSpec, how: ImageInput) -> bool:
-    """Whether a quantized input takes pixels as they are.
+    """Tells whether a quantized input takes pixels unchanged.
 
-    An input whose whole range stands for what black to white becomes takes them within one step,
-    which is how such models are fed everywhere.
+    If the input's full range corresponds to black to white, unchanged pixels are at most one
+    quantization step off. This is the usual way to feed such models.
     """
     if spec.dtype.itemsize != 1:
         return False
@@ -136,13 +140,13 @@ def _as_bytes(spec: TensorSpec, how: ImageInput) -> bool:
         return True  # 0 to 255 would be all white
     ends = np.array([[[0, 0, 0]], [[255, 255, 255]]], np.uint8)[..., : spec.shape[-1]]
     if how.scaling == "caffe":
-        return False  # the channels change places
+        return False  # the channel order is reversed
     lowest = int(np.iinfo(spec.dtype).min)
     return bool((np.abs(_steps(ends, spec, how) - (ends.astype(np.int16) + lowest)) <= 1.1).all())
 
 
 def _quantize(pixels: Array, spec: TensorSpec, how: ImageInput) -> Array:
-    """Real values as the input's elements: value / scale + zero_point, rounded and clipped."""
+    """Quantizes to the input's type: value / scale + zero_point, rounded and clipped."""
     limits = np.iinfo(spec.dtype)
     rounded = np.rint(_steps(pixels, spec, how))
     clipped: Array = np.clip(rounded, limits.min, limits.max).astype(spec.dtype)

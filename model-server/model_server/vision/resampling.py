@@ -1,6 +1,7 @@
-"""The shared library of `native/`: resizing to Pillow's very pixels, several at a time.
+"""Bindings for the shared library in `native/`: SIMD resizing with the same pixels as Pillow.
 
-Loads it, and lends it a picture's pixels without a copy. It decides nothing; see `resizing`.
+Loads the library and passes it a picture's pixels without copying. `resizing` decides when to use
+it.
 """
 
 import ctypes
@@ -12,17 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image, _imaging
 
 LIBRARY = Path(__file__).with_name("libresample.so")
-# Of resample.h.
+# From resample.h.
 _ABI = 1
 _UNSUPPORTED = 3
-# Most bytes of a picture that Pillow keeps in one piece, which is what it can lend; 268 megapixels.
+# Largest picture, in bytes, that Pillow keeps in one block (268 megapixels). Only pixels in one
+# block can be shared without copying.
 _BLOCK_BYTES = 1 << 30
 
 Box = tuple[float, float, float, float]
 
 
 class Kind(IntEnum):
-    """Processors that the library has loops for, best last."""
+    """Instruction sets that the library has loops for, best last."""
 
     NONE = 0
     AVX2 = 1
@@ -50,10 +52,10 @@ class Library:
     """The loaded library.
 
     Args:
-        path: Of the shared library.
+        path: Path of the shared library.
 
     Raises:
-        OSError: there is none, or it is of another version or for another processor.
+        OSError: if the library does not exist, or is for another version or processor.
     """
 
     def __init__(self, path: Path = LIBRARY) -> None:
@@ -69,7 +71,8 @@ class Library:
             *(ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(_Source)),
             *(ctypes.POINTER(_Target), ctypes.c_int, ctypes.c_int),
         ]
-        # A pointer for as long as its capsule lives. Called with the GIL, unlike the library.
+        # The pointer is valid as long as its capsule lives. This call holds the GIL; calls to the
+        # library release it.
         self._pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
             ("PyCapsule_GetPointer", ctypes.pythonapi)
         )
@@ -83,24 +86,24 @@ class Library:
         kind: Kind,
         box: Box | None = None,
     ) -> NDArray[np.uint8] | None:
-        """What `image.resize(size, method, box)` gives, as an array.
+        """Returns the result of `image.resize(size, method, box)` as an array.
 
-        Other threads may run meanwhile.
+        Other threads can run during the call.
 
         Args:
-            image: RGB.
+            image: An RGB picture.
             size: Width and height, in pixels.
-            method: How to average.
-            kind: Which loops.
-            box: The part of the picture to take: left, top, right, bottom; None for all of it.
+            method: Resampling method.
+            kind: Which loops to use.
+            box: The part of the picture to resize: left, top, right, bottom; None for all of it.
 
         Returns:
-            [height, width, 3], or None where Pillow has to do it: for pictures that are not in one
-            piece or longer than a million pixels, for other modes and other methods.
+            [height, width, 3], or None if Pillow has to resize: for pictures that are not in one
+            block or are longer than a million pixels, for other modes and for other methods.
 
         Raises:
-            ValueError: if size or box are not possible.
-            MemoryError: if there is not enough.
+            ValueError: if the size or box is invalid.
+            MemoryError: if there is not enough memory.
         """
         width, height = size
         if image.mode != "RGB":
@@ -131,8 +134,8 @@ class Library:
 
 
 def keep_in_one_piece() -> None:
-    """Lets Pillow keep larger pictures in one piece than its own 16 MB, so that it can lend them.
+    """Lets Pillow keep pictures above its default of 16 MB in one block, so they can be shared.
 
-    It is what its environment variable PILLOW_BLOCK_SIZE does; the speed of decoding is the same.
+    Has the same effect as Pillow's environment variable PILLOW_BLOCK_SIZE. Decoding is as fast.
     """
     _imaging.set_block_size(max(_BLOCK_BYTES, _imaging.get_block_size()))

@@ -1,8 +1,8 @@
-"""Resizing a picture to exactly the size that a model takes (no padding: boxes stay fractions).
+"""Resizes a picture to exactly the size a model takes (no padding, so boxes stay fractions).
 
-Pillow's pixels, whoever makes them: Pillow itself, or our own loops where the processor has the
-instructions, the library was compiled, and a check at the start gave equal pixels. A model's scores
-are therefore the same on every machine that has the same Pillow.
+The pixels are always Pillow's. Our own loops replace Pillow if the processor has the instructions,
+the library was compiled, and a check at startup produced identical pixels. A model's scores are
+therefore the same on every machine with the same version of Pillow.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from model_server.vision.sample_pictures import noise
 Pixels = NDArray[np.uint8]
 
 _NAMES = {Kind.AVX2: "AVX2", Kind.AVX512_VNNI: "AVX512-VNNI"}
-# Source and target of the check: smaller, larger, narrow, and higher than wide, which Pillow
+# Source and target sizes for the check: smaller, larger, narrow, and taller than wide, which Pillow
 # averages in the other order.
 _CHECKED = (
     ((61, 47), (20, 30)),
@@ -36,10 +36,10 @@ class Resizer:
     """Resizes pictures.
 
     Attributes:
-        name: Who does it, for the log.
-        work: Takes the RGB picture, width and height in pixels, and a method of Pillow's; gives
-            [height, width, 3], or None to leave the picture to Pillow.
-        reason: Why it is not the fastest there could be; empty if it is.
+        name: Name of the implementation, for the log.
+        work: Takes the RGB picture, width and height in pixels, and a Pillow resampling method;
+            returns [height, width, 3], or None to leave the picture to Pillow.
+        reason: Why a faster implementation is not used; empty if this is the fastest.
     """
 
     name: str
@@ -47,14 +47,14 @@ class Resizer:
     reason: str = ""
 
     def __call__(self, image: Image.Image, width: int, height: int, method: str) -> Pixels:
-        """The picture at exactly width x height, [height, width, 3].
+        """Resizes the picture to exactly width x height, [height, width, 3].
 
         Args:
-            image: RGB.
-            width: In pixels.
-            height: In pixels.
-            method: nearest, bilinear or bicubic. The last two average over all covered pixels
-                when they shrink, as Pillow does and as the reference figures were measured.
+            image: An RGB picture.
+            width: Target width, in pixels.
+            height: Target height, in pixels.
+            method: nearest, bilinear or bicubic. When shrinking, the last two average over all
+                covered pixels, as Pillow does and as in the reference measurements.
         """
         size = width, height
         if image.size == size:
@@ -69,13 +69,13 @@ class Resizer:
 
 
 def by_pillow(reason: str = "") -> Resizer:
-    """Pillow's own resizing, and why."""
+    """Returns a resizer that uses Pillow, with the reason why."""
     return Resizer("Pillow", lambda _image, _size, _method: None, reason)
 
 
 @cache
 def choose(resizing: Resizing = "auto") -> Resizer:
-    """What is fastest here, or Pillow's own if the settings say so."""
+    """Chooses the fastest resizer on this machine, or Pillow if the settings say so."""
     if resizing == "pillow":
         return by_pillow("the settings say so")
     try:
@@ -88,7 +88,7 @@ def choose(resizing: Resizing = "auto") -> Resizer:
 
 
 def ours(library: Library, kind: Kind) -> Resizer:
-    """Our own loops of one kind, if they give Pillow's pixels."""
+    """Returns a resizer with our own loops, or with Pillow if their pixels differ."""
     keep_in_one_piece()
     wrong = _difference(library, kind)
     if wrong:
@@ -99,7 +99,7 @@ def ours(library: Library, kind: Kind) -> Resizer:
 
 
 def _difference(library: Library, kind: Kind) -> str:
-    """Where pixels differ from Pillow's; empty where they do not."""
+    """Describes the first resize that differs from Pillow's; empty if there is none."""
     for source, size in _CHECKED:
         image = noise(*source)
         for method in (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC):

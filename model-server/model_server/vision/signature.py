@@ -1,4 +1,4 @@
-"""Validates arrays against a model's signature, and completes the signature. Pure."""
+"""Validates arrays against a model's signature and completes the signature. Pure."""
 
 from dataclasses import replace
 
@@ -13,7 +13,8 @@ def check_types(name: str, info: ModelInfo) -> None:
     """Checks that the protocols support the types of all inputs and outputs.
 
     Raises:
-        InvalidModel: with the tensor, its type and the supported types.
+        InvalidModel: if a type is not supported; names the tensor, its type and the supported
+            types.
     """
     for kind, specs in (("input", info.inputs), ("output", info.outputs)):
         for spec in specs:
@@ -25,13 +26,14 @@ def check_types(name: str, info: ModelInfo) -> None:
 
 
 def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
-    """Checks types and shapes of inputs.
+    """Checks the names, types and shapes of inputs.
 
     Returns:
         The inputs in the model's order.
 
     Raises:
-        InvalidRequest: with the input, what it is and what it must be.
+        InvalidRequest: if an input does not match; names the input, its actual and its expected
+            type or shape.
     """
     unknown = sorted(set(inputs) - {spec.name for spec in specs})
     if unknown:
@@ -59,14 +61,14 @@ def check_inputs(inputs: Tensors, specs: tuple[TensorSpec, ...]) -> dict[str, Ar
 
 
 def observed(specs: tuple[TensorSpec, ...], sample: Tensors) -> tuple[TensorSpec, ...]:
-    """Completes unknown shapes with those observed in the warm-up."""
+    """Fills in unknown shapes with those observed during the warm-up."""
     return tuple(
         spec if spec.shape else replace(spec, shape=sample[spec.name].shape) for spec in specs
     )
 
 
 def zeros(spec: TensorSpec) -> Array:
-    """An array of zeros or empty strings for an input."""
+    """Returns an array of zeros or empty strings for an input."""
     shape = [1 if size < 0 else size for size in spec.shape]
     return (
         np.full(shape, b"", dtype=object) if spec.dtype == object else np.zeros(shape, spec.dtype)

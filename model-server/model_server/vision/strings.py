@@ -1,7 +1,7 @@
-"""What models with an input of strings take a picture as: encoded, in base64, in a tf.Example.
+"""String forms of a picture for models with a string input: encoded, base64 or tf.Example.
 
-Pure; knows bytes only. tf.Example: `tensorflow/core/example/example.proto`; base64 in a graph is of
-the web-safe kind (`tf.io.decode_base64`).
+Pure; works on bytes only. tf.Example is defined in `tensorflow/core/example/example.proto`; base64
+in a graph is web-safe (`tf.io.decode_base64`).
 """
 
 import base64
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 StringKind = Literal["encoded", "base64", "example"]
-# What the feature is called that holds the picture: TensorFlow's own converters first.
+# Names of the feature that holds the picture, starting with the one TensorFlow's converters use.
 _FEATURES = ("image/encoded", "image", "image_raw", "image_bytes", "encoded_image", "input")
 
 
@@ -18,22 +18,22 @@ class StringForm:
     """How a picture becomes a string.
 
     Attributes:
-        kind: `encoded`: the bytes of a PNG file; `base64`: the same as web-safe base64; `example`:
-            in a serialized tf.Example.
-        feature: The name of the example's feature.
+        kind: `encoded` is the bytes of a PNG file, `base64` the same bytes as web-safe base64, and
+            `example` the same bytes in a serialized tf.Example.
+        feature: Name of the feature in the tf.Example.
     """
 
     kind: StringKind = "encoded"
     feature: str = ""
 
     def wrap(self, picture: bytes) -> bytes:
-        """An encoded picture as the string that the model takes."""
+        """Converts an encoded picture to the string that the model takes."""
         if self.kind == "base64":
             return base64.urlsafe_b64encode(picture).rstrip(b"=")
         return _example(self.feature, picture) if self.kind == "example" else picture
 
 
-# In the order in which they are tried.
+# In the order they are tried.
 FORMS = (
     StringForm(),
     StringForm("base64"),
@@ -42,7 +42,7 @@ FORMS = (
 
 
 def _example(feature: str, value: bytes) -> bytes:
-    """A serialized tf.Example with one feature: nested messages, each a field with a length."""
+    """Serializes a tf.Example with one feature, as nested length-delimited messages."""
     bytes_list = _field(1, value)
     entry = _field(1, feature.encode()) + _field(2, _field(1, bytes_list))
     return _field(1, _field(1, entry))

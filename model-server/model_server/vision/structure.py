@@ -1,14 +1,14 @@
-"""Looks at how an encoded picture is built, before any codec does, and refuses the absurd.
+"""Rejects encoded pictures with an abusive structure before any codec reads them.
 
-A header says how many pixels there will be, not how much work they are. A progressive JPEG of
-240 kB can have five thousand scans, each of which goes over all pixels; a PNG of 30 MB can have
-millions of chunks, each handled in Python; an EXIF block of 64 kB can name the same 64 kB five
-thousand times, and Pillow would copy each. What is counted here is what codecs do work for; the
-limits are far above what any encoder writes.
+A header declares the number of pixels, not the work needed to decode them. A progressive JPEG of
+240 kB can have five thousand scans, each over all pixels; a PNG of 30 MB can have millions of
+chunks, each handled in Python; an EXIF block of 64 kB can reference the same 64 kB five thousand
+times, and Pillow would copy them each time. This module counts the elements that cost a codec work;
+the limits are far above what any encoder writes.
 
-Only the outer structure is read: what is damaged is for the codec to refuse. Sources: ITU-T T.81
-annex B (JPEG), the PNG specification, the WebP container specification, GIF89a, TIFF 6.0.
-Pure; knows no codec.
+Only the outer structure is read; the codec rejects damaged data. Sources: ITU-T T.81 annex B
+(JPEG), the PNG specification, the WebP container specification, GIF89a, TIFF 6.0. Pure; independent
+of codecs.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from collections.abc import Iterator
 
 from model_server.errors import InvalidImage
 
-# jpegtran writes ten scans, mozjpeg tries some dozens.
+# jpegtran writes ten scans; mozjpeg tries a few dozen.
 MAX_SCANS = 64
-# Tables, comments and what cameras add: some tens. A colour profile is in parts of 64 kB.
+# Tables, comments and camera metadata take a few dozen. A colour profile is split into 64 kB parts.
 MAX_SEGMENTS = 2_000
-# libpng writes 8 kB of pixels a chunk; 30 MB are 4,000 of them.
+# libpng writes 8 kB of pixels per chunk, so 30 MB take 4,000 chunks.
 MAX_CHUNKS = 20_000
-# Of a GIF, before its first picture: a comment or XMP in pieces of 255 bytes.
+# Blocks before the first picture of a GIF: a comment or XMP is split into 255-byte blocks.
 MAX_BLOCKS = 20_000
-# A camera's EXIF has some tens of entries.
+# A camera's EXIF has a few dozen entries.
 MAX_ENTRIES = 1_000
-# One segment of JPEG; nothing else has more to say.
+# The size of one JPEG segment; no legitimate EXIF block is larger.
 MAX_EXIF_BYTES = 1 << 16
 
-# The next marker in compressed data: not a stuffed zero, a fill byte or a restart. It begins with a
-# byte that is certain, so that the search takes 2 ms a megabyte; with `\xff+` it takes 20 and more.
+# Matches the next marker in compressed data, skipping stuffed zeros, fill bytes and restarts. It
+# starts with a fixed byte, so the search takes 2 ms per megabyte; with `\xff+` it takes 20 or more.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _START_OF_SCAN, _END, _TEMPORARY = 0xDA, 0xD9, 0x01
 _SEQUENTIAL = {0xC0, 0xC1}
-_RESTARTS = range(0xD0, 0xD9)  # and the start of the picture: they have no length
+_RESTARTS = range(0xD0, 0xD9)  # and the start of the picture; these have no length
 _APP1, _APP2 = 0xE1, 0xE2
-# Bytes of one value of each TIFF type.
+# Size in bytes of one value of each TIFF type.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 
 
 def check_structure(data: bytes) -> None:
-    """Refuses a picture that is built to keep a codec busy.
+    """Rejects a picture crafted to keep a codec busy.
 
     Args:
-        data: The encoded picture, of any format; one that is not known here passes.
+        data: The encoded picture, in any format; unknown formats pass.
 
     Raises:
-        InvalidImage: saying what there is too much of.
+        InvalidImage: if the picture has too many elements of some kind; the message names it.
     """
     if data.startswith(b"\xff\xd8"):
         _check_jpeg(data)
@@ -80,12 +80,12 @@ def _check_jpeg(data: bytes) -> None:
             if scans > MAX_SCANS:
                 raise InvalidImage(f"the JPEG has more than {MAX_SCANS} scans")
             if components and data[start : start + 1] >= bytes([components]):
-                return  # all there is in one scan: the codec reads no other
+                return  # one scan holds all components: the codec reads no other
         if marker in _SEQUENTIAL and end - start > 5:
             components = data[start + 5]
         head = data[start : start + 6]
         if marker == _APP1 and head.startswith(b"Exif"):
-            # Pillow joins the blocks of several segments, which no camera writes.
+            # Pillow joins EXIF blocks from several segments, though no camera writes more than one.
             exif_bytes += end - start
             if exif_bytes > MAX_EXIF_BYTES or not exif_is_sane(data[start + 6 : end]):
                 raise InvalidImage("the JPEG's EXIF block is built to take memory")
@@ -98,7 +98,7 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, and start and end of its parameters, of each segment up to the picture's end."""
+    """Yields marker, parameter start and parameter end of each segment before the end marker."""
     at = 0
     while match := _MARKER.search(data, at):
         marker, at = match[0][1], match.end()
@@ -125,18 +125,18 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
 
 
 def _riff_chunks(data: bytes) -> Iterator[bytes]:
-    """The chunks of the file, and those in the frames of an animation."""
+    """Yields the chunks of the file, including those in the frames of an animation."""
     at = 12
     while at + 8 <= len(data):
         kind = data[at : at + 4]
         (length,) = struct.unpack_from("<I", data, at + 4)
         yield kind
-        # A frame begins with 16 bytes of its own; its chunks follow as if they were the file's.
+        # A frame starts with a 16-byte header; its chunks follow like those of the file.
         at += 8 + (16 if kind == b"ANMF" else length + length % 2)
 
 
 def _gif_blocks(data: bytes) -> Iterator[None]:
-    """The blocks of all extensions before the first picture."""
+    """Yields the blocks of all extensions before the first picture."""
     if len(data) < 13:
         return
     flags = data[10]
@@ -151,15 +151,16 @@ def _gif_blocks(data: bytes) -> Iterator[None]:
 
 
 def exif_is_sane(data: bytes) -> bool:
-    """Whether reading a TIFF directory, which is what EXIF is, copies about what is there.
+    """Tells whether reading a TIFF or EXIF directory copies roughly as much data as there is.
 
     Args:
-        data: From the byte order on; what is cut short or is no TIFF is sane: it is soon refused.
+        data: The bytes from the byte order mark on. Truncated data and data that is not TIFF count
+            as sane, because they are rejected soon anyway.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None or len(data) < 8:
         return True
-    if data[2:4] in {b"+\0", b"\0+"}:  # BigTIFF: wider numbers, which nobody's camera needs
+    if data[2:4] in {b"+\0", b"\0+"}:  # BigTIFF has wider numbers, which no camera needs
         return False
     (at,) = struct.unpack_from(f"{order}I", data, 4)
     if at + 2 > len(data):

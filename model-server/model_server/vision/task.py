@@ -1,4 +1,4 @@
-"""What a model does, decided when it is loaded: from its outputs, its labels and what was asked."""
+"""Chooses a model's task at load time from its outputs, its labels and the settings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,15 +33,15 @@ _ONE_PROBABILITY = (
 
 @dataclass(frozen=True)
 class Loaded:
-    """What is known of a model that takes pictures.
+    """A loaded model that takes pictures.
 
     Attributes:
-        info: What it says of itself.
-        outputs: Its outputs, with the shapes that the warm-up gave.
-        labels: The label maps that were found.
-        frame: Height and width of its picture input; None if it takes any.
-        first: What it made of the first sample picture, as real values.
-        samples: What it makes of all of them, the first included.
+        info: The model's metadata.
+        outputs: The model's outputs, with the shapes from the warm-up.
+        labels: The label maps found.
+        frame: Height and width of the picture input; None if it accepts any size.
+        first: Outputs for the first sample picture, as real values.
+        samples: Returns the outputs for all sample pictures, including the first.
     """
 
     info: ModelInfo
@@ -54,14 +54,14 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Task:
-    """What a model does.
+    """A model's task.
 
     Attributes:
         name: detection, classification or tensor.
         detection: Which output is which, for a detector.
         scores: The output with the scores, for a classifier.
-        class_names: Of a classifier's outputs, in order.
-        warnings: What had to be assumed, or is missing; each says what to do about it.
+        class_names: Names of a classifier's classes, in order.
+        warnings: Assumptions and missing information, each with a remedy.
     """
 
     name: TaskName = "tensor"
@@ -72,10 +72,10 @@ class Task:
 
 
 def choose_task(model: Loaded, wanted: str, boxes: BoxSettings) -> Task:
-    """What the model does; the task that is wanted, if any is.
+    """Chooses the model's task; `wanted` forces one, and an empty string detects it.
 
     Raises:
-        InvalidModel: if its outputs are not those of the wanted task, or need a setting.
+        InvalidModel: if the outputs do not fit the wanted task, or need a setting.
     """
     if wanted in {"", "detection"}:
         found = find_detector(model.info, model.samples(), model.frame, boxes)
@@ -98,7 +98,10 @@ def choose_task(model: Loaded, wanted: str, boxes: BoxSettings) -> Task:
 
 
 def _score_output(model: Loaded, wanted: str) -> ScoreOutput | None:
-    """A classifier's output. One value is one if there are two labels, or if it is said so."""
+    """Finds a classifier's output, or returns None.
+
+    A single value counts if there are two labels or if classification is wanted explicitly.
+    """
     name = classification_output(model.outputs)
     binary = name is None
     if name is None:
@@ -115,7 +118,7 @@ def _score_output(model: Loaded, wanted: str) -> ScoreOutput | None:
 
 
 def _are_scores(model: Loaded, name: str) -> bool:
-    """Whether an unlabeled vector holds scores of classes; it may as well be an embedding."""
+    """Tells whether an unlabeled vector holds class scores; it could also be an embedding."""
     quantized = next(spec.quantized for spec in model.outputs if spec.name == name)
     return are_probabilities(model.first[name], quantized=quantized)
 

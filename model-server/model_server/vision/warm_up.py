@@ -1,7 +1,7 @@
-"""The first inference of a model: it must do one before it serves, and shows what its outputs are.
+"""Runs a model's first inference, which must succeed before it serves and reveals its outputs.
 
-An input of strings does not say what it takes. The forms that there are are tried; a model that
-takes none of them is served all the same, for those who know what to send.
+An input of strings does not declare what it takes, so all known forms are tried. A model that
+accepts none of them is served anyway, for clients that know what to send.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,18 +16,18 @@ from model_server.vision.sample_pictures import sample_pictures
 from model_server.vision.signature import zeros
 from model_server.vision.strings import FORMS, StringForm
 
-# The picture as the tensor of an input.
+# Converts a picture to the tensor for an input.
 Prepare = Callable[[Image.Image, TensorSpec], Array]
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """What the first inference has shown.
+    """The result of the first inference.
 
     Attributes:
-        outputs: As the model gives them; None if nothing is known that it takes.
-        form: What its strings are, if it takes a picture as one.
-        warning: What is not known; empty if everything is.
+        outputs: The model's raw outputs; None if it accepted none of the inputs tried.
+        form: The form of its strings, if it takes a picture as a string.
+        warning: What remains unknown; empty if nothing does.
     """
 
     outputs: dict[str, Array] | None
@@ -39,13 +39,13 @@ def warm_up(name: str, model: Model, picture: TensorSpec | None, prepare: Prepar
     """Runs a model for the first time.
 
     Args:
-        name: What requests call it.
-        model: Ready to run.
-        picture: Its picture input, or None.
-        prepare: Makes a picture an input.
+        name: The name that requests use.
+        model: The model, ready to run.
+        picture: The model's picture input, or None.
+        prepare: Converts a picture to an input.
 
     Raises:
-        WarmUpFailed: if it cannot do one inference, and takes no strings.
+        WarmUpFailed: if the model cannot run a single inference and has no input of strings.
     """
     failure: ModelServerError | None = None
     for form, inputs in _attempts(model, picture, prepare):
@@ -66,12 +66,12 @@ def warm_up(name: str, model: Model, picture: TensorSpec | None, prepare: Prepar
 
 
 def as_inputs(batch: Array, spec: TensorSpec, form: StringForm) -> dict[str, Array]:
-    """A prepared picture as the model's only input.
+    """Returns a prepared picture as the model's only input.
 
     Args:
-        batch: As `preprocessing.prepare` gives it.
+        batch: The result of `preprocessing.prepare`.
         spec: The picture input.
-        form: What its strings are, if it takes such.
+        form: The form of its strings, if it takes strings.
     """
     if spec.dtype == object:
         batch = np.array([form.wrap(bytes(item)) for item in batch], dtype=object)

@@ -1,8 +1,9 @@
-"""Undecoded outputs of YOLO models: one tensor with a row for each cell of the picture.
+"""Decodes the raw outputs of YOLO models: one tensor with a row for each cell of the picture.
 
-Layouts: the exporters of YOLOv5 ([N, 5 + classes]: centre, size, objectness, classes; three anchors
-a cell) and of YOLOv8 and later ([4 + classes, N]; one a cell, no objectness; or, with suppression
-in the graph, [300, 6]: corners, score, class). Strides are 8, 16 and 32. Pure array work.
+Supports the layouts of the YOLOv5 exporter ([N, 5 + classes]: centre, size, objectness, classes;
+three anchors per cell) and of YOLOv8 and later ([4 + classes, N]: one anchor per cell, no
+objectness; or [300, 6] with suppression in the graph: corners, score, class). Strides are 8, 16
+and 32. Works on arrays only.
 """
 
 from collections.abc import Sequence
@@ -14,19 +15,19 @@ from model_server.models.base import Array
 
 YoloForm = Literal["", "yolov5", "yolov8", "yolov8_rows", "end2end"]
 _STRIDES = (8, 16, 32)
-# The most that boxes of one class may overlap (intersection over union): both projects' defaults.
+# Maximum overlap of boxes of one class (intersection over union); both projects' defaults.
 _OVERLAP = {"yolov5": 0.45, "yolov8": 0.7, "yolov8_rows": 0.7}
-# Rows that go into suppression at most, the best first.
+# Maximum number of rows that enter suppression, best first.
 _MOST_ROWS = 3000
 _LEAST_SCORE = 0.01
 
 
 def yolo_form(shape: Sequence[int], frame: tuple[int, int] | None) -> YoloForm:
-    """Which layout an only output has; empty if it is none.
+    """Returns the layout of a model's only output; empty if it is not a YOLO layout.
 
     Args:
-        shape: Of the output for one picture, [1, A, B].
-        frame: Height and width of the input; None if it takes any, which no such model does.
+        shape: Shape of the output for one picture, [1, A, B].
+        frame: Height and width of the input; None if it accepts any size, which rules out YOLO.
     """
     if len(shape) != 3 or frame is None:
         return ""
@@ -42,12 +43,13 @@ def yolo_form(shape: Sequence[int], frame: tuple[int, int] | None) -> YoloForm:
 
 
 def decode(whole: Array, form: YoloForm, least_score: float) -> tuple[Array, Array, Array]:
-    """Boxes [N, 4], classes [N] and scores [N] of one picture, overlapping ones suppressed.
+    """Returns boxes [N, 4], classes [N] and scores [N] of one picture after suppressing overlaps.
 
     Args:
         whole: The output for one picture, [A, B].
-        form: Its layout. Boxes stay as they are: centre and size, or corners for `end2end`.
-        least_score: Rows below are left out before suppression.
+        form: The output's layout. Boxes are not converted: centre and size, or corners for
+            `end2end`.
+        least_score: Rows with a lower score are dropped before suppression.
     """
     if form == "end2end":
         return whole[:, :4], whole[:, 5], whole[:, 4]
@@ -63,12 +65,15 @@ def decode(whole: Array, form: YoloForm, least_score: float) -> tuple[Array, Arr
 
 
 def all_boxes(whole: Array, form: YoloForm) -> Array:
-    """Every cell's box, [N, 4]."""
+    """Returns the boxes of all cells, [N, 4]."""
     return (whole.T if form == "yolov8" else whole)[:, :4]
 
 
 def _apart(boxes: Array, classes: Array, overlap: float) -> Array:
-    """Indices of the boxes, best first, that no better one of their class overlaps too much."""
+    """Returns the indices of boxes that no better box of the same class overlaps too much.
+
+    Expects boxes sorted best first, and keeps their order.
+    """
     half = boxes[:, 2:] / 2
     corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
     areas = np.maximum(corners[:, 2:] - corners[:, :2], 0).prod(axis=1)

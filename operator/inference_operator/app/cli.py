@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the command-line parser."""
     parser = argparse.ArgumentParser(
         prog="inference-operator",
         description="Reconciles InferenceService resources into Kubernetes workloads.",
@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(_: argparse.Namespace) -> int:
     """Run the operator until it is stopped."""
-    # Imported here, so that `render` and `version` do not wait for kopf.
+    # Imported lazily, so that `render` and `version` do not wait for kopf.
     from inference_operator.app.handlers import run_operator  # noqa: PLC0415
     from inference_operator.config import Config  # noqa: PLC0415
     from inference_operator.logs import configure_logging  # noqa: PLC0415

@@ -1,7 +1,7 @@
 """The parts of a running operator, started and stopped together.
 
-kopf's handlers share a `Context` as their `memo`. It connects the parts and holds their tasks; it
-decides nothing.
+kopf's handlers share a `Context` as their `memo`. It wires the parts together and holds their
+tasks; it makes no decisions.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _PATIENCE_SECONDS = 60
 class Context:
     """A running operator.
 
-    kopf copies its memo for every object that it sees. All copies mean the same operator, so a
-    copy is the object itself.
+    kopf copies its memo for every object that it sees. All copies must refer to the same operator,
+    so copying returns the object itself.
     """
 
     def __init__(self, config: Config | None = None) -> None:
@@ -58,7 +58,7 @@ class Context:
 
     @property
     def observer(self) -> Observer:
-        """Where events go; exists once `start` was called."""
+        """Receiver of events; available once `start` has been called."""
         if self._observer is None:
             raise RuntimeError("an event arrived before the operator was started")
         return self._observer
@@ -71,11 +71,12 @@ class Context:
         """
         config = self.config
         watches = len(WATCHED_KINDS) * max(1, len(config.namespaces))
-        # Half a megabyte each with TLS; the four are for the Lease, the resync and Events.
+        # Each connection takes half a megabyte with TLS; the extra four are for the Lease, the
+        # resync and Events.
         self._client = client = ApiClient(login, connections=config.workers + 4 + watches)
         await client.open()
         store = Store()
-        # A namespace whose answers are slow leaves two workers to the others.
+        # A namespace with slow responses leaves two workers to the others.
         most = max(1, config.workers - 2)
         queue: WorkQueue[Key] = WorkQueue(group=lambda key: key[0], most=most)
         self._observer = observer = Observer(store, queue, config.status_delay_seconds)
@@ -105,7 +106,7 @@ class Context:
         )
 
     def _start_leading(self, client: ApiClient, loop: Loop) -> None:
-        """Lead at once, or take part in the election."""
+        """Lead immediately, or take part in the election."""
         config = self.config
         if not config.leader_elect:
             loop.lead()
@@ -120,17 +121,17 @@ class Context:
         self._tasks.append(asyncio.create_task(work))
 
     def alive(self) -> bool:
-        """Whether no task has died; they are all meant to run for ever."""
+        """Whether all tasks are still running; they are meant to run forever."""
         return not any(task.done() for task in self._tasks)
 
     async def stop(self) -> None:
-        """Stop the tasks, let go of the Lease and of the connections; once is enough."""
+        """Stop the tasks, release the Lease and close the connections; idempotent."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._election is not None:
-            # Courtesy only: without it the other replica waits for the Lease to run out.
+            # Best effort: if it fails, another replica waits for the Lease to expire.
             with contextlib.suppress(ApiError):
                 await self._election.release()
         if self._health is not None:
@@ -140,7 +141,7 @@ class Context:
 
 
 async def _list_everything(resync: Resync) -> dict[tuple[str, str], str]:
-    """List every object; returns what `Resync.prime` does.
+    """List every object; returns the result of `Resync.prime`.
 
     Raises:
         ConfigError: The cluster could not be read for a minute.
@@ -151,7 +152,7 @@ async def _list_everything(resync: Resync) -> dict[tuple[str, str], str]:
             return await resync.prime()
         except ApiError as error:
             message = f"the cluster cannot be read: {error}: {advice(error)}"
-            # A cluster that is still being set up becomes readable by itself.
+            # A cluster that is still being set up will become readable.
             if time.monotonic() > deadline:
                 raise ConfigError(message) from error
             logger.warning("%s; retrying", message)
@@ -159,7 +160,7 @@ async def _list_everything(resync: Resync) -> dict[tuple[str, str], str]:
 
 
 def advice(error: ApiError, *, resource_was_there: bool = False) -> str:
-    """What to do about an error of reading the cluster."""
+    """Suggest what to do about an error that occurred while reading the cluster."""
     if error.failure is ApiFailure.NOT_FOUND and resource_was_there:
         return (
             f"the CustomResourceDefinition {names.PLURAL}.{names.GROUP} was deleted, and every "

@@ -1,8 +1,8 @@
 """The operator's HTTP endpoints: /healthz, /readyz and /metrics.
 
-Alive means that the event loop turns and no worker has died. Ready means that it also sees the
-cluster and keeps up with it; if not, the answer says why. Both hold for a replica that does not
-lead: it is there to take over.
+Alive means that the event loop runs and no worker has died. Ready means that the operator also sees
+the cluster and keeps up with it; if not, the response says why. A standby replica is alive and
+ready as well, so that it can take over.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ OTHER = "Other"
 
 
 class Reasons:
-    """A bounded set of label values: reasons can come from containers, which are not trusted."""
+    """A bounded set of label values: reasons can come from untrusted containers."""
 
     def __init__(self, most: int = MAXIMUM_REASONS) -> None:
         self._most = most
         self._known: set[str] = set()
 
     def label(self, reason: str) -> str:
-        """The reason, or `Other` when there have been too many different ones."""
+        """Return the reason, or `Other` once there have been too many different ones."""
         if reason and reason not in self._known:
             if len(self._known) >= self._most:
                 return OTHER
@@ -60,12 +60,12 @@ class Reasons:
 
 
 class Metrics:
-    """The operator's figures, read when somebody asks; a collector of prometheus_client.
+    """The operator's metrics, read at scrape time; a prometheus_client collector.
 
     Args:
-        loop: Does the work.
-        client: Talks to the API server.
-        sight: Says how recent the view of the cluster is.
+        loop: The control loop.
+        client: The API server.
+        sight: Reports how recent the view of the cluster is.
     """
 
     def __init__(self, loop: Loop, client: ApiClient, sight: Sight) -> None:
@@ -75,7 +75,7 @@ class Metrics:
         self.sight = sight
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics."""
+        """Yield all metrics."""
         loop = self._loop
         yield from _gauges(
             {
@@ -115,7 +115,7 @@ class Metrics:
         yield restarts
 
     def _services(self) -> Metric:
-        """One sample for each service; a reason is one of a bounded number."""
+        """Build one sample per service; the number of distinct reasons is bounded."""
         name = "inference_operator_service_ready"
         ready = GaugeMetricFamily(name, METRICS[name], labels=["namespace", "name", "reason"])
         for (namespace, service), status, reason in self._loop.store.readiness():
@@ -137,7 +137,7 @@ def _counters(values: Mapping[str, float]) -> Iterator[Metric]:
 
 
 async def serve(metrics: Metrics, port: int, alive: Callable[[], bool]) -> web.AppRunner:
-    """Listen on `port` of all addresses until the runner is cleaned up."""
+    """Listen on `port` on all addresses until the runner is cleaned up."""
     registry = CollectorRegistry()
     registry.register(metrics)
     ProcessCollector(registry=registry)

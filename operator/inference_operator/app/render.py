@@ -19,7 +19,7 @@ from inference_operator.errors import ConfigError, SpecError
 
 
 def render_file(file: Path, config: Config | None = None) -> str:
-    """The children of every InferenceService in `file` (`-` for standard input), as YAML.
+    """Render the children of every InferenceService in `file` (`-` for standard input) as YAML.
 
     Raises:
         ConfigError: The file cannot be read, is not YAML, contains no InferenceService or an

@@ -1,7 +1,7 @@
 """How recent the operator's view of the cluster is: watches, resync, queue.
 
-An operator whose connections are dead looks idle from outside. What it last heard, and when, tells
-the difference; `health` puts it into readiness and metrics. No IO.
+From outside, an operator with dead connections looks idle. The time since it last heard from the
+API server tells the two apart; `health` reports it in readiness and metrics. No IO.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ OLD_QUEUE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Sight:
-    """The parts that see.
+    """The parts that observe the cluster.
 
     Attributes:
-        watches: The watches of children and pods. kopf's watch of InferenceServices does not say
-            when it heard of the API server last; the resync stands in for it.
-        resync: The check that nothing was missed.
-        resync_period_s: Seconds between two of them.
-        queue_age_s: Seconds for which the key that waits longest has been due.
+        watches: The watches of children and pods. kopf's watch of InferenceServices does not
+            report when it last heard from the API server; the resync compensates for that.
+        resync: The periodic check for missed changes.
+        resync_period_s: Seconds between two resyncs.
+        queue_age_s: Seconds for which the longest-waiting key has been due.
         clock: Monotonic seconds.
     """
 
@@ -40,14 +40,14 @@ class Sight:
     clock: Callable[[], float] = time.monotonic
 
     def watch_ages_s(self) -> dict[str, float]:
-        """Seconds since each kind's most silent watch was heard of last."""
+        """Seconds since the most silent watch of each kind last received something."""
         now, ages = self.clock(), dict[str, float]()
         for watch in self.watches:
             ages[watch.kind] = max(ages.get(watch.kind, 0.0), now - watch.heard_at)
         return ages
 
     def restarts(self) -> dict[str, int]:
-        """How often the watches of each kind were begun anew."""
+        """Number of restarts of the watches, by kind."""
         found: dict[str, int] = {}
         for watch in self.watches:
             found[watch.kind] = found.get(watch.kind, 0) + watch.restarts
@@ -58,7 +58,7 @@ class Sight:
         return self.clock() - self.resync.finished_at
 
     def problems(self) -> list[str]:
-        """What keeps the operator from knowing or doing what it should, in words."""
+        """Describe what keeps the operator from seeing the cluster or keeping up with it."""
         found = [
             f"nothing was heard of the watch of {kind} for {age:.0f} s"
             for kind, age in sorted(self.watch_ages_s().items())

@@ -1,1 +1,1 @@
-"""What was observed in the cluster, reduced to what the operator needs. No IO."""
+"""Observed cluster state, reduced to what the operator needs. No IO."""

@@ -1,4 +1,4 @@
-"""One child of an InferenceService as it was last observed. Pure."""
+"""One child of an InferenceService as last observed. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inference_operator.rollout.records import Revision, read_revision
 
 # Set by the Deployment controller, never by the operator.
 _REVISION_ANNOTATION = "deployment.kubernetes.io/revision"
-# Where kinds keep what is asked of them; of a ControllerRevision the last two.
+# Fields that hold the desired state of a kind; a ControllerRevision has the last two.
 _CONTENT = ("spec", "revision", "data")
 
 
@@ -40,22 +40,22 @@ class ReplicasOwner(Enum):
 
 @dataclass(slots=True)
 class Child:
-    """What is kept of one child.
+    """Cached state of one child.
 
     Attributes:
         uid: The object's UID.
         version: Its resource version.
-        body: The object, kept only until it was compared with the desired manifest.
-        in_sync_with: Digest of the manifest that the child was last found equal to.
-        compared: Fingerprint of the body that was found equal.
-        accepted: Digest of the manifest in the form that the API server gave it.
+        body: The object, kept only until it has been compared with the desired manifest.
+        in_sync_with: Digest of the manifest that the child last matched.
+        compared: Fingerprint of the body that matched.
+        accepted: Digest of the manifest in the form returned by the API server.
         replicas_owner: For a Deployment, who owns the number of replicas.
         changed_by: The field manager, other than the operator, that last changed the child.
-        repairs: How many times in a row it had to be repaired.
+        repairs: Number of consecutive repairs.
         repaired_at: Time of the last repair, on the monotonic clock.
         deployment: State of a Deployment.
-        load_balancer: Host name or address that a cloud gave to a Service, or empty.
-        revision: What a ControllerRevision records.
+        load_balancer: Host name or address that the cloud assigned to a Service, or empty.
+        revision: The revision that a ControllerRevision records.
     """
 
     uid: str
@@ -73,18 +73,18 @@ class Child:
     revision: Revision | None = None
 
     def mark_in_sync(self, digest: bytes) -> None:
-        """Record that the body equals the manifest with this digest, and drop the body."""
+        """Record that the body matches the manifest with this digest, and drop the body."""
         self.in_sync_with = digest
         if self.body is not None:
             self.compared, self.body = _fingerprint(self.body), None
 
     def inherit(self, earlier: Child) -> None:
-        """Keep what is known from an earlier version of the same object."""
+        """Carry over what is known from an earlier version of the same object."""
         self.in_sync_with = earlier.in_sync_with
         self.compared = earlier.compared
         self.accepted = earlier.accepted
         self.repairs, self.repaired_at = earlier.repairs, earlier.repaired_at
-        # Most events only change the status, which leaves nothing new to compare.
+        # Most events change only the status, so there is nothing new to compare.
         unchanged = earlier.compared and _fingerprint(self.body) == earlier.compared
         if earlier.body is None and unchanged:
             self.body = None
@@ -106,7 +106,7 @@ def read_child(kind: str, body: Json) -> Child:
 
 
 def changed_by(metadata: Json) -> str:
-    """Manager of the latest change that was neither the operator's nor a status update.
+    """Return the manager of the latest change, ignoring the operator's and status updates.
 
     Scaling counts: `kubectl scale` and autoscalers write through the `scale` subresource.
     """
@@ -120,7 +120,7 @@ def changed_by(metadata: Json) -> str:
 
 
 def _reduce(kind: str, body: Json) -> Json:
-    """The object without its status and managed fields."""
+    """Drop the object's status and managed fields."""
     metadata = body["metadata"]
     kept = ("name", "namespace", "labels", "ownerReferences")
     reduced = {name: metadata[name] for name in kept if name in metadata}
@@ -138,12 +138,12 @@ def _reduce(kind: str, body: Json) -> Json:
 
 
 def _fingerprint(body: Json | None) -> bytes:
-    """Differs between different bodies; equal bodies may differ here by the order of fields."""
+    """Fingerprint a body; equal bodies may get different ones if their field order differs."""
     return hashlib.blake2b(msgspec.json.encode(body), digest_size=16).digest()
 
 
 def _replicas_owner(metadata: Json) -> ReplicasOwner:
-    """Who owns `spec.replicas`; the operator first, because it is the one that has to let go."""
+    """Return the owner of `spec.replicas`; the operator comes first because it must let go."""
     owners = {
         entry.get("manager")
         for entry in metadata.get("managedFields") or ()

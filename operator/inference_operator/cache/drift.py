@@ -1,8 +1,8 @@
 """Compares an object with the manifest that was applied to it.
 
-Server-side apply owns only the fields that were sent, so only those are compared: what others add
-(a sidecar, an annotation) is theirs. The API server may store a value in another form (`0.5` as
-`500m`); the form in its answer is accepted. Pure.
+Server-side apply owns only the fields that were sent, so only those are compared; additions by
+others (a sidecar, an annotation) are ignored. The API server may store a value in another form
+(`0.5` as `500m`); the form in its response is accepted. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# What identifies an element of a list of objects, like Kubernetes' own merge keys.
+# Fields that identify an element of a list of objects, like Kubernetes' own merge keys.
 _KEYS = ("name", "uid", "mountPath", "containerPort", "port", "ip", "topologyKey")
 # Objects that server-side apply owns as a whole: an additional key is a change.
 _ATOMIC = frozenset(
@@ -31,13 +31,13 @@ _EMPTY = ("", 0, False, None)
 
 
 def digest(value: object) -> bytes:
-    """A digest of 16 bytes of a JSON value, whatever the order of its keys."""
+    """Return a 16-byte digest of a JSON value, independent of key order."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def project(desired: object, observed: object) -> object:
-    """`observed`, reduced to the fields of `desired`; missing fields are marked as absent."""
+    """Reduce `observed` to the fields of `desired`; missing fields are marked as absent."""
     if isinstance(desired, Mapping):
         if not isinstance(observed, Mapping):
             return _ABSENT
@@ -69,7 +69,7 @@ def _project_list(desired: list[Any] | tuple[Any, ...], observed: list[Any]) -> 
 
 
 def _merge_key(items: list[Any] | tuple[Any, ...]) -> str | None:
-    """The key that identifies the elements, None if only their position does."""
+    """Return the key that identifies the elements, or None if only their position does."""
     for key in _KEYS:
         values = {_key_of(item, key) for item in items}
         if items and None not in values and len(values) == len(items):
@@ -87,7 +87,7 @@ def matches(desired: object, observed: object) -> bool:
 
     Equivalent to `project(desired, observed) == desired`, without building the projection.
     """
-    # Most values are equal, which is cheap to find out.
+    # Fast path: most values are equal.
     if desired == observed:
         return True
     if isinstance(desired, Mapping):
@@ -115,7 +115,7 @@ def _list_matches(desired: list[Any] | tuple[Any, ...], observed: list[Any]) -> 
 
 
 def _plain(value: object) -> object:
-    """Tuples and mappings as lists and dicts."""
+    """Convert tuples and mappings to lists and dicts."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

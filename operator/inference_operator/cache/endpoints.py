@@ -1,7 +1,7 @@
 """EndpointSlices, reduced to the pods that a Service sends requests to. Pure.
 
-They are what kube-proxy, gateways and meshes route by: a pod that is ready and not in one of them
-gets no request (https://kubernetes.io/docs/concepts/services-networking/endpoint-slices).
+kube-proxy, gateways and meshes route by them: a ready pod that is in none of them gets no requests
+(https://kubernetes.io/docs/concepts/services-networking/endpoint-slices).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Endpoints:
     Attributes:
         uid: The object's UID.
         version: Its resource version.
-        service_uid: UID of the Service that it belongs to, empty when it belongs to none.
+        service_uid: UID of the Service that it belongs to, empty if it belongs to none.
         pods: Names of the pods that it lists as ready.
     """
 

@@ -1,8 +1,8 @@
-"""Objects that were seen before their InferenceService was.
+"""Objects that were observed before their InferenceService.
 
-Each kind has a watch of its own, so a child may be announced before its owner. Only its name is
-kept, until the InferenceService is known and the object can be read. Anybody can label an object,
-so the number of names is bounded; the resync finds what did not fit. Pure.
+Each kind has its own watch, so a child may be announced before its owner. Only its name is kept
+until the InferenceService is known and the object can be read. Any user can label an object, so the
+number of names is bounded; the resync finds the ones that did not fit. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MAXIMUM_PER_KEY = 64
 
 
 class Missed:
-    """References by InferenceService; when there are too many, the oldest are dropped."""
+    """References by InferenceService; the oldest are dropped when there are too many."""
 
     def __init__(self) -> None:
         self._refs: dict[Key, dict[ObjectRef, None]] = {}
@@ -24,7 +24,7 @@ class Missed:
         return self._count
 
     def add(self, key: Key, ref: ObjectRef) -> None:
-        """Note one object."""
+        """Record one object."""
         refs = self._refs.setdefault(key, {})
         if ref in refs or len(refs) >= MAXIMUM_PER_KEY:
             return
@@ -43,7 +43,7 @@ class Missed:
                 del self._refs[key]
 
     def take(self, key: Key) -> tuple[ObjectRef, ...]:
-        """All objects of `key`, which are no longer noted afterwards."""
+        """Remove and return all objects of `key`."""
         refs = self._refs.pop(key, {})
         self._count -= len(refs)
         return tuple(refs)

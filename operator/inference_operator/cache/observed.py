@@ -30,10 +30,10 @@ class Problem:
 class PodState:
     """One pod.
 
-    `stage` says in one word how far a pod without a problem has come; `deployment` is the name of
-    the Deployment that it belongs to. `crashes` counts how often the model server has ended.
-    `downloaded_at` is when the download ended (seconds since 1970; 0 while it has not), and
-    `model_digest` that of what it brought, as `sha256:HEX`.
+    `stage` is the startup stage of a pod without a problem, in one word; `deployment` is the name
+    of the Deployment that it belongs to. `crashes` counts how often the model server has ended.
+    `downloaded_at` is when the download ended (seconds since 1970; 0 until then), and
+    `model_digest` is the digest of the downloaded model, as `sha256:HEX`.
     """
 
     name: str
@@ -52,8 +52,8 @@ class PodState:
 class DeploymentState:
     """Counts and failures of a Deployment, as its controller reports them.
 
-    `revision` is the digest in its pod template. `progressed_at` is when a pod last became ready
-    or was created (seconds since 1970; 0 when unknown).
+    `revision` is the digest in its pod template. `progressed_at` is when a pod was last created or
+    last became ready (seconds since 1970; 0 if unknown).
     """
 
     generation: int = 0
@@ -79,8 +79,8 @@ class DeploymentState:
 class Observed:
     """Everything known about the children of one InferenceService.
 
-    `deployments` are by name of the Deployment, `load_balancers` and `endpoints` by name of the
-    Service; `endpoints` are the names of the pods that it sends requests to.
+    `deployments` is keyed by Deployment name, `load_balancers` and `endpoints` by Service name;
+    `endpoints` holds the names of the pods that the Service sends requests to.
     """
 
     deployments: Mapping[str, DeploymentState] = field(default_factory=dict)
@@ -108,7 +108,7 @@ def read_deployment(body: Json) -> DeploymentState:
 
 
 def _deployment_problem(status: Json) -> Problem | None:
-    """Pods that could not be created, or a rollout without progress."""
+    """Return why pods could not be created or the rollout makes no progress, or None."""
     failure = find_condition(status, "ReplicaFailure")
     if failure.get("status") == "True":
         message = str(failure.get("message", ""))
@@ -121,7 +121,7 @@ def _deployment_problem(status: Json) -> Problem | None:
 
 
 def _refusal(message: str) -> str:
-    """A reason from the message of an admission plugin; the condition has nothing else."""
+    """Derive a reason from an admission plugin's message; the condition has nothing else."""
     if mentions_quota(message):
         return "QuotaExceeded"
     if "violates PodSecurity" in message:
@@ -132,7 +132,7 @@ def _refusal(message: str) -> str:
 
 
 def seconds_of(time: object) -> int:
-    """A Kubernetes timestamp as seconds since 1970; 0 when it is none."""
+    """Convert a Kubernetes timestamp to seconds since 1970; 0 if it is not one."""
     try:
         return int(datetime.fromisoformat(str(time)).timestamp())
     except ValueError:
@@ -140,6 +140,6 @@ def seconds_of(time: object) -> int:
 
 
 def read_load_balancer(body: Json) -> str:
-    """Host name or address of the load balancer of a Service, empty while there is none."""
+    """Read the host name or address of a Service's load balancer, empty while it has none."""
     ingress = ((body.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
     return str(ingress[0].get("hostname") or ingress[0].get("ip") or "")

@@ -1,8 +1,8 @@
-"""Whose an object is, judged by its owner references. Pure.
+"""Determines the owner of an object from its owner references. Pure.
 
-Labels prove nothing: everybody who may create a pod can copy them. What counts is the controller in
-`metadata.ownerReferences`, with the UID of the InferenceService. A pod is two steps away: its
-controller is a ReplicaSet, whose name is that of its Deployment and the hash of its template.
+Labels prove nothing: anyone who may create a pod can copy them. Only the controller in
+`metadata.ownerReferences`, with the UID of the InferenceService, counts. A pod is two steps away:
+its controller is a ReplicaSet, named after its Deployment and the hash of its template.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _HASH_LABEL = "pod-template-hash"
 
 
 def claimed_by(metadata: Json) -> Key | None:
-    """The InferenceService that an object says it belongs to, by its controller or its label."""
+    """Return the InferenceService that an object claims to belong to, by controller or label."""
     namespace = metadata.get("namespace", "")
     owner = controller_of(metadata)
     if _is_service(owner):
@@ -30,7 +30,7 @@ def is_controlled_by(metadata: Json, uid: str) -> bool:
 
 
 def deployment_of(metadata: Json) -> str:
-    """Name of the Deployment that a pod belongs to, empty if it belongs to none."""
+    """Return the name of the Deployment that a pod belongs to, empty if it belongs to none."""
     owner = controller_of(metadata)
     suffix = f"-{(metadata.get('labels') or {}).get(_HASH_LABEL, '')}"
     name = str(owner.get("name", ""))

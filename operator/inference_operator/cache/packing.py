@@ -1,4 +1,4 @@
-"""Bodies of InferenceServices, compressed: thousands of them are kept in memory. Pure."""
+"""Compresses the bodies of InferenceServices, as thousands are kept in memory. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from inference_operator.objects import Json
 
-# Raw deflate, without header and checksum; a higher level is slower and saves a few bytes only.
+# Raw deflate, without header and checksum; a higher level is slower and saves only a few bytes.
 _WINDOW_BITS = -12
 _LEVEL = 3
 
@@ -20,10 +20,10 @@ def pack(value: Json) -> bytes:
 
 
 def unpack(packed: bytes) -> dict[str, Any]:
-    """The object that `pack` was given.
+    """Decompress an object compressed by `pack`.
 
     Raises:
-        zlib.error: It was not made by `pack`.
+        zlib.error: The input was not produced by `pack`.
     """
     value: dict[str, Any] = msgspec.json.decode(zlib.decompress(packed, _WINDOW_BITS))
     return value

@@ -1,8 +1,8 @@
 """Classifies a pod: is it serving, starting, or stuck, and why?
 
-Containers are read in the order in which they run. The message must not change while the cause does
-not: the kubelet alternates between `ErrImagePull` and `ImagePullBackOff`, and between
-`CrashLoopBackOff` and `Running`, so both of each give the same message, without counts or times.
+Containers are read in the order in which they run. The message must stay the same as long as the
+cause does: the kubelet alternates between `ErrImagePull` and `ImagePullBackOff`, and between
+`CrashLoopBackOff` and `Running`, so each pair gives the same message, without counts or times.
 Pure.
 """
 
@@ -21,10 +21,10 @@ _PULL = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspec
 _STARTING = {"ContainerCreating", "PodInitializing", ""}
 _LONGEST_MESSAGE = 400
 _LONGEST_PULL_DETAIL = 240
-# What the model server writes as its termination message: `Reason: message`.
+# Format of the model server's termination message: `Reason: message`.
 _TERMINATION_MESSAGE = re.compile(r"([A-Z][A-Za-z]{2,40}): (.+)", re.DOTALL)
 
-# What the download leaves when it worked.
+# Digest left by a successful download.
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 # The outcome of preemption changes with every attempt; the cause precedes it.
@@ -55,7 +55,7 @@ def classify(pod: Json, deployment: str = "") -> PodState:
         return replace(state, stage="Terminating")
     if ready:
         return replace(state, ready=True, stage="Ready")
-    # Before the other problems: a crash from before the pod became Ready is not why it left.
+    # Check this before other problems: a crash from before the pod became Ready is not the cause.
     lost = _lost_readiness(status, (pod.get("spec") or {}).get("nodeName", ""))
     if lost is not None:
         return replace(state, stage="Unready", problem=_shortened(lost))
@@ -71,7 +71,7 @@ def _shortened(problem: Problem) -> Problem:
 
 
 def _end(status: Json) -> Problem:
-    """Why a pod that will never run again ended, such as an eviction by the kubelet."""
+    """Return why a finished pod ended, such as an eviction by the kubelet."""
     reason, message = status.get("reason"), status.get("message")
     if not reason:
         disruption = find_condition(status, "DisruptionTarget")
@@ -80,10 +80,10 @@ def _end(status: Json) -> Problem:
 
 
 def _lost_readiness(status: Json, node: str) -> Problem | None:
-    """Why a pod whose containers run was Ready and no longer is; None when it never was.
+    """Return why a pod with running containers is no longer Ready; None if it never was.
 
-    The kubelet sets Ready together with ContainersReady, so Ready=False beside ContainersReady=True
-    comes from the node lifecycle controller, which does that once a node stops reporting.
+    The kubelet sets Ready together with ContainersReady, so Ready=False with ContainersReady=True
+    comes from the node lifecycle controller, which sets it once a node stops reporting.
     """
     ready = find_condition(status, "Ready")
     since = str(ready.get("lastTransitionTime") or "")
@@ -105,7 +105,7 @@ def _lost_readiness(status: Json, node: str) -> Problem | None:
 
 
 def _crashes(status: Json) -> int:
-    """How often the model server has ended, the present end included."""
+    """Count how often the model server has ended, including its current termination."""
     for container in status.get("containerStatuses") or ():
         if container.get("name") == names.CONTAINER:
             ended = "running" not in (container.get("state") or {})
@@ -115,7 +115,7 @@ def _crashes(status: Json) -> int:
 
 
 def _download(status: Json) -> dict[str, Any]:
-    """When a download ended well, and the digest of what it brought."""
+    """Return when a download succeeded, and the digest of the downloaded model."""
     for container in status.get("initContainerStatuses") or ():
         ended = (container.get("state") or {}).get("terminated") or {}
         if container.get("name") == names.INIT_CONTAINER and ended.get("exitCode") == 0:
@@ -128,7 +128,7 @@ def _download(status: Json) -> dict[str, Any]:
 
 
 def _stage(status: Json) -> str:
-    """The stage of a pod without a problem."""
+    """Return the stage of a pod without a problem."""
     if find_condition(status, "PodScheduled").get("status") != "True":
         return "Pending"
     if any("running" in (c.get("state") or {}) for c in status.get("initContainerStatuses") or ()):
@@ -137,7 +137,7 @@ def _stage(status: Json) -> str:
 
 
 def _problems(status: Json) -> Iterator[Problem]:
-    """Problems of a pod that is not ready, the most telling first."""
+    """Yield the problems of a pod that is not ready, the most informative first."""
     scheduled = find_condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         message = _PREEMPTION.sub("", str(scheduled.get("message", "")))
@@ -163,19 +163,19 @@ def _container_problems(container: Json, *, initializer: bool) -> Iterator[Probl
 
 
 def _pull_problem(container: Json, waiting: Json) -> Problem:
-    """The same message for a failed attempt and for the wait before the next one."""
+    """Describe a pull failure identically for a failed attempt and the wait before the next one."""
     message = str(waiting.get("message") or "")
     detail = message.split("ErrImagePull: ", 1)[-1]
     if detail.startswith("Back-off"):
         detail = "it does not exist, or the registry is unreachable or requires credentials"
     if len(detail) > _LONGEST_PULL_DETAIL:
-        # Errors are wrapped from the outside, so the cause is at the end.
+        # Wrapped errors have their root cause at the end.
         detail = "..." + detail[3 - _LONGEST_PULL_DETAIL :]
     return Problem("ImagePullBackOff", f"cannot pull image {container['image']}: {detail}", rank=1)
 
 
 def _exit_problem(name: str, ended: Json, when_silent: str) -> Problem:
-    """Why a container ended, in its own words if it wrote a termination message."""
+    """Return why a container ended, from its termination message if it wrote one."""
     code = ended.get("exitCode")
     if ended.get("reason") == "OOMKilled":
         hint = "raise spec.predictor.model.resources.limits.memory"

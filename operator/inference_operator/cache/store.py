@@ -1,9 +1,9 @@
 """Everything observed so far: each InferenceService with its children and pods.
 
-Reconciling reads from here and asks the API server nothing, so a reconcile costs only the calls
-that change something. Bodies are kept packed (InferenceServices) or only until they were compared
-(children). Anything that no decision needs is dropped on arrival, and so is every object whose
-owner is not a known InferenceService: labels can be forged, and must not fill the memory. No IO.
+Reconciling reads from this store instead of the API server, so a reconcile costs only the calls
+that change something. Bodies are kept packed (InferenceServices) or only until they have been
+compared (children). Data that no decision needs is dropped on arrival, and so is every object whose
+owner is not a known InferenceService: forged labels must not fill the memory. No IO.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Version = tuple[str, int]
 """UID and resource version."""
 
 _SLICE = "EndpointSlice"
-# Objects with the name of a child and another owner; more are not remembered.
+# Maximum number of remembered objects that have the name of a child and another owner.
 MAXIMUM_FOREIGN = 16
 
 
@@ -47,7 +47,7 @@ class Entry:
         uid: Its UID.
         version: Its resource version.
         generation: Its generation.
-        ready: Status and reason of its condition Ready.
+        ready: Status and reason of its Ready condition.
         written: The status that this operator last wrote.
         children: Objects that it controls.
         pods: Pods of its Deployments and their resource versions, by name.
@@ -82,7 +82,7 @@ class Store:
         return (key for key, entry in list(self._entries.items()) if entry.raw)
 
     def readiness(self) -> Iterator[tuple[Key, str, str]]:
-        """Every known InferenceService with the status and reason of its condition Ready."""
+        """Every known InferenceService with the status and reason of its Ready condition."""
         return ((key, *entry.ready) for key, entry in list(self._entries.items()) if entry.raw)
 
     def written(self, key: Key) -> WrittenStatus:
@@ -134,7 +134,7 @@ class Store:
         return unpack(entry.raw)
 
     def observed(self, key: Key) -> Observed:
-        """What is known about the children of `key`, and the pods of its Deployments."""
+        """Observed state of the children of `key`, and the pods of its Deployments."""
         entry = self._entries.get(key) or Entry()
         deployments = {
             name: child.deployment
@@ -167,7 +167,7 @@ class Store:
             self._disown(key, entry)
             entry.written = WrittenStatus()
         elif not entry.uid:
-            # Whose they are is known only now: they are read again before anything is decided.
+            # Their owner is known only now: they are read again before anything is decided.
             for ref in entry.foreign:
                 self.missed.add(key, ref)
             entry.foreign = {}
@@ -183,14 +183,14 @@ class Store:
         entry.raw = pack(reduced)
         entry.uid, entry.version = metadata["uid"], version
         entry.generation = metadata.get("generation", 0)
-        # Labels and annotations count like the spec, and do not raise the generation.
+        # Labels and annotations matter like the spec, but do not raise the generation.
         entry.metadata_hash = hash(repr(_needed_metadata(metadata)))
         ready = find_condition(reduced["status"], "Ready")
         entry.ready = (sys.intern(ready.get("status", "")), sys.intern(ready.get("reason", "")))
         return True
 
     def drop_service(self, key: Key, uid: str) -> None:
-        """Forget an InferenceService, unless another one of the same name has replaced it."""
+        """Forget an InferenceService unless another one of the same name has replaced it."""
         entry = self._entries.get(key)
         if entry is not None and entry.uid == uid:
             entry.raw, entry.uid, entry.version, entry.generation = b"", "", 0, 0
@@ -198,7 +198,7 @@ class Store:
             self._remove_if_empty(key)
 
     def _disown(self, key: Key, entry: Entry) -> None:
-        """Keep of the children of a former InferenceService only that their names are taken."""
+        """Forget the children of a former InferenceService, except that their names are taken."""
         former = {ref: (child.uid, child.version) for ref, child in entry.children.items()}
         entry.foreign = dict([*entry.foreign.items(), *former.items()][-MAXIMUM_FOREIGN:])
         for name in entry.pods:
@@ -225,7 +225,7 @@ class Store:
     def put(self, key: Key, kind: str, body: Json) -> bool:
         """Store a child or a pod of `key`; returns whether anything that matters changed.
 
-        An object whose InferenceService is unknown is only noted, by name.
+        If the InferenceService is unknown, only the object's name is recorded.
         """
         entry = self._entries.get(key)
         if entry is None or not entry.raw:
@@ -265,10 +265,10 @@ class Store:
         return known
 
     def lose(self, key: Key, ref: ObjectRef, uid: str) -> bool:
-        """Note that somebody else deleted a child; returns whether it was known under this UID.
+        """Record a deletion by another client; returns whether the child was known under this UID.
 
-        A ControllerRevision is kept, out of sync, so that it is written again: nothing else says
-        what its pods were made of. The operator's own deletions were dropped before.
+        A ControllerRevision is kept and marked out of sync so that it is written again, as it is
+        the only record of its pods' template. The operator's own deletions were dropped earlier.
         """
         entry = self._entries.get(key)
         child = entry.children.get(ref) if entry else None
@@ -292,13 +292,13 @@ class Store:
         if known is not None and known.uid == uid:
             child.inherit(known)
         entry.foreign.pop(ref, None)
-        # All children of a service usually share a name; it is kept once.
+        # All children of a service usually share a name; store the string only once.
         shared = next((name for _, name in entry.children if name == ref[1]), ref[1])
         entry.children[kind, shared] = child
         return True
 
     def _put_foreign(self, entry: Entry, ref: ObjectRef, version: Version) -> bool:
-        """Note that the name of a child is taken; returns whether that is news."""
+        """Record that the name of a child is taken; returns whether that is new."""
         was_ours = entry.children.pop(ref, None) is not None
         if ref not in entry.foreign and len(entry.foreign) >= MAXIMUM_FOREIGN:
             return was_ours
@@ -318,7 +318,7 @@ class Store:
         return known is None or (known.service_uid, known.pods) != (new.service_uid, new.pods)
 
     def find_pod(self, namespace: str, name: str, uid: str) -> Key | None:
-        """The service that a pod was stored for, whatever its labels say by now."""
+        """Return the service that a pod was stored for, regardless of its current labels."""
         for key, entry in self._entries.items():
             if key[0] == namespace and name in entry.pods and entry.pods[name][0].uid == uid:
                 return key
@@ -328,7 +328,7 @@ class Store:
         metadata = body["metadata"]
         deployment = deployment_of(metadata)
         if not names.is_child_name(key[1], deployment):
-            # A ReplicaSet lets go of a pod that no longer matches its selector.
+            # A ReplicaSet releases a pod that no longer matches its selector.
             return self.drop(key, ("Pod", metadata["name"]), metadata["uid"])
         shared = next((name for _, name in entry.children if name == deployment), deployment)
         state = classify(body, shared)
@@ -346,7 +346,7 @@ class Store:
 
 
 def _needed_metadata(metadata: Json) -> Json:
-    """Labels and annotations that the children inherit or that configure the service."""
+    """Return labels and annotations that children inherit or that configure the service."""
     annotations = inherited_annotations(metadata) | kserve.annotations_of(metadata)
     annotations |= own_annotations(metadata)
     found = {"labels": inherited_labels(metadata), "annotations": annotations}
@@ -354,7 +354,7 @@ def _needed_metadata(metadata: Json) -> Json:
 
 
 def _routed_pods(entry: Entry) -> dict[str, frozenset[str]]:
-    """By name of each Service of ours, the pods that it sends requests to."""
+    """Return the pods that each of our Services sends requests to, by Service name."""
     uids = {c.uid: name for (kind, name), c in entry.children.items() if kind == "Service"}
     routed: dict[str, frozenset[str]] = {}
     for endpoints in entry.endpoints.values():

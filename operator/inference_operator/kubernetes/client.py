@@ -1,7 +1,7 @@
 """The client of the API server: the only module that sends requests to it.
 
-Every response that is not a success becomes an `ApiError`. Only a rejected credential is retried
-here; when to retry anything else is up to the caller. Holds no state about resources.
+Every unsuccessful response becomes an `ApiError`. Only requests with rejected credentials are
+retried here; all other retries are up to the caller. Holds no state about resources.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _WATCH_SECONDS = 300
 
 
 class _FencedBody(aiohttp.BytesPayload):
-    """A body that asks once more before it is written to the connection, with its headers.
+    """A request body that checks again right before it is written with its headers.
 
-    Between the first question and this moment the process may have been frozen.
+    The process may have been frozen since the first check.
     """
 
     def __init__(self, value: bytes, content_type: str, may_send: Callable[[], bool]) -> None:
@@ -62,7 +62,7 @@ class _FencedBody(aiohttp.BytesPayload):
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Write, or fail before the first byte."""
+        """Write the body, or fail before the first byte."""
         if not self._may_send():
             raise NotLeadingError
         await super().write_with_length(writer, content_length)
@@ -72,14 +72,15 @@ class ApiClient:
     """A client of one API server; an async context manager.
 
     Args:
-        login: gives fresh credentials; called at start and when they were rejected.
-        connections: requests that may be under way at the same time.
+        login: Returns fresh credentials; called at startup and when credentials are rejected.
+        connections: Maximum number of concurrent requests.
 
     Attributes:
-        may_write: Asked before every write but those to the Lease. What is to be written was
-            decided a while ago, in which another replica may have taken over.
-        calls: Answers so far, by method, resource and status.
-        connection_errors: Requests and watches that got no answer or lost their connection.
+        may_write: Called before every write except those to the Lease, because another replica may
+            have taken over since the write was decided.
+        calls: Number of responses so far, by method, resource and status.
+        connection_errors: Number of requests and watches that got no response or lost their
+            connection.
     """
 
     def __init__(self, login: Login, connections: int = 32) -> None:
@@ -128,7 +129,7 @@ class ApiClient:
     async def apply(self, manifest: Json, manager: str, *, force: bool) -> dict[str, Any]:
         """Server-side apply; returns the resulting object.
 
-        Without `force`, it is a conflict if another manager has set a field to another value.
+        Without `force`, it is a conflict if another manager has set a field to a different value.
         """
         query = {
             "fieldManager": manager,
@@ -138,7 +139,7 @@ class ApiClient:
         return decode(await self._request("PATCH", path_of(manifest), query, manifest, _APPLY))
 
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        """One object, None if it does not exist."""
+        """Return one object, or None if it does not exist."""
         try:
             return decode(await self._request("GET", path(kind, namespace, name)))
         except ApiError as error:
@@ -150,7 +151,7 @@ class ApiClient:
         """Delete the object with this UID, if it still exists.
 
         Raises:
-            ApiError: Among others a conflict, if another object has its name by now.
+            ApiError: The request failed; a conflict if another object now has this name.
         """
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         try:
@@ -165,7 +166,7 @@ class ApiClient:
         """Merge `patch` into the status of an InferenceService; None if it no longer exists.
 
         Raises:
-            ApiError: Among others a conflict, if another one has its name by now.
+            ApiError: The request failed; a conflict if another InferenceService now has this name.
         """
         where = path("InferenceService", namespace, name) + "/status"
         query = {"fieldManager": names.FIELD_MANAGER}
@@ -192,7 +193,7 @@ class ApiClient:
     async def list_all(
         self, kind: str, namespace: str = ""
     ) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """All objects of a kind that the operator manages, in pages.
+        """Yield all objects of a kind that the operator manages, in pages.
 
         Each page comes with the resource version of the whole list, from which to watch.
         """
@@ -206,7 +207,7 @@ class ApiClient:
             query["continue"] = further
 
     async def list_metadata(self, kind: str, namespace: str = "") -> AsyncIterator[Metadata]:
-        """Metadata of all objects of a kind that the operator manages."""
+        """Yield the metadata of all objects of a kind that the operator manages."""
         query = {"limit": str(_CHUNK), **selection(kind)}
         while True:
             answer = decode_metadata(
@@ -222,16 +223,16 @@ class ApiClient:
     async def watch(
         self, kind: str, namespace: str, version: str
     ) -> AsyncGenerator[dict[str, Any]]:
-        """Events of all objects of a kind that the operator manages, including BOOKMARKs.
+        """Yield events of all objects of a kind that the operator manages, including BOOKMARKs.
 
-        The API server ends it after some minutes: continue from the resource version of the last
-        event.
+        The API server ends the watch after some minutes: continue from the resource version of the
+        last event.
 
         Raises:
-            ApiError: The watch failed; after `ApiFailure.EXPIRED` only a new listing helps.
+            ApiError: The watch failed; `ApiFailure.EXPIRED` requires a new listing.
         """
         session, where = self._open_session(), path(kind, namespace)
-        # Varied, so that the watches of all kinds are not renewed at the same time.
+        # Jitter, so that the watches of all kinds are not renewed at the same time.
         seconds = round(_WATCH_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
         query = {
             "watch": "true",
@@ -249,7 +250,7 @@ class ApiClient:
                     if response.status == 401:
                         await self._renew(session)
                     raise_error(response.status, await response.read())
-                # Silent for too long: it may be dead, and a new one costs little.
+                # Silent for too long: the watch may be dead, and a new one is cheap.
                 with contextlib.suppress(aiohttp.SocketTimeoutError):
                     async for line in _lines(response.content):
                         yield decode_event(line)
@@ -268,7 +269,7 @@ class ApiClient:
         """Send a request; returns the body of a successful response.
 
         Raises:
-            ApiError: The response is not a success, or there is none.
+            ApiError: The response is unsuccessful or missing.
         """
         headers = {"Accept": accept}
         data: _FencedBody | None = None
@@ -294,7 +295,7 @@ class ApiClient:
         raise AssertionError("unreachable")
 
     def _fence(self, where: str) -> Callable[[], bool]:
-        """Whether a write to this path may be sent; asked again as its bytes are."""
+        """Return a check for writes to this path; it runs again when the bytes are sent."""
         return lambda: _LEASES in where or self.may_write()
 
     def _unavailable(self, error: Exception) -> ApiUnavailableError:
@@ -323,7 +324,7 @@ class ApiClient:
             return response.status, raw, response.headers.get("Retry-After", "")
 
     async def _renew(self, rejected: aiohttp.ClientSession) -> None:
-        """Load credentials again, once for all requests whose credential was rejected."""
+        """Reload credentials, once for all requests whose credentials were rejected."""
         async with self._renewal:
             if self._session is rejected:
                 await self._connect()
@@ -336,7 +337,7 @@ class ApiClient:
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Complete lines of any length; an incomplete last line is dropped."""
+    """Yield complete lines of any length; an incomplete last line is dropped."""
     rest = b""
     async for block in stream.iter_any():
         *lines, rest = (rest + block).split(b"\n")

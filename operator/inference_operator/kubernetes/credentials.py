@@ -1,9 +1,9 @@
 """Credentials for the API server: the pod's service account, or a kubeconfig.
 
-The official client reads them, so everything that a kubeconfig supports works, including exec
-plugins, and a rotated service-account token is read again. kopf's watches and our own requests use
-the same function, so both talk to the same cluster as the same user. Reads files and the
-environment and runs plugins; opens no connections.
+The official client loads them, so every kubeconfig feature works, including exec plugins, and a
+rotated service-account token is reloaded. kopf's watches and our own requests use the same
+function, so both talk to the same cluster as the same user. Reads files and the environment and
+runs plugins; opens no connections.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Leader election by a Lease: of several replicas exactly one writes.
+"""Leader election with a Lease: exactly one of several replicas writes.
 
 The leader renews the Lease every third of its duration. If it cannot, it stops working before the
-Lease expires, by the local monotonic clock. A candidate that has seen the Lease unrenewed for its
-whole duration takes it over, again by its own clock, so clocks of different machines are never
-compared. What leading means is up to a callback.
+Lease expires by the local monotonic clock. A candidate takes over a Lease that has not been renewed
+for its whole duration, again by its own clock, so clocks of different machines are never compared.
+A callback defines what leading means.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from inference_operator.objects import Json, Manifest
 logger = logging.getLogger(__name__)
 _SHORTEST_PAUSE_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
-# Who does not lead looks this often; it takes over at most twice this after the Lease's duration.
+# Polling interval of non-leaders; they take over at most twice this after the Lease's duration.
 _LOOK_SECONDS = 1.0
 
 
@@ -34,9 +34,9 @@ class Candidate:
     """One replica that wants to lead.
 
     Attributes:
-        identity: Its name, different from that of every other replica.
+        identity: Its name, unique among the replicas.
         namespace: Namespace of the Lease.
-        duration_s: Seconds after which a Lease that is not renewed may be taken.
+        duration_s: Seconds after which an unrenewed Lease may be taken over.
     """
 
     identity: str
@@ -49,8 +49,8 @@ class Election:
 
     Args:
         client: The API server.
-        candidate: Who takes part.
-        changed: Called with True on becoming the leader and with False on ceasing to be.
+        candidate: The replica that takes part.
+        changed: Called with True when it becomes the leader and with False when it stops leading.
         clock: Monotonic seconds.
     """
 
@@ -71,7 +71,7 @@ class Election:
         self.leads = False
 
     async def run(self) -> NoReturn:
-        """Take part for ever."""
+        """Take part forever."""
         while True:
             await asyncio.sleep(await self.step())
 
@@ -79,7 +79,7 @@ class Election:
         """Try once to take or renew the Lease; returns the seconds until the next try."""
         started = self._clock()
         try:
-            # An answer after the deadline could not be told from a lost Lease.
+            # A response after the deadline would be indistinguishable from a lost Lease.
             limit = max(min(self._period, self._time_left()), _SHORTEST_PAUSE_SECONDS)
             async with asyncio.timeout(limit):
                 held = await self._try()
@@ -93,15 +93,15 @@ class Election:
         return max(min(pause, self._time_left()), _SHORTEST_PAUSE_SECONDS)
 
     def may_write(self) -> bool:
-        """Whether nobody else can lead at this moment.
+        """Whether no other replica can be the leader at this moment.
 
-        By the clock alone: after a freeze of the whole process it is right before any task of it
-        has run.
+        Depends only on the clock, so it is correct right after a freeze of the whole process, even
+        before any of its tasks has run.
         """
         return self.leads and self._time_left() > 0
 
     async def release(self) -> None:
-        """Let another replica take over at once instead of after the Lease has expired."""
+        """Let another replica take over immediately instead of waiting for the Lease to expire."""
         if not self.leads:
             return
         self._set(leads=False)
@@ -117,7 +117,7 @@ class Election:
         return self._candidate.duration_s / 3
 
     def _time_left(self) -> float:
-        """Seconds that a leader may go on: it stops well before another one may start."""
+        """Seconds for which the leader may continue; it stops well before another may start."""
         if not self.leads:
             return self._candidate.duration_s
         return self._renewed_at + 2 * self._period - self._clock()
@@ -130,7 +130,7 @@ class Election:
             self._changed(leads)
 
     async def _try(self) -> bool:
-        """One attempt; returns whether the Lease is ours."""
+        """Try once to get the Lease; returns whether it is ours."""
         namespace = self._candidate.namespace
         lease = await self._client.get("Lease", namespace, names.LEASE)
         try:
@@ -148,7 +148,7 @@ class Election:
         return True
 
     def _expired(self, spec: Json) -> bool:
-        """Whether nobody has renewed the Lease for its whole duration, as far as we saw."""
+        """Whether we have seen no renewal of the Lease for its whole duration."""
         holder, renewed = spec.get("holderIdentity") or "", spec.get("renewTime") or ""
         if not holder:
             return True

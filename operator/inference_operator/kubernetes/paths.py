@@ -8,14 +8,14 @@ from inference_operator.objects import Json
 
 
 def selection(kind: str) -> dict[str, str]:
-    """Query parameters that select the objects of `kind` that the operator manages."""
+    """Return the query parameters that select the objects of `kind` that the operator manages."""
     if kind == names.KIND:
         return {}
     return {"labelSelector": f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"}
 
 
 def path(kind: str, namespace: str = "", name: str = "") -> str:
-    """Path of a collection, or of one object in it; without a namespace, of all namespaces."""
+    """Return the path of a collection or an object in it; all namespaces if none is given."""
     api_version, plural = KINDS[kind].api_version, KINDS[kind].plural
     root = "apis" if KINDS[kind].group else "api"
     middle = f"namespaces/{namespace}/" if namespace else ""
@@ -23,6 +23,6 @@ def path(kind: str, namespace: str = "", name: str = "") -> str:
 
 
 def path_of(manifest: Json) -> str:
-    """Path of the object that a manifest describes."""
+    """Return the path of the object that a manifest describes."""
     metadata = manifest["metadata"]
     return path(manifest["kind"], metadata["namespace"], metadata["name"])

@@ -23,7 +23,7 @@ class OwnerReference(TypedDict):
 
 
 class Metadata(TypedDict):
-    """The metadata that identifies an object and its owner; most of the rest is managed fields."""
+    """Metadata that identifies an object and its owner; the rest is mostly managed fields."""
 
     uid: str
     name: str
@@ -37,7 +37,7 @@ class _Item(TypedDict):
     metadata: Metadata
 
 
-# "continue" cannot be the name of a field.
+# "continue" is a keyword, so it cannot be a field name in class syntax.
 _ListMetadata = TypedDict("_ListMetadata", {"continue": NotRequired[str]})
 
 
@@ -76,7 +76,8 @@ def decode(raw: bytes) -> dict[str, Any]:
     """Decode an object.
 
     Raises:
-        ApiUnavailableError: It is not JSON: a proxy in front of the API server may send HTML.
+        ApiUnavailableError: The response is not JSON: a proxy in front of the API server may
+            return HTML.
     """
     return _decoded(_ANYTHING, raw)
 
@@ -85,7 +86,7 @@ def decode_metadata(raw: bytes) -> MetadataList:
     """Decode a list of metadata.
 
     Raises:
-        ApiUnavailableError: It is not such a list.
+        ApiUnavailableError: The response is not such a list.
     """
     return _decoded(_METADATA_LIST, raw)
 
@@ -116,7 +117,7 @@ def decode_event(line: bytes) -> dict[str, Any]:
 
 
 def raise_error(status: int, raw: bytes, retry_after: str = "") -> NoReturn:
-    """Raise the error that a response stands for.
+    """Raise the error that a response represents.
 
     Args:
         status: HTTP status, not a success.
@@ -129,7 +130,7 @@ def raise_error(status: int, raw: bytes, retry_after: str = "") -> NoReturn:
     try:
         body = _STATUS.decode(raw)
     except ValueError:
-        # Proxies and load balancers in front of the API server may send HTML.
+        # Proxies and load balancers in front of the API server may return HTML.
         body = {"message": _shown(raw)}
     message, reason = body.get("message", ""), body.get("reason", "")
     details = _details(body)

@@ -1,9 +1,9 @@
 """Watches of the objects that belong to InferenceServices, one stream per kind and namespace.
 
-kopf watches InferenceServices. For children and pods, which cause ten times as many events, its
-handling of one event (a task and a queue per object, handler arguments, a log record) costs more
-than all the work that most of them need. So these streams are read directly, starting where the
-first listing ended; a stream that breaks continues from its last event.
+kopf watches InferenceServices. Children and pods cause ten times as many events, and kopf's
+overhead per event (a task and a queue per object, handler arguments, a log record) exceeds the work
+that most of them need. So these streams are read directly, starting where the first listing ended;
+a broken stream continues from its last event.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from inference_operator.objects import Json
 logger = logging.getLogger(__name__)
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
-# A stream that ends sooner than this without an event did not work.
+# A stream that ends sooner than this without an event counts as failed.
 _SHORTEST_STREAM_SECONDS = 5.0
 
 Observe = Callable[[str, str | None, Json], None]
@@ -34,16 +34,16 @@ class Watch:
     """Watches the objects of one kind, in one namespace or in all (`""`).
 
     Args:
-        client: Where to watch.
+        client: The API server.
         target: Kind and namespace of the objects.
         version: Resource version from which to continue; empty to list everything first.
-        observe: Called with kind, change (ADDED, MODIFIED or DELETED) and body of every event.
+        observe: Called with the kind, change (ADDED, MODIFIED or DELETED) and body of every event.
         relist: Lists a kind in a namespace again; returns the version from which to continue.
 
     Attributes:
         kind: Kind of the objects.
         heard_at: When the API server last sent something, on the monotonic clock.
-        restarts: How often the stream ended other than by the API server's time limit.
+        restarts: How often the stream ended for a reason other than the API server's time limit.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Watch:
         self.restarts = 0
 
     async def run(self) -> None:
-        """Observe events, for ever."""
+        """Observe events forever."""
         while True:
             started = time.monotonic()
             try:
@@ -76,7 +76,7 @@ class Watch:
                     continue
             except ApiError as error:
                 if error.failure is ApiFailure.EXPIRED:
-                    # The changes since then are no longer available.
+                    # The changes since that version are no longer available.
                     self._version = ""
                 logger.warning("restarting the watch of every %s: %s", self.kind, error)
             except Exception:
@@ -98,5 +98,5 @@ class Watch:
         try:
             self._observe(self.kind, event["type"], event["object"])
         except Exception:
-            # A bug that one object triggers must not hide the others; the resync reads it again.
+            # A bug triggered by one object must not hide the others; the resync reads it again.
             logger.exception("an event of a %s could not be processed", self.kind)

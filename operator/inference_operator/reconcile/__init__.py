@@ -1,1 +1,1 @@
-"""The control loop: what is observed goes in, and children and statuses are written."""
+"""The control loop: takes in observations, writes children and statuses."""

@@ -1,9 +1,9 @@
 """Brings the children of one InferenceService to their desired state with as few calls as possible.
 
-A child that was observed as desired costs nothing. A missing child is created without force, so
-that an object of somebody else with the same name is noticed and never taken over; our own are
-changed with force. Children are identified by kind and name. Decides nothing about what a child
-looks like.
+A child already observed in its desired state causes no calls. A missing child is created without
+force, so a foreign object with the same name is detected and never taken over; our own children are
+changed with force. Children are identified by kind and name. The desired content of a child is
+decided elsewhere.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from inference_operator.reconcile.replicas import Replicas
 
 logger = logging.getLogger(__name__)
 
-# Repairs of a child that is changed again and again become less frequent, so that two controllers
-# that disagree do not keep the API server busy.
+# Repairs of a child that keeps being changed become less frequent, so that two conflicting
+# controllers do not keep the API server busy.
 FIRST_REPAIR_PAUSE_SECONDS = 1.0
 LONGEST_REPAIR_PAUSE_SECONDS = 60.0
-# A child that stayed as it was for this long starts over with the first pause.
+# The pause is reset once a child has stayed unchanged for this long.
 QUIET_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Repair:
-    """A child that the field manager `by` had changed and that was changed back."""
+    """A child that field manager `by` had changed and that was reverted."""
 
     kind: str
     name: str
@@ -57,7 +57,7 @@ class Outcome:
     Attributes:
         written: Whether anything was written.
         wait_s: Seconds until a child that keeps being changed may be repaired again, or 0.
-        repairs: Children that were repaired.
+        repairs: The repairs that were made.
     """
 
     written: bool = False
@@ -70,7 +70,7 @@ class Children:
 
     Args:
         client: The API server.
-        store: What was observed.
+        store: Observed objects.
         clock: Monotonic seconds.
     """
 
@@ -83,21 +83,21 @@ class Children:
         self._replicas = Replicas(client, store)
 
     async def sync(self, key: Key, service: InferenceService, desired: Desired) -> Outcome:
-        """Create, change, repair and delete children until they are as desired.
+        """Create, change, repair and delete children to match the desired state.
 
         Raises:
             ChildConflictError: An object with a child's name is not ours.
             ChildRejectedError: The API server refuses a child.
             ApiError: Any other error of the API server.
         """
-        # Delete first what is in the way: a surplus autoscaler would keep scaling.
+        # Delete surplus children first: a leftover autoscaler would keep scaling.
         pruned = await self._prune(key, {_ref(child) for child in desired.children})
         now = self._clock()
         changed = self.out_of_sync(key, desired)
         pauses = [self._pause(key, manifest, now) for manifest in changed]
         due = [manifest for manifest, pause in zip(changed, pauses, strict=True) if pause <= 0]
         repairs: list[Repair] = []
-        # The state of the rollout is recorded before anything is done that follows from it.
+        # Record the state of the rollout before acting on it.
         for recording in (True, False):
             wave = [manifest for manifest in due if _is_record(manifest) is recording]
             repairs += await self._apply_all(key, service, wave)
@@ -108,7 +108,7 @@ class Children:
     async def _apply_all(
         self, key: Key, service: InferenceService, manifests: list[Json]
     ) -> list[Repair]:
-        """Apply side by side; all are tried before the first error is raised."""
+        """Apply manifests concurrently; all are tried before the first error is raised."""
         results = await asyncio.gather(
             *(self._apply(key, service, manifest) for manifest in manifests),
             return_exceptions=True,
@@ -123,7 +123,7 @@ class Children:
         return [manifest for manifest in desired.children if not self._in_sync(key, manifest)]
 
     def _pause(self, key: Key, manifest: Json, now: float) -> float:
-        """Seconds until a child may be repaired; not above 0 if it may be now."""
+        """Seconds until a child may be repaired; 0 or less if it may be repaired now."""
         child = self._store.child(key, _ref(manifest))
         if child is None or child.repairs == 0 or child.in_sync_with != digest(manifest):
             return 0.0
@@ -149,7 +149,7 @@ class Children:
         return bool(surplus)
 
     async def _raise_to_minimum(self, key: Key, desired: Desired) -> bool:
-        """Start autoscaled Deployments with their minimum; returns whether any was written."""
+        """Start autoscaled Deployments at their minimum; returns whether any was written."""
         raised = False
         for manifest in desired.children:
             if manifest["kind"] == "HorizontalPodAutoscaler":
@@ -199,7 +199,7 @@ class Children:
         return repair
 
     def _count_repair(self, key: Key, ref: ObjectRef) -> None:
-        # Not on the child from before the call: the watch may have replaced it meanwhile.
+        # Look the child up again: the watch may have replaced it during the call.
         child = self._store.child(key, ref)
         if child is not None:
             child.repairs, child.repaired_at = child.repairs + 1, self._clock()
@@ -209,7 +209,7 @@ class Children:
     ) -> Manifest:
         marked, ref = _mark(manifest), _ref(manifest)
         if not known and ref[0] not in _ALWAYS_CONFLICTS:
-            # Applying to an object without contradicting fields would take it over silently.
+            # Applying to an object whose fields do not conflict would silently take it over.
             known = await self._is_left_behind(key, service, ref)
         try:
             return await self._client.apply(marked, names.FIELD_MANAGER, force=known)
@@ -245,7 +245,7 @@ class Children:
         if child.version == resource_version(answer["metadata"]):
             child.mark_in_sync(digest(manifest))
         else:
-            # A later change was observed before this answer: it is still to be compared.
+            # A later change was observed before this response and must still be compared.
             child.in_sync_with = digest(manifest)
 
 
@@ -258,7 +258,7 @@ def _is_record(manifest: Json) -> bool:
 
 
 def _mark(manifest: Json) -> Manifest:
-    """The manifest annotated with its own digest, by which a restarted operator recognizes it."""
+    """Annotate the manifest with its own digest, by which a restarted operator recognizes it."""
     metadata = dict(manifest["metadata"])
     metadata["annotations"] = {
         **metadata.get("annotations", {}),

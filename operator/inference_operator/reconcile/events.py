@@ -1,7 +1,7 @@
 """Kubernetes Events about an InferenceService.
 
-Only changes cause Events, never a repeated pass, so an idle operator writes none. A reconcile does
-not fail because its Event could not be written.
+Only changes cause Events, never a repeated pass, so an idle operator writes none. Failing to write
+an Event does not fail the reconcile.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ async def record_transition(client: ApiClient, body: Json, before: Json, after: 
 
 
 async def record_repair(client: ApiClient, body: Json, repair: Repair) -> None:
-    """Post the Event for a child that somebody else had changed."""
+    """Post the Event for a repaired child that another field manager had changed."""
     message = (
         f"the {repair.kind} was changed by {repair.by} and restored: change the {names.KIND} "
         "instead"
@@ -41,7 +41,7 @@ async def record_repair(client: ApiClient, body: Json, repair: Repair) -> None:
 
 
 async def record_contest(client: ApiClient, body: Json, times: int) -> None:
-    """Say in the log and in an Event that somebody else keeps replacing the status."""
+    """Log and post an Event that another writer keeps replacing the status."""
     message = (
         f"somebody else has replaced the status {times} times in a row: probably a second "
         "installation of the operator serves this resource with other settings; let one of them "
@@ -62,7 +62,7 @@ async def _post(client: ApiClient, body: Json, notice: Notice) -> None:
 
 
 def build_event(body: Json, notice: Notice, now: datetime) -> Manifest:
-    """A core/v1 Event about the InferenceService `body`."""
+    """Build a core/v1 Event about the InferenceService `body`."""
     metadata = body["metadata"]
     seconds = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {

@@ -1,6 +1,6 @@
-"""The control loop: takes keys from the queue, reconciles them, and decides when they come again.
+"""The control loop: takes keys from the queue, reconciles them, and schedules their next pass.
 
-Nothing else puts a key back into the queue after a pass.
+Only this module requeues a key after a pass.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 class Loop:
-    """Reconciles what the queue brings.
+    """Reconciles keys from the queue.
 
     `active` is clear while another replica leads: events are still observed, so that a failover
     starts with a full store, but nothing is written.
 
     Args:
-        reconciler: Does one pass.
+        reconciler: Runs one pass.
         queue: Keys to reconcile.
-        store: What was observed.
+        store: Observed objects.
     """
 
     def __init__(self, reconciler: Reconciler, queue: WorkQueue[Key], store: Store) -> None:
@@ -39,7 +39,7 @@ class Loop:
 
     @property
     def contests(self) -> int:
-        """How often somebody else was found to keep replacing a status."""
+        """Number of times that another writer was found to keep replacing a status."""
         return self._reconciler.contests
 
     def lead(self, leads: bool = True) -> None:
@@ -52,7 +52,7 @@ class Loop:
             self.queue.add(key, Priority.RESYNC)
 
     async def run(self) -> None:
-        """Reconcile for ever."""
+        """Reconcile forever."""
         while True:
             await self.step()
 
@@ -65,7 +65,7 @@ class Loop:
             self._retry(key, error)
             return
         except Exception:
-            # A bug that one resource triggers must not stop the others.
+            # A bug triggered by one resource must not stop the others.
             logger.exception("%s/%s: reconciling failed unexpectedly", *key)
             self._fail(key)
             return
@@ -90,11 +90,11 @@ class Loop:
 
     def _retry(self, key: Key, error: ApiError) -> None:
         if error.failure is ApiFailure.NAMESPACE_GONE:
-            # The resource goes with it, which the watch will report.
+            # The resource is deleted along with it, as the watch will report.
             self.queue.done(key)
             return
         if error.failure is ApiFailure.NOT_LEADING:
-            # The replica that leads does it; should this one lead again, every key comes again.
+            # The leader handles it; if this replica leads again, every key is queued again.
             self.queue.done(key)
             return
         pause = self._fail(key, error.retry_after_s)

@@ -1,6 +1,6 @@
-"""The one way in for everything that is observed: into the store, and its key into the queue.
+"""The single entry point for observations: stores the object and queues its key.
 
-Watches, listings and kopf all call `Observer.observe`. Decides nothing about what follows.
+Watches, listings and kopf all call `Observer.observe`. Makes no decisions.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ DELETED = "DELETED"
 
 
 class Observer:
-    """Stores what is observed and queues the InferenceServices that it concerns.
+    """Stores observed objects and queues the InferenceServices they belong to.
 
     Args:
-        store: Where observations go.
-        queue: Where the keys of changed InferenceServices go.
-        delay_s: Seconds for which changes of children and pods are gathered.
+        store: Receives the objects.
+        queue: Receives the keys of changed InferenceServices.
+        delay_s: Seconds for which changes of children and pods are batched.
     """
 
     def __init__(self, store: Store, queue: WorkQueue[Key], delay_s: float) -> None:
@@ -39,7 +39,7 @@ class Observer:
         metadata = body["metadata"]
         key = claimed_by(metadata)
         if key is None and kind == "Pod":
-            # A pod whose label was removed is no longer its service's.
+            # A pod whose label was removed no longer belongs to its service.
             key = self.store.find_pod(
                 metadata["namespace"], metadata["name"], metadata.get("uid", "")
             )
@@ -77,6 +77,6 @@ class Observer:
 
     def _drop_service(self, key: Key, uid: str) -> None:
         self.store.drop_service(key, uid)
-        # Another one of the same name may have replaced it already.
+        # Another object of the same name may already have replaced it.
         if self.store.body(key) is None:
             self.queue.forget(key)

@@ -1,4 +1,4 @@
-"""What the rollout needs to know of a service, read from what was observed. Pure."""
+"""Derives the rollout's inputs from the observed state of a service. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inference_operator.rollout.plan import plan
 from inference_operator.rollout.records import Revision
 from inference_operator.rollout.types import Failure, Scale, Seen, Side
 
-# A server that ended this often will not start by being started again.
+# After this many crashes, restarting the server again will not help.
 CRASHES_UNTIL_DECISIVE = 3
 # The model's answers do not change by themselves.
 _DECISIVE = {"GoldenImageFailed"}
@@ -28,7 +28,7 @@ def build_state(
     observed: Observed,
     now: int,
 ) -> Desired:
-    """What should exist at this point of a service's rollout.
+    """Build what should exist at this point of a service's rollout.
 
     Args:
         service: The parsed resource.
@@ -38,7 +38,7 @@ def build_state(
         now: Seconds since 1970.
 
     Raises:
-        SpecError: The spec names a revision that is not known.
+        SpecError: The spec names an unknown revision.
     """
     known = note_digests(observed.revisions, observed.pods)
     candidate = build_candidate(service, config, recorded, known)
@@ -48,13 +48,13 @@ def build_state(
 
 
 def read_seen(observed: Observed, service: str, newest: str, scale: Scale, now: int) -> Seen:
-    """Both sides of a rollout, and how the pods of the newest revision are.
+    """Read both sides of a rollout and the state of the newest revision's pods.
 
     Args:
         observed: Children and pods.
         service: Name of the InferenceService.
         newest: Digest of the revision that its spec asks for.
-        scale: How many replicas it asks for.
+        scale: Number of replicas that its spec asks for.
         now: Seconds since 1970.
     """
     stable, canary = names.predictor(service), names.canary(service)
@@ -69,7 +69,7 @@ def read_seen(observed: Observed, service: str, newest: str, scale: Scale, now: 
 
 
 def _side(observed: Observed, name: str, enough: int) -> Side | None:
-    """One Deployment; `enough` pods make it complete, all that it wants when that is 0."""
+    """Read one Deployment; it is complete with `enough` pods, or all it asks for if that is 0."""
     state = observed.deployments.get(name)
     if state is None:
         return None
@@ -88,14 +88,14 @@ def _side(observed: Observed, name: str, enough: int) -> Side | None:
 
 
 def _busy_at(pod: PodState, now: int) -> int:
-    """When a pod last did something that takes its time and that its Deployment does not show."""
+    """Time at which a pod last did slow work that its Deployment does not show."""
     if pod.stage == "Downloading" and pod.problem is None:
         return now
     return pod.downloaded_at
 
 
 def _failure(observed: Observed, pods: Iterable[PodState], newest: str) -> Failure | None:
-    """The most telling problem of the newest revision."""
+    """Return the most informative problem of the newest revision, or None."""
     problems = [(pod.problem.rank, pod.name, pod, pod.problem) for pod in pods if pod.problem]
     decisive = [found for found in problems if _is_decisive(found[2], found[3])]
     if problems:
@@ -116,7 +116,7 @@ def _is_decisive(pod: PodState, problem: Problem) -> bool:
 
 
 def _stuck(state: DeploymentState, newest: str) -> Problem | None:
-    """Why no pod can be created; a missed deadline is for the rollout itself to judge."""
+    """Return why no pod can be created; the rollout itself judges a missed deadline."""
     problem = state.problem if state.revision == newest else None
     return problem if problem is not None and problem.reason != _LATE else None
 
@@ -126,7 +126,7 @@ def _is_stuck(pods: list[PodState]) -> bool:
 
 
 def note_digests(revisions: Iterable[Revision], pods: Iterable[PodState]) -> tuple[Revision, ...]:
-    """The revisions, each with the digest of the model that its first pod loaded."""
+    """Return the revisions, each with the digest of the model that its first pod loaded."""
     loaded: dict[str, str] = {}
     for pod in pods:
         if pod.model_digest:

@@ -1,8 +1,8 @@
 """A queue of keys for level-triggered reconciling.
 
-A key that is added many times is worked on once; a key that is being worked on is never worked on
-twice at the same time but again afterwards. `turns` decides which of several due keys is next.
-Knows nothing of what the keys stand for.
+A key added several times is processed once; a key added while it is being processed is processed
+again afterwards, never concurrently. `turns` decides which of several due keys is next. Keys are
+opaque.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_BACKOFF_SECONDS = 60.0
 
 
 class Priority(IntEnum):
-    """Lower gets more turns."""
+    """Priority of a key; a lower value gets more turns."""
 
     SPEC = 0
     STATUS = 1
@@ -31,12 +31,12 @@ class Priority(IntEnum):
 
 
 class WorkQueue(Generic[K]):
-    """Keys that are due, waiting for their time, or being worked on.
+    """Keys that are due, delayed, or being processed.
 
     Args:
-        group: The group of a key; groups take turns.
-        most: Keys of one group that are worked on at the same time, so that slow answers to one
-            group leave workers for the others.
+        group: Returns the group of a key; groups take turns.
+        most: Maximum number of keys of one group processed at the same time, so that slow
+            responses for one group leave workers for the others.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class WorkQueue(Generic[K]):
         return len(self._pending) + len(self._active)
 
     def oldest_s(self) -> float:
-        """Seconds for which the key that has waited longest has been due; 0 when none is."""
+        """Seconds for which the longest-waiting key has been due; 0 if no key is due."""
         if not self._due_since:
             return 0.0
         return time.monotonic() - min(self._due_since.values())
@@ -100,7 +100,7 @@ class WorkQueue(Generic[K]):
             return
         timer, loop = self._timers.get(key), asyncio.get_running_loop()
         if timer is not None:
-            # The earlier time counts: a burst of changes must not postpone the work for ever.
+            # The earlier time wins: a burst of changes must not postpone the work forever.
             if timer.when() <= loop.time() + delay:
                 return
             timer.cancel()
@@ -111,7 +111,7 @@ class WorkQueue(Generic[K]):
         self.add(key, priority)
 
     async def take(self) -> K:
-        """Wait for a key that is due and take it; call `done` or `failed` afterwards."""
+        """Wait for a due key and take it; call `done` or `failed` afterwards."""
         while True:
             key = self._due.take(self._admits)
             if key is not None:
@@ -126,20 +126,20 @@ class WorkQueue(Generic[K]):
         return self._most is None or self._working[group] < self._most
 
     def done(self, key: K) -> None:
-        """Processing `key` succeeded."""
+        """Record that processing `key` succeeded."""
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
         self._release(key)
 
     def failed(self, key: K, retry_after: float | None = None) -> float:
-        """Processing `key` failed: queue it again after a growing pause.
+        """Record that processing `key` failed, and requeue it after a growing pause.
 
         Returns:
             The pause, in seconds.
         """
         count = self._failures[key] = self._failures.get(key, 0) + 1
         pause = min(FIRST_BACKOFF_SECONDS * 2.0 ** min(count - 1, 20), LONGEST_BACKOFF_SECONDS)
-        # Varied, so that what failed together is not retried together.
+        # Jitter, so that keys that failed together are not retried together.
         pause = max(pause * random.uniform(0.8, 1.2), retry_after or 0.0)  # noqa: S311
         self._not_before[key] = asyncio.get_running_loop().time() + pause
         self._release(key)
@@ -147,11 +147,11 @@ class WorkQueue(Generic[K]):
         return pause
 
     def failures(self, key: K) -> int:
-        """How often in a row processing `key` has failed."""
+        """Number of consecutive failures of `key`."""
         return self._failures.get(key, 0)
 
     def forget(self, key: K) -> None:
-        """Drop what is planned for `key` and how often it failed."""
+        """Drop the schedule and the failure count of `key`."""
         self._unqueue(key)
         self._due_since.pop(key, None)
         self._failures.pop(key, None)
@@ -165,7 +165,7 @@ class WorkQueue(Generic[K]):
         if key in self._active:
             self._active.discard(key)
             self._working -= Counter([self._group(key)])
-            # Others of the group may have waited for this one.
+            # Other keys of the group may have been waiting for this one.
             self._news.set()
         again = self._again.pop(key, None)
         if again is not None:

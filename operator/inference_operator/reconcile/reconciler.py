@@ -1,10 +1,10 @@
 """One pass over one InferenceService: read, compute what should exist, apply it, report.
 
-Creation, change, restart, an event of a child and the resync all end in `Reconciler.reconcile` of
-one key. It looks only at the present state, never at what happened, so a lost or repeated event
-changes nothing. `desired` decides what should exist, `status` what is reported, `kubernetes` talks
-to the API server; this module only calls them in order. When the next pass runs is the result it
-returns; `loop` acts on it.
+Creation, change, restart, an event of a child and the resync all lead to `Reconciler.reconcile` for
+one key. It is level-triggered: it looks only at the current state, so a lost or repeated event
+makes no difference. `desired` decides what should exist, `status` what is reported, and
+`kubernetes` talks to the API server; this module only calls them in order. It returns when the next
+pass is due, and `loop` schedules it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from inference_operator.status.patch import merge_patch
 from inference_operator.status.summary import summarize
 
 FAILURES_UNTIL_REPORTED = 3
-# Of a deletion with propagationPolicy Foreground or Orphan.
+# Set by a deletion with propagationPolicy Foreground or Orphan.
 _KUBERNETES_FINALIZERS = {"foregroundDeletion", "orphan"}
 
 
@@ -49,9 +49,9 @@ class Result:
     """When to reconcile next.
 
     Attributes:
-        failed: Try again with growing pauses.
-        requeue_after_s: Reconcile again after this many seconds, or not before then after a
-            failure; None when the next change is soon enough.
+        failed: Whether to retry with growing pauses.
+        requeue_after_s: Reconcile again after this many seconds, or no earlier than that after a
+            failure; None to wait for the next change.
     """
 
     failed: bool = False
@@ -59,17 +59,17 @@ class Result:
 
 
 class Reconciler:
-    """Brings InferenceServices of the store to the state they ask for.
+    """Brings the InferenceServices in the store to their desired state.
 
     Args:
         client: The API server.
-        store: What was observed.
+        store: Observed objects.
         config: Settings of the operator.
         now: Seconds since the epoch.
         clock: Monotonic seconds.
 
     Attributes:
-        contests: How often somebody else was found to keep replacing a status.
+        contests: Number of times that another writer was found to keep replacing a status.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Reconciler:
         self.contests = 0
 
     def compare(self, key: Key) -> None:
-        """Compare children with what they should be, without writing: frees compared bodies."""
+        """Compare children with their desired state without writing; frees compared bodies."""
         body = self._store.body(key)
         if body is None:
             return
@@ -99,14 +99,14 @@ class Reconciler:
             self._children.out_of_sync(key, desired)
 
     async def reconcile(self, key: Key, failures: int = 0) -> Result:
-        """One pass over one InferenceService.
+        """Run one pass over one InferenceService.
 
         Args:
             key: Its namespace and name.
-            failures: How often in a row it has failed.
+            failures: Number of consecutive failures so far.
 
         Raises:
-            ApiError: The API server did not do what it was asked.
+            ApiError: A request to the API server failed.
         """
         body = self._store.body(key)
         if body is None:
@@ -125,7 +125,7 @@ class Reconciler:
             for repair in outcome.repairs:
                 await record_repair(self._client, body, repair)
             if outcome.written:
-                # The watches report what was written; the status is computed after that.
+                # The watches report what was written; compute the status after that.
                 return Result(requeue_after_s=self._config.status_delay_seconds)
             waits = (outcome.wait_s, desired.plan.wait)
             wait = min((seconds for seconds in waits if seconds > 0), default=None)
@@ -142,10 +142,10 @@ class Reconciler:
         return Result(requeue_after_s=_earliest(wait, contested))
 
     async def _report_deletion(self, key: Key, body: Json) -> Result:
-        """Report a deletion that waits for somebody's finalizer.
+        """Report a deletion that is blocked by a third-party finalizer.
 
-        Nothing is repaired any more, so the status would otherwise stay as it was for as long as
-        that takes. Kubernetes' own finalizers are gone in seconds and are not worth a write.
+        Nothing is repaired any more, so without this the status would stay outdated until the
+        finalizer is removed. Kubernetes' own finalizers go within seconds and need no write.
         """
         waits_for = set(body["metadata"].get("finalizers") or ()) - _KUBERNETES_FINALIZERS
         if waits_for:
@@ -172,20 +172,20 @@ class Reconciler:
         )
 
     def _build(self, key: Key, body: Json, service: InferenceService) -> Desired:
-        """What should exist at this point of the rollout.
+        """Build what should exist at this point of the rollout.
 
         Raises:
-            SpecError: The spec names a revision that is not known.
+            SpecError: The spec names an unknown revision.
         """
         recorded = _recorded_revision(body)
         observed, now = self._store.observed(key), int(self._now())
         return build_state(service, self._config, recorded, observed, now)
 
     async def read_missed(self, key: Key) -> None:
-        """Read what was announced before this InferenceService was.
+        """Read objects that were announced before this InferenceService.
 
         Raises:
-            ApiError: An object could not be read; all of them will be tried again.
+            ApiError: An object could not be read; all of them will be retried.
         """
         refs = self._store.missed.take(key)
         try:
@@ -202,7 +202,7 @@ class Reconciler:
         """Write the status if it changed, and an Event if the change deserves one.
 
         Returns:
-            Seconds after which to try again, where somebody else keeps replacing the status.
+            Seconds after which to retry if another writer keeps replacing the status, else None.
         """
         after = summarize(inputs)
         patch = merge_patch(inputs.previous, after)
@@ -232,7 +232,7 @@ def _earliest(*seconds: float | None) -> float | None:
 
 def _lasts(error: ApiError, failures: int) -> bool:
     """Whether an error of the API server has lasted long enough to be reported."""
-    # Without an answer there is nothing to say about the resource.
+    # Without a usable response there is nothing to report about the resource.
     answered = error.status not in {0, 200}
     patience = FAILURES_UNTIL_REPORTED
     if error.status == 429 or error.failure is ApiFailure.CONFLICT:
@@ -242,7 +242,7 @@ def _lasts(error: ApiError, failures: int) -> bool:
 
 
 def _recorded_revision(body: Json) -> RecordedRevision:
-    """The latest revision and its image according to the status."""
+    """Read the latest revision and its image from the status."""
     components: dict[str, Any] = (body.get("status") or {}).get("components") or {}
     predictor = components.get(names.PREDICTOR) or {}
     return RecordedRevision(predictor.get("latestCreatedRevision", ""), predictor.get("image", ""))

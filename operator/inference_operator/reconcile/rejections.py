@@ -1,4 +1,4 @@
-"""Whose an existing object is, and why a child could not be applied. Pure."""
+"""Determines who owns an existing object, and why a child could not be applied. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from inference_operator.objects import Json, ObjectRef, controller_of
 def is_ours(existing: Json | None, service: InferenceService) -> bool:
     """Whether an object is controlled by `service`, was ours and lost its owner, or is handed over.
 
-    `kubectl delete --cascade=orphan` and some backup tools remove owner references. What shows
-    whose the object was: nobody controls it, the operator's field manager applied it, and it has
-    the digest of a manifest and the labels that only the operator writes together.
+    `kubectl delete --cascade=orphan` and some backup tools remove owner references. An object
+    without a controller was ours if the operator's field manager applied it, and it has both a
+    manifest digest and the labels, a combination that only the operator writes.
     """
     if existing is None:
         return False
@@ -37,7 +37,7 @@ def is_ours(existing: Json | None, service: InferenceService) -> bool:
 
 
 def conflict(ref: ObjectRef, service: InferenceService, existing: Json | None) -> Exception:
-    """The error for a child whose name is taken by `existing`."""
+    """Build the error for a child whose name is taken by `existing`."""
     kind, name = ref
     if existing is None:
         return ApiError(409, f"{kind} {name} was deleted just now")
@@ -45,7 +45,7 @@ def conflict(ref: ObjectRef, service: InferenceService, existing: Json | None) -
     owner = controller_of(metadata)
     group = str(owner.get("apiVersion", "")).rpartition("/")[0]
     if owner.get("kind") == names.KIND and group == names.GROUP and owner["name"] == service.name:
-        # Left by a deleted InferenceService of this name; the garbage collector removes it.
+        # Left over from a deleted InferenceService of this name; the garbage collector removes it.
         return ApiError(409, f"{kind} {name} of an earlier {names.KIND} {_deletion(metadata)}")
     whose = f"{owner['kind']}{f'.{group}' if group else ''} {owner['name']}" if owner else "nobody"
     advice = f"delete it, or give the {names.KIND} another name"
@@ -62,7 +62,7 @@ def _deletion(metadata: Json) -> str:
 
 
 def explain(error: ApiError, ref: ObjectRef) -> Exception:
-    """The error for a child that the API server refused."""
+    """Build the error for a child that the API server rejected."""
     kind, name = ref
     message = f"the {kind} {name} is refused: {error.message}"
     match error.failure:

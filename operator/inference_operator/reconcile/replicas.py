@@ -1,10 +1,10 @@
-"""Who owns the number of replicas: the operator or an autoscaler, never both.
+"""Hands the number of replicas over from the operator to an autoscaler; only one owns it at a time.
 
-Kubernetes resets a field that its only owner stops applying to the default. An operator that just
-left `replicas` out would thus scale a running service down to one pod until the autoscaler raised
-it again. So a second field manager holds the number until the autoscaler, or a person, sets
-another one; then theirs is the only claim, because nothing here forces one. Decides nothing about
-when a service is autoscaled.
+When the only owner of a field stops applying it, Kubernetes resets the field to its default. If the
+operator simply omitted `replicas`, a running service would drop to one pod until the autoscaler
+raised it again. So a second field manager holds the number until the autoscaler or a user sets
+another one. They then become its only owner, because nothing here applies with force. Whether a
+service is autoscaled is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Replicas:
         self._store = store
 
     async def release(self, key: Key, name: str) -> None:
-        """Keep the current number while we stop applying it; no-op when it is not ours.
+        """Keep the current number when we stop applying it; no-op if we do not own it.
 
         Raises:
-            ApiError: The API server did not do what it was asked.
+            ApiError: A request to the API server failed.
         """
         if self._owner(key, name) is not ReplicasOwner.OPERATOR:
             return
@@ -40,13 +40,13 @@ class Replicas:
             raise ApiError(409, f"{DEPLOYMENT} {name}: replicas are contested")
 
     async def raise_to(self, key: Key, name: str, minimum: int) -> bool:
-        """Start with `minimum` replicas at once; returns whether that was written.
+        """Start with `minimum` replicas immediately; returns whether that was written.
 
-        Only while nobody has claimed the number: a new Deployment has the default of one replica,
-        a stopped one has none, and an autoscaler never scales up from none.
+        Applies only while the number has no owner: a new Deployment has the default of one replica,
+        a stopped one has none, and an autoscaler never scales up from zero.
 
         Raises:
-            ApiError: The API server did not do what it was asked.
+            ApiError: A request to the API server failed.
         """
         unclaimed = {ReplicasOwner.NOBODY, ReplicasOwner.HANDOVER}
         if self._owner(key, name) not in unclaimed or self._current(key, name) >= minimum:
@@ -54,12 +54,12 @@ class Replicas:
         return await self._hold(key, name, minimum)
 
     async def _hold(self, key: Key, name: str, replicas: int) -> bool:
-        """Claim the number for the second manager; False when somebody else holds another."""
+        """Claim the number for the second manager; False if another manager set a different one."""
         namespace, child = key[0], self._child(key, name)
         claim = {
             "apiVersion": KINDS[DEPLOYMENT].api_version,
             "kind": DEPLOYMENT,
-            # With the UID, a Deployment that was just deleted is a conflict and not created anew.
+            # The UID makes a just-deleted Deployment a conflict instead of recreating it.
             "metadata": {"namespace": namespace, "name": name, "uid": child.uid if child else ""},
             "spec": {"replicas": replicas},
         }

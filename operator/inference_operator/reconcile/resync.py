@@ -1,11 +1,11 @@
-"""Listings: a complete one before anything is decided, and a slow check that nothing was missed.
+"""Listings: a full one at startup, and a periodic check for missed changes.
 
-Before the first reconcile every object is listed once: a service whose pods were not listed yet
-would be reported as not ready. The watches continue from there. A watch that cannot continue lists
-its kind again; what the listing lacks was deleted in between.
+Every object is listed once before the first reconcile: otherwise a service whose pods have not been
+listed yet would be reported as not ready. The watches continue from there. A watch that cannot
+continue lists its kind again; objects missing from that list were deleted in between.
 
-Should a watch ever lose a change, nothing would announce it. So the metadata of all objects is
-listed from time to time: what is gone is forgotten, what is newer is read. Writes nothing.
+A change lost by a watch would go unnoticed. So the metadata of all objects is listed periodically:
+objects that are gone are forgotten, newer ones are read. Writes nothing.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _KINDS = (names.KIND, *WATCHED_KINDS)
 
 
 class Resync:
-    """Compares the store with what the API server has.
+    """Compares the store with the API server.
 
     Args:
-        client: Where to list.
-        observer: Gets every object that is listed, and everything that is gone.
+        client: Lists the objects.
+        observer: Receives every listed object and every object that is gone.
         compare: Called for the key of every listed child, so that its body can be dropped.
         namespaces: Namespaces to list; all when empty.
         sleep: Waits for a number of seconds.
@@ -63,7 +63,7 @@ class Resync:
         """Fill an empty store.
 
         Returns:
-            By kind and namespace, the resource version from which to watch.
+            The resource version from which to watch, by kind and namespace.
         """
         return {
             (kind, namespace): await self.relist(kind, namespace)
@@ -72,7 +72,7 @@ class Resync:
         }
 
     async def relist(self, kind: str, namespace: str) -> str:
-        """Observe every object of a kind, and forget those that no longer exist.
+        """Observe every object of a kind and forget those that no longer exist.
 
         Returns:
             The resource version from which to watch.
@@ -92,7 +92,7 @@ class Resync:
                 if known.get((key, ref)) == metadata["uid"]:
                     del known[key, ref]
                 if kind in CHILD_KINDS and store.child(key, ref) is not None:
-                    # At once, so that not all bodies are in memory at the same time.
+                    # Compare immediately, so that not all bodies are in memory at the same time.
                     self._compare(key)
         for (key, ref), uid in known.items():
             self._observer.forget(key, ref, uid)
@@ -101,7 +101,7 @@ class Resync:
     def _known(self, kind: str, namespace: str) -> dict[tuple[Key, ObjectRef], str]:
         """UIDs of the known objects of a kind.
 
-        Taken before listing, so that an object that appears meanwhile is not taken for deleted.
+        Taken before listing, so that an object created in the meantime does not count as deleted.
         """
         store = self._observer.store
         return {
@@ -113,10 +113,11 @@ class Resync:
         }
 
     async def run(self, period_s: float) -> None:
-        """Resync soon after the start, then every `period_s` seconds, for ever.
+        """Resync soon after startup, then every `period_s` seconds, forever.
 
-        Soon, because nobody announces an InferenceService that was deleted between the first
-        listing and kopf's own. The times vary, so that replicas do not coincide.
+        The first resync comes early because no event reports an InferenceService that was deleted
+        between the first listing and kopf's own. The times are jittered, so that replicas do not
+        resync simultaneously.
         """
         pause = min(FIRST_RESYNC_SECONDS, period_s)
         while True:
@@ -153,7 +154,7 @@ class Resync:
             if is_newer and store.keeps(key, kind, metadata):
                 newer.append((key, ref))
         for (key, ref), uid in known.items():
-            # An API server may lag, and no watch goes on from this listing: it is not believed.
+            # Verify each absence: the list may be stale, and no watch continues from it.
             if not await self._exists(key, ref, uid):
                 self._observer.forget(key, ref, uid)
         for key, ref in newer:

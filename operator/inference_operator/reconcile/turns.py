@@ -1,8 +1,8 @@
-"""In which order due keys get their turn, so that nobody waits behind somebody else's many.
+"""Fair ordering of due keys, so that one group's backlog does not delay the others.
 
-Between priorities turns are shared in fixed proportions: most go to the most urgent, none is left
-out. Within a priority groups (namespaces) take turns, and within a group who came first goes first.
-Knows nothing of time, workers or what the keys stand for.
+Priorities share turns in fixed proportions: the most urgent gets the most, and none starves. Within
+a priority, groups (namespaces) take turns; within a group, keys are first in, first out.
+Independent of time, workers and the meaning of keys.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
-# Priorities, most urgent first; whoever has nothing due passes the turn on.
+# Sequence of priorities, 0 being the most urgent; one without a due key passes its turn on.
 _SEQUENCE = (0, 0, 1, 0, 1, 0, 2)
 
 
@@ -20,7 +20,7 @@ class Turns(Generic[K]):
     """Due keys by priority and group.
 
     Args:
-        group: The group of a key.
+        group: Returns the group of a key.
     """
 
     def __init__(self, group: Callable[[K], Hashable]) -> None:
@@ -31,18 +31,18 @@ class Turns(Generic[K]):
         self._turn = 0
 
     def add(self, key: K, priority: int) -> None:
-        """Let a key wait; one that waits already keeps its place."""
+        """Add a waiting key; one that is already waiting keeps its place."""
         self._due[priority].setdefault(self._group(key), OrderedDict())[key] = None
 
     def remove(self, key: K, priority: int) -> None:
-        """Let a key wait no longer."""
+        """Remove a waiting key."""
         due, group = self._due[priority], self._group(key)
         del due[group][key]
         if not due[group]:
             del due[group]
 
     def take(self, admits: Callable[[Hashable], bool]) -> K | None:
-        """The key whose turn it is, of a group that `admits` agrees to; None when there is none."""
+        """Take the next key of a group that `admits` accepts; None if there is none."""
         first = _SEQUENCE[self._turn]
         for priority in (first, *(one for one in range(len(self._due)) if one != first)):
             key = self._take(priority, admits)
@@ -57,7 +57,7 @@ class Turns(Generic[K]):
         if group is None:
             return None
         key = next(iter(due[group]))
-        # To the end of the line, if it has more.
+        # Move the group to the end of the line if it has more keys.
         due.move_to_end(group)
         self.remove(key, priority)
         return key

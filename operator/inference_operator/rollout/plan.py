@@ -1,11 +1,12 @@
-"""Which revision each Deployment runs, with how many pods: one pure function.
+"""A pure function that decides which revision each Deployment runs and with how many pods.
 
-Two Deployments exist at most. The stable one runs the revision that was rolled out last, or, while
-an update without a canary is under way, the newest: then the Deployment's own rolling update
-replaces the pods. The canary one exists only while a newer revision is tried beside the stable one.
+At most two Deployments exist. The stable one runs the last revision that was rolled out. During an
+update without a canary it runs the newest revision, and the Deployment's own rolling update
+replaces the pods. The canary Deployment exists only while a newer revision is tried alongside the
+stable one.
 
-The stable side keeps its scale until the newest revision is rolled out completely, so taking a
-revision back never waits for a pod.
+The stable side keeps its scale until the newest revision is fully rolled out, so a rollback never
+waits for a pod.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from inference_operator.rollout.stages import (
 )
 from inference_operator.rollout.types import Candidate, Case, Phase, Plan, Scale, Seen
 
-# How long a canary's pods stay at most while the stable side is raised to take over their share.
+# Maximum time a canary's pods stay while the stable side scales up to take over their share.
 HANDOVER_SECONDS = 120
-# A canary with less than this share of the stable side's pods leaves at once: an autoscaler's
-# headroom takes that much.
+# A canary smaller than this fraction of the stable side's pods is removed at once: an autoscaler's
+# headroom absorbs that much.
 _NEGLIGIBLE = 0.25
 ABORTED = "Aborted"
 
@@ -45,14 +46,14 @@ def plan(
     scale: Scale,
     now: int,
 ) -> Plan:
-    """Decide what should be.
+    """Decide the desired state of the rollout.
 
     Args:
-        candidate: What the spec asks for.
-        known: All revisions on record.
-        seen: The Deployments and pods.
+        candidate: The revision that the spec asks for.
+        known: All recorded revisions.
+        seen: Observed state of the Deployments and pods.
         settings: How to roll out.
-        scale: How many replicas are asked for.
+        scale: Requested number of replicas.
         now: Seconds since 1970.
     """
     case = Case({one.digest: one for one in known}, seen, settings, scale, now)
@@ -70,7 +71,7 @@ def plan(
 
 
 def _begin(candidate: Candidate, case: Case) -> Revision:
-    """The record of the newest revision; a new trial when it was not the newest before."""
+    """Return the newest revision's record, with a new trial if it was not the newest before."""
     top = max((one.number for one in case.known.values()), default=0)
     found = case.known.get(candidate.digest)
     fresh = Trial(
@@ -90,7 +91,7 @@ def _begin(candidate: Candidate, case: Case) -> Revision:
 
 
 def _judge(newest: Revision, case: Case) -> Revision:
-    """The newest revision, refused when it is aborted, or fails and is rolled back by itself."""
+    """Return the newest revision, refused if it is aborted or is rolled back automatically."""
     refusal, aborted = newest.refusal, names_revision(case.settings.abort, newest.digest)
     if refusal is not None and refusal.reason == ABORTED and not aborted:
         return newest.changed(refusal=None).with_trial(since=case.now, reached=0, step=0)
@@ -102,7 +103,7 @@ def _judge(newest: Revision, case: Case) -> Revision:
 
 
 def _verdict(newest: Revision, case: Case) -> Refusal | None:
-    """Why a revision is taken back now, None when it is not."""
+    """Return why the newest revision must be rolled back now, or None."""
     failure = case.seen.failure
     if failure is not None and failure.decisive:
         return Refusal(failure.reason, failure.message, case.now)
@@ -115,9 +116,9 @@ def _verdict(newest: Revision, case: Case) -> Refusal | None:
 
 
 def _without_trial(newest: Revision, case: Case) -> Plan:
-    """There is nothing to go back to, or nothing new: the stable side runs the newest."""
+    """Run the newest revision on the stable side: nothing is new, or there is no earlier one."""
     seen = case.seen
-    # The first revision that answers is what a later one is taken back to, however few its pods.
+    # The first revision that answers becomes the rollback target, however few pods it has.
     side = seen.stable
     if newest.rolled_out == 0 and side and side.revision == newest.digest and side.ready:
         newest = _rolled_out(newest, case)
@@ -147,9 +148,10 @@ def _rolled_out(newest: Revision, case: Case) -> Revision:
 
 
 def _hand_over(newest: Revision, case: Case) -> tuple[Revision, bool]:
-    """Whether the canary's pods must stay until the stable side can take over their share.
+    """Decide whether the canary's pods must stay until the stable side can take over their share.
 
-    Under an autoscaler the stable side has only what its own share needs. It is raised first.
+    Under an autoscaler the stable side has only the pods that its own share needs, so it is scaled
+    up first.
     """
     canary, stable, trial = case.seen.canary, case.seen.stable, newest.trial
     if canary is None:
@@ -191,7 +193,7 @@ def _rolled_back(newest: Revision, stable: Revision, case: Case) -> Plan:
 
 
 def _try_out(newest: Revision, stable: Revision, case: Case) -> Plan:
-    """The next stage of the rollout of a newer revision."""
+    """Plan the next stage of the rollout of a newer revision."""
     newest, wait = advance(newest, case)
     if newest.trial.weight < 100:
         return _canary(newest, stable, case, wait)
@@ -230,7 +232,7 @@ def _canary(newest: Revision, stable: Revision, case: Case, wait: float) -> Plan
         minimum=_full_scale(newest, case),
         canary="" if stopped else newest.digest,
         canary_replicas=replicas,
-        # Without a share its load does not follow the stable side's, so it scales by its own.
+        # Without a traffic share its load does not follow the stable side's: scale it separately.
         canary_autoscaled=weight == 0 and case.scale.autoscaled,
         shared=weight > 0,
         weight=weight,
@@ -239,14 +241,14 @@ def _canary(newest: Revision, stable: Revision, case: Case, wait: float) -> Plan
 
 
 def _full_scale(newest: Revision, case: Case) -> int:
-    """What the stable side may not go below while another revision is tried."""
+    """Minimum scale of the stable side while another revision is tried."""
     if not case.scale.autoscaled:
         return case.scale.minimum
     return max(case.scale.minimum, min(newest.trial.scale, case.scale.maximum))
 
 
 def _bounded(decided: Plan, limit: int, seen: Seen) -> Plan:
-    """The plan without revisions that are older than the history may be."""
+    """Drop unused revisions beyond the history limit from the plan."""
     used = {side.revision for side in (seen.stable, seen.canary) if side is not None}
     used |= {decided.newest, decided.stable, decided.canary}
     good = (last_rolled_out(decided.revisions), previously_rolled_out(decided.revisions))

@@ -1,7 +1,7 @@
-"""What is known of each revision that was ever applied, as a ControllerRevision keeps it.
+"""Records of the revisions, stored as ControllerRevisions.
 
-`data` of a ControllerRevision can never change, so it holds the pod template; how the rollout of
-the revision is going stands in annotations. Pure: reads bodies and builds manifests.
+`data` of a ControllerRevision is immutable, so it holds the pod template; annotations hold the
+progress of the rollout. Pure: reads bodies and builds manifests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from inference_operator.objects import Json, Manifest
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a revision was taken back, and when (seconds since 1970)."""
+    """Why and when (seconds since 1970) a revision was rolled back."""
 
     reason: str
     message: str
@@ -27,13 +27,12 @@ class Refusal:
 
 
 class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far the rollout of a revision has come; times are seconds since 1970.
+    """Progress of a revision's rollout; times are seconds since 1970.
 
-    `attempt` identifies the settings under which it is tried. A stage is a `step`, the `weight` in
-    percent and whether it is `paused`; it began at `since`, and at `reached` all its pods
-    answered (0: not yet). `scale` is the number of replicas that the stable side had before.
-    Until `handover_until` the pods of the canary stay, while the stable side is raised to
-    `handover_replicas`.
+    `attempt` identifies the settings under which the revision is tried. A stage consists of `step`,
+    `weight` in percent, and `paused`; it began at `since`, and all its pods answered at `reached`
+    (0: not yet). `scale` is the number of replicas that the stable side had before. The canary's
+    pods stay until `handover_until` while the stable side scales up to `handover_replicas`.
     """
 
     attempt: str = ""
@@ -54,9 +53,9 @@ UNTRIED = Trial()
 class Revision:
     """One revision.
 
-    `number` grows each time another revision becomes the newest. `rolled_out` grows in the order
-    in which revisions were rolled out completely; 0 is never. `model_digest` is that of the bytes
-    that its first pod loaded, empty while unknown.
+    `number` increases each time a different revision becomes the newest. `rolled_out` increases in
+    the order in which revisions were fully rolled out; 0 means never. `model_digest` is the digest
+    of the bytes that the revision's first pod loaded, empty while unknown.
     """
 
     digest: str
@@ -69,7 +68,7 @@ class Revision:
 
     @property
     def template(self) -> Manifest:
-        """The pod template, a fresh copy."""
+        """A fresh copy of the pod template."""
         value: Manifest = msgspec.json.decode(zlib.decompress(self.packed))
         return value
 
@@ -80,34 +79,34 @@ class Revision:
         return next((str(c["image"]) for c in containers if c["name"] == names.CONTAINER), "")
 
     def changed(self, **changes: Any) -> Revision:
-        """The same with other fields."""
+        """Return a copy with the given fields changed."""
         return replace(self, **changes)
 
     def with_trial(self, **changes: Any) -> Revision:
-        """The same with another trial."""
+        """Return a copy with the given fields of its trial changed."""
         return replace(self, trial=msgspec.structs.replace(self.trial, **changes))
 
 
 def pack(template: Json) -> bytes:
-    """A pod template in the form in which a `Revision` keeps it."""
+    """Encode a pod template for `Revision.packed`."""
     return zlib.compress(msgspec.json.encode(template))
 
 
 def last_rolled_out(revisions: Iterable[Revision]) -> Revision | None:
-    """The revision that was rolled out last, None when none ever was."""
+    """Return the revision that was rolled out last, or None if none ever was."""
     found = max(revisions, key=lambda one: one.rolled_out, default=None)
     return found if found is not None and found.rolled_out else None
 
 
 def previously_rolled_out(revisions: Iterable[Revision]) -> Revision | None:
-    """The revision that was rolled out before the last one."""
+    """Return the revision that was rolled out before the last one, or None."""
     known = list(revisions)
     last = last_rolled_out(known)
     return last_rolled_out(one for one in known if last is None or one.digest != last.digest)
 
 
 def read_revision(body: Json) -> Revision | None:
-    """A revision from its ControllerRevision; None when it is not one of ours."""
+    """Read a revision from its ControllerRevision; None if it is not one of ours."""
     metadata = body["metadata"]
     digest = (metadata.get("labels") or {}).get(names.LABEL_REVISION, "")
     template = ((body.get("data") or {}).get("spec") or {}).get("template")
@@ -126,7 +125,7 @@ def read_revision(body: Json) -> Revision | None:
 
 
 def _read(text: str, kind: type[Any]) -> Any:
-    """An annotation's value; None when it is missing or somebody has damaged it."""
+    """Decode an annotation's value; None if it is missing or malformed."""
     try:
         return msgspec.json.decode(text, type=kind) if text else None
     except msgspec.MsgspecError:
@@ -134,7 +133,7 @@ def _read(text: str, kind: type[Any]) -> Any:
 
 
 def build_revision(name: str, revision: Revision) -> Manifest:
-    """The ControllerRevision, without namespace and owner, of the InferenceService `name`."""
+    """Build a ControllerRevision of InferenceService `name`, without namespace and owner."""
     notes: dict[str, str] = {}
     if revision.trial != UNTRIED:
         notes[names.ANNOTATION_ROLLOUT] = msgspec.json.encode(revision.trial).decode()

@@ -1,4 +1,4 @@
-"""How an InferenceService wants a new revision to be rolled out."""
+"""Rollout settings of an InferenceService."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HISTORY_LIMIT = 10
 
 
 class Rollback(StrEnum):
-    """Who takes back a revision that fails."""
+    """Whether the operator or the user rolls back a failing revision."""
 
     AUTOMATIC = "Automatic"
     MANUAL = "Manual"
@@ -29,9 +29,9 @@ class RolloutSettings:
     """The user's settings.
 
     `percent` (0..100) is None when there is no canary, or when `steps` describe it. `pinned` names
-    a revision to serve whatever the rest of the spec says. `promote` and `abort` name the revision
-    that they are about, so that neither applies to a later one. A changed `retry` lets a refused
-    revision be tried again.
+    a revision to serve regardless of the rest of the spec. `promote` and `abort` name the revision
+    they apply to, so neither affects a later one. Changing `retry` allows a refused revision to be
+    tried again.
     """
 
     percent: int | None = None
@@ -47,5 +47,5 @@ class RolloutSettings:
 
 
 def names_revision(given: str, digest: str) -> bool:
-    """Whether a user's text names the revision: its whole name, or the digest at its end."""
+    """Whether the user's text is the revision's full name or the digest at its end."""
     return bool(given) and given.rpartition("-")[2] == digest

@@ -1,4 +1,4 @@
-"""The stages of one revision's rollout: which is due, and until when it must be reached."""
+"""Stages of a revision's rollout: which one is due, and its deadline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from inference_operator.rollout.types import Case
 
 
 def seconds_left(newest: Revision, case: Case) -> float:
-    """Seconds until the present stage of a rollout is late; infinite when it cannot be."""
+    """Seconds until the current stage of the rollout is late; infinite if no deadline applies."""
     trial, settings = newest.trial, case.settings
     stopped = case.scale.minimum == 0
     if trial.reached or trial.paused or settings.paused or stopped or not trial.since:
@@ -19,7 +19,7 @@ def seconds_left(newest: Revision, case: Case) -> float:
 
 
 def canary_replicas(stable: int, percent: int, most: int) -> int:
-    """Pods beside `stable` others that come nearest to `percent` (0..99) of all; 1 to `most`."""
+    """Canary pods (1 to `most`) closest to `percent` (0..99) of all, beside `stable` others."""
     if percent <= 0:
         return 1
     fewer = max(stable * percent // (100 - percent), 1)
@@ -30,7 +30,7 @@ def canary_replicas(stable: int, percent: int, most: int) -> int:
 
 
 def advance(newest: Revision, case: Case) -> tuple[Revision, float]:
-    """The stage that is due, and the seconds until time alone makes another one due."""
+    """Move to the stage that is due; return it and the seconds until time alone changes it."""
     newest = _in_stage(newest, case)
     while True:
         trial, settings = newest.trial, case.settings
@@ -48,14 +48,14 @@ def advance(newest: Revision, case: Case) -> tuple[Revision, float]:
 
 
 def _in_stage(newest: Revision, case: Case) -> Revision:
-    """The record with the weight that its step and the settings ask for; a new stage is dated."""
+    """Set the weight that the step and the settings ask for; a new stage begins now."""
     settings = case.settings
     if settings.steps and case.seen.stable_fails and canary_is_ready(newest, case):
-        # No traffic is left that a canary could protect.
+        # No working traffic is left for a canary to protect.
         newest = newest.with_trial(step=len(settings.steps))
     trial = newest.trial
     if settings.pinned or names_revision(settings.promote, newest.digest):
-        # Whoever pins an earlier revision wants to be rid of the present one now.
+        # Pinning an earlier revision means replacing the current one immediately.
         weight = 100
     elif settings.percent is not None:
         weight = settings.percent
@@ -71,13 +71,13 @@ def _in_stage(newest: Revision, case: Case) -> Revision:
 
 
 def canary_is_ready(newest: Revision, case: Case) -> bool:
-    """Whether a pod of the newest revision answers in the canary's Deployment."""
+    """Whether the canary Deployment has a ready pod of the newest revision."""
     side = case.seen.canary
     return side is not None and side.revision == newest.digest and side.ready > 0
 
 
 def _is_reached(newest: Revision, case: Case) -> bool:
-    """Whether all pods that the stage asks for answer."""
+    """Whether all pods that the stage asks for are ready."""
     side = case.seen.canary
     if newest.trial.weight >= 100 or side is None:
         return False

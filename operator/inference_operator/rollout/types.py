@@ -1,4 +1,4 @@
-"""What a decision about a rollout is made from, and what it is."""
+"""Inputs and results of rollout decisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inference_operator.rollout.settings import RolloutSettings
 class Failure:
     """Why a pod of the newest revision does not serve.
 
-    `decisive` when waiting cannot help: it crashed again and again, or answered wrongly.
+    `decisive` means that waiting cannot help: it crashed repeatedly, or answered incorrectly.
     """
 
     reason: str
@@ -23,11 +23,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One Deployment as it was last seen.
+    """One Deployment as last observed.
 
-    `revision` is the digest in its pod template. `complete` when no pod of another template is
-    left and all pods answer. `progressed_at` is when its controller last saw it move on (seconds
-    since 1970; 0 when unknown).
+    `revision` is the digest in its pod template. `complete` means that no pod of another template
+    is left and all pods are ready. `progressed_at` is when its controller last saw progress
+    (seconds since 1970; 0 if unknown).
     """
 
     revision: str
@@ -39,11 +39,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen of a service.
+    """Observed state of a service.
 
-    `failure` is about the pods of the newest revision. `busy_at` is when one of them last did
-    something that takes its time and is not visible in the Deployment: a download that is running
-    (then it is now) or has ended. `stable_fails` when every pod of the stable side is stuck.
+    `failure` describes the pods of the newest revision. `busy_at` is when one of them last did slow
+    work that the Deployment does not show: the current time during a download, or the time at which
+    the download ended. `stable_fails` means that every pod of the stable side is stuck.
     """
 
     stable: Side | None = None
@@ -55,7 +55,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How many replicas the spec asks for; a service with `minimum` 0 is stopped."""
+    """Number of replicas that the spec asks for; `minimum` 0 stops the service."""
 
     minimum: int = 1
     maximum: int = 1
@@ -74,12 +74,12 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What should be.
+    """The desired state of a rollout.
 
-    `stable` and `canary` are digests; `canary` is empty when there is no canary. `minimum` is what
-    the stable side's autoscaler may not go below. `shared` when the service's address leads to
-    both sides. `weight` is the share in percent that the newest revision should have. `wait` is
-    the number of seconds after which time alone changes the plan, 0 when it does not.
+    `stable` and `canary` are digests; `canary` is empty when there is no canary. `minimum` is the
+    lower bound for the stable side's autoscaler. `shared` means that the service's address routes
+    to both sides. `weight` is the newest revision's intended share in percent. `wait` is the number
+    of seconds until the plan changes by time alone, 0 if it does not.
     """
 
     revisions: tuple[Revision, ...]
@@ -96,16 +96,16 @@ class Plan:
     wait: float = 0.0
 
     def revision(self, digest: str) -> Revision:
-        """The revision of that digest.
+        """Return the revision with this digest.
 
         Raises:
-            KeyError: it is not part of the plan.
+            KeyError: The revision is not part of the plan.
         """
         return {one.digest: one for one in self.revisions}[digest]
 
     @property
     def refusal(self) -> Refusal | None:
-        """Why the newest revision is refused, None when it is not."""
+        """Why the newest revision is refused, or None."""
         if self.phase is not Phase.ROLLED_BACK:
             return None
         return self.revision(self.newest).refusal
@@ -113,7 +113,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What the spec asks for: a revision, and the digest of the settings it is tried under."""
+    """The revision that the spec asks for, and the digest of the settings it is tried under."""
 
     digest: str
     packed: bytes
@@ -122,7 +122,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The input of one decision, so that its parts need not be handed around one by one."""
+    """All inputs of one decision."""
 
     known: dict[str, Revision]
     seen: Seen
@@ -131,7 +131,7 @@ class Case:
     now: int
 
     def settle(self, newest: Revision) -> tuple[Revision, ...]:
-        """All revisions, oldest first, with the newest as it is now."""
+        """Return all revisions, oldest first, with the updated record of the newest."""
         return tuple(sorted({**self.known, newest.digest: newest}.values(), key=_by_number))
 
 

@@ -1,8 +1,8 @@
-"""What the pods of a service add up to: which revision serves, with how many pods, what is wrong.
+"""Assesses a service from its pods: which revision serves, with how many pods, and what is wrong.
 
-Every pod counts, of the latest revision and of earlier ones. Of several problems the most telling
-one is reported, and always the same one. Pure; `conditions` and the other modules here turn the
-assessment into the fields of the status.
+Every pod counts, whether of the latest revision or of an earlier one. If there are several
+problems, the most informative one is reported, chosen deterministically. Pure; `conditions` and the
+other modules here turn the assessment into the fields of the status.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class StatusInputs:
     """Everything that the status is computed from.
 
     Attributes:
-        body: The InferenceService, with the status it has now.
+        body: The InferenceService with its current status.
         observed: Its children and pods.
-        now: The time as RFC 3339 in UTC; used only where something changed.
+        now: The current time in UTC as RFC 3339; used only where something changed.
         cluster_domain: DNS domain of the cluster.
         service: The parsed resource; None when it is invalid.
         desired: What should exist; None when it could not be built or applied.
@@ -67,7 +67,7 @@ class StatusInputs:
 
     @property
     def load_balancer(self) -> str:
-        """Host name or address of the predictor's Service outside of the cluster, or empty."""
+        """External host name or address of the predictor's Service, or empty."""
         return self.observed.load_balancers.get(names.predictor(self.body["metadata"]["name"]), "")
 
     @property
@@ -77,7 +77,7 @@ class StatusInputs:
 
     @property
     def plan(self) -> Plan | None:
-        """The state of the rollout; None when it could not be determined."""
+        """State of the rollout; None when it could not be determined."""
         return self.desired.plan if self.desired else None
 
     def revision_of(self, pod: PodState) -> str:
@@ -87,16 +87,16 @@ class StatusInputs:
 
 @dataclass(frozen=True)
 class Trial:
-    """A latest revision that is not rolled out, or was taken back.
+    """Rollout state of a latest revision that is not rolled out yet or was rolled back.
 
     Attributes:
-        phase: What the rollout is doing.
+        phase: Phase of the rollout.
         stable: Name of the revision that keeps the rest of the traffic.
-        weight: Share in percent that the latest revision should have.
-        paused: Whether it was halted.
-        refusal: Why it was taken back, None when it was not.
+        weight: Intended share of the latest revision in percent.
+        paused: Whether the rollout was paused.
+        refusal: Why the revision was rolled back, or None.
         apart: Whether the canary has no share of the traffic.
-        done: Whether the canary is as the spec asks for, and stays so until that changes.
+        done: Whether the canary is as the spec asks for, and stays so until the spec changes.
     """
 
     phase: Phase
@@ -110,19 +110,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Assessment:
-    """What the pods add up to.
+    """Assessment of a service's pods.
 
     Attributes:
         latest: Name of the latest revision, empty when there is none.
         serving: Name of the earlier revision that serves while `latest` does not, or empty.
-        ready: All pods that are ready and that the Service leads to.
-        ready_latest: How many of them belong to the latest revision.
-        desired_replicas: Pods that there should be.
+        ready: All ready pods that the Service routes to.
+        ready_latest: Number of answering pods of the latest revision.
+        desired_replicas: Desired number of pods.
         complete: Whether every pod belongs to the latest revision and is available.
         problem: The problem to report.
-        stage: How far the pods of the latest revision have come.
+        stage: Furthest startup stage of the latest revision's pods.
         stopped: Whether the service is meant to have no pods.
-        trial: How the rollout of the latest revision goes, while it is not complete.
+        trial: Rollout state of the latest revision while the rollout is not complete.
     """
 
     latest: str
@@ -143,14 +143,14 @@ class Assessment:
 
     @property
     def settled(self) -> bool:
-        """Whether every pod that there should be serves, and all are of the latest revision."""
+        """Whether all desired pods serve and belong to the latest revision."""
         if self.trial is not None and self.trial.done:
             return True
         return self.complete and self.ready_latest == self.desired_replicas
 
     @property
     def pods(self) -> str:
-        """Serving pods of those that there should be, as `1 of 2`."""
+        """Number of serving pods out of the desired number, as `1 of 2`."""
         ready = len(self.ready)
         return f"{ready} of {max(self.desired_replicas, ready)}"
 
@@ -172,7 +172,7 @@ def assess(inputs: StatusInputs) -> Assessment:
     rolled_out = trial.stable if trial else previous.get("latestRolledoutRevision", "")
     serving = rolled_out if rolled_out in earlier else (earlier[0] if earlier else "")
     stopped = inputs.service is not None and inputs.service.scaling.min_replicas == 0
-    # What is taken back does not explain why what should serve does not.
+    # A revision that was rolled back does not explain why the stable one fails to serve.
     blamed = trial.stable if trial and trial.refusal and not ready else latest
     waiting = _waiting_pods(inputs, blamed, answering)
     return Assessment(
@@ -211,9 +211,9 @@ def _trial(inputs: StatusInputs) -> Trial | None:
 
 
 def _waiting_pods(inputs: StatusInputs, revision: str, answering: set[str]) -> list[PodState]:
-    """Pods of a revision that do not answer.
+    """Return the pods of a revision that do not answer.
 
-    A pod that ended is history: it says why there is no pod only while no other exists.
+    A finished pod counts only while no other pod exists: then it explains why there is none.
     """
     mine = [pod for pod in inputs.observed.pods if inputs.revision_of(pod) == revision]
     present = [pod for pod in mine if pod.stage not in {"Terminating", "Finished"}]
@@ -223,7 +223,7 @@ def _waiting_pods(inputs: StatusInputs, revision: str, answering: set[str]) -> l
 
 
 def _problem(inputs: StatusInputs, pods: list[PodState]) -> Problem | None:
-    """The problem to report: an error of the resource, else the most telling one of its pods."""
+    """Return the problem to report: the resource's error, else its most informative problem."""
     if inputs.error is not None:
         return Problem(inputs.error.reason, inputs.error.message)
     refusal = inputs.plan.refusal if inputs.plan else None
@@ -241,10 +241,10 @@ def _problem(inputs: StatusInputs, pods: list[PodState]) -> Problem | None:
 
 
 def _stage(pods: list[PodState], *, stopped: bool) -> str:
-    """The furthest stage that a pod of the latest revision has reached."""
+    """Return the furthest stage that a pod of the latest revision has reached."""
     if stopped:
         return "Stopped"
-    # A ready pod is among these while the Service does not lead to it.
+    # These include a ready pod while the Service does not route to it.
     order = ("Pending", "Downloading", "Starting", "Ready")
     reached = [order.index(pod.stage) for pod in pods if pod.stage in order]
     return order[max(reached)] if reached else "Pending"

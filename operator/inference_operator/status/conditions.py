@@ -1,14 +1,14 @@
 """The conditions of an InferenceService. Pure.
 
-A condition says what is true now, never which step comes next. `Ready` is about the service: does
-it answer requests? `LatestDeploymentReady` is about the latest revision. While an earlier revision
-serves and the latest does not, `Ready` stays True, gives the cause in `reason` and `message`, and
-keeps the `observedGeneration` of the spec that is being served, so that `kubectl wait` waits for
-the latest one.
+A condition states what is true now, never which step comes next. `Ready` says whether the service
+answers requests, `LatestDeploymentReady` whether the latest revision does. While an earlier
+revision serves and the latest does not, `Ready` stays True, gives the cause in `reason` and
+`message`, and keeps the `observedGeneration` of the spec being served, so that `kubectl wait` waits
+for the latest one.
 
 `Reconciling` and `Stalled` follow kstatus, which Flux, Helm and `kubectl` tooling read: each is
-present only while it is True. Without them a rollout that fails behind a ready service looks done
-(https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md).
+present only while it is True. Without them, a rollout that fails behind a ready service would look
+complete (https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _STAGE_MESSAGES = {
     "Starting": "the model server is starting and loading the model",
     "Ready": "the pods are ready, but the Service does not lead to them yet",
 }
-# REASON column for a stage that has no word of its own there.
+# Reasons for the REASON column where the stage's own name does not fit.
 _STAGE_REASONS = {"Ready": "NoEndpoints"}
-# Kubernetes itself may solve these at any time, so they do not mean that nothing goes on.
+# Kubernetes may resolve these at any time, so they do not mean that the rollout is stalled.
 _MAY_PASS = {"Unschedulable", "NodeNotReady", "ReadinessProbeFailed", "ReadinessGatesNotReady"}
 
 
 def build_conditions(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
-    """All conditions, the one that most readers look at first."""
+    """Build all conditions, starting with the one that most readers look at."""
     ready = _ready(assessment)
     if assessment.serves:
         served = bool(assessment.ready_latest) and (
@@ -43,7 +43,7 @@ def build_conditions(inputs: StatusInputs, assessment: Assessment) -> list[Manif
         if inputs.error is not None or not served:
             earlier = max(inputs.generation - 1, 0)
             before = find_condition(inputs.previous, "Ready").get("observedGeneration") or earlier
-            # What was true of this generation for a while (a canary that answered) is no more.
+            # This generation served for a while (a canary that answered) but no longer does.
             ready["observedGeneration"] = before if served else min(before, earlier)
     conditions = [
         ready,
@@ -60,7 +60,7 @@ def _earlier_revision_ready(inputs: StatusInputs, assessment: Assessment) -> boo
 
 
 def _ready(assessment: Assessment) -> Manifest:
-    """Does the service answer requests, and is there anything to say about it?"""
+    """Build `Ready`: whether the service answers requests, and any remark about it."""
     condition: Manifest = {"type": "Ready", "status": "True" if assessment.serves else "False"}
     problem = assessment.problem
     if not assessment.serves:
@@ -81,7 +81,7 @@ def _ready(assessment: Assessment) -> Manifest:
 
 
 def _what_is_wrong(assessment: Assessment) -> Manifest:
-    """Reason and message while something is wrong or not there yet."""
+    """Build the reason and message while something is wrong or not ready yet."""
     problem = assessment.problem
     if problem is not None:
         return {"reason": problem.reason, "message": problem.message}
@@ -90,7 +90,7 @@ def _what_is_wrong(assessment: Assessment) -> Manifest:
 
 
 def _in_words(trial: Trial) -> str:
-    """Reason for a rollout that a user halted or spread over time, empty for any other."""
+    """Return the reason for a rollout that is paused or at a canary stage, else an empty string."""
     if trial.paused:
         return "Paused"
     return "Canary" if trial.phase is Phase.CANARY else ""
@@ -115,7 +115,7 @@ def _who_serves(assessment: Assessment) -> str:
 
 
 def _latest(assessment: Assessment) -> Manifest:
-    """Is the latest revision ready?"""
+    """Build `LatestDeploymentReady`: whether the latest revision is ready."""
     condition: Manifest = {"type": "LatestDeploymentReady"}
     problem, trial = assessment.problem, assessment.trial
     if trial is not None and trial.refusal is not None:
@@ -135,7 +135,7 @@ def _latest(assessment: Assessment) -> Manifest:
 
 
 def _progress(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
-    """`Stalled` when only a change from outside helps, `Reconciling` while work goes on."""
+    """Build `Stalled` if only an outside change helps, `Reconciling` while work is in progress."""
     problem = assessment.problem
     if inputs.error is None and problem is None and (assessment.stopped or assessment.settled):
         return []
@@ -149,7 +149,7 @@ def _progress(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
 
 
 def _model_changed(inputs: StatusInputs) -> list[Manifest]:
-    """`ModelChanged` while pods of one revision loaded different bytes from one address."""
+    """Build `ModelChanged` while pods of one revision loaded different bytes from one address."""
     recorded = {
         one.digest: one.model_digest for one in (inputs.plan.revisions if inputs.plan else ())
     }
@@ -173,7 +173,7 @@ def _model_changed(inputs: StatusInputs) -> list[Manifest]:
 
 
 def _stamp(condition: Manifest, inputs: StatusInputs) -> Manifest:
-    """Add the generation it is about and the time its status last changed."""
+    """Add the generation that the condition is about and the time its status last changed."""
     condition.setdefault("observedGeneration", inputs.generation)
     before = find_condition(inputs.previous, condition["type"])
     same = before.get("status") == condition["status"]

@@ -1,6 +1,6 @@
 """`status.modelStatus`: the state of the model in KServe's terms. Pure.
 
-Fields and values are those of KServe's v1beta1 API
+Fields and values follow KServe's v1beta1 API
 (https://kserve.github.io/website/docs/reference/crd-api).
 """
 
@@ -12,7 +12,7 @@ from inference_operator.status.assessment import Assessment, StatusInputs
 
 
 def build_model_status(inputs: StatusInputs, assessment: Assessment) -> Manifest:
-    """States of the active and the target model, copies, and the last failure."""
+    """Build the states of the active and target models, the copies, and the last failure."""
     problem = assessment.problem
     before = inputs.previous.get("modelStatus") or {}
     target = _target_state(assessment)
@@ -56,7 +56,7 @@ def _transition(inputs: StatusInputs, assessment: Assessment) -> str:
 
 
 def _failure(inputs: StatusInputs, assessment: Assessment, problem: Problem) -> Manifest:
-    """KServe's FailureInfo; `time` is when this failure was first seen."""
+    """Build KServe's FailureInfo; `time` is when this failure was first seen."""
     info: Manifest = {"reason": problem.reason, "message": problem.message}
     if problem.exit_code is not None:
         info["exitCode"] = problem.exit_code

@@ -8,7 +8,7 @@ from inference_operator.objects import Json, Manifest
 
 
 def merge_patch(before: Json, after: Json) -> Manifest:
-    """The smallest merge patch that turns `before` into `after`; {} when they are equal."""
+    """Return the smallest merge patch that turns `before` into `after`; {} if they are equal."""
     patch: Manifest = {key: None for key in before if key not in after}
     for key, value in after.items():
         old = before.get(key)

@@ -12,7 +12,7 @@ _KEPT = ("latestReadyRevision", "latestRolledoutRevision", "previousRolledoutRev
 
 
 def build_predictor(inputs: StatusInputs, assessment: Assessment, address: str) -> Manifest:
-    """The predictor component; what did not change is kept from the previous status."""
+    """Build the predictor component; unchanged values are kept from the previous status."""
     before = inputs.previous_predictor
     predictor: Manifest = {key: before[key] for key in _KEPT if key in before}
     if assessment.latest:
@@ -30,7 +30,7 @@ def build_predictor(inputs: StatusInputs, assessment: Assessment, address: str) 
 
 
 def _rolled_out(inputs: StatusInputs, plan: Plan) -> Manifest:
-    """What the records of revisions say was rolled out, and ready."""
+    """Return the rolled-out and ready revisions according to the revision records."""
     name = inputs.body["metadata"]["name"]
     last, before = last_rolled_out(plan.revisions), previously_rolled_out(plan.revisions)
     found: Manifest = {}
@@ -44,7 +44,7 @@ def _rolled_out(inputs: StatusInputs, plan: Plan) -> Manifest:
 
 
 def build_traffic(inputs: StatusInputs, assessment: Assessment) -> list[Manifest]:
-    """Percentages of the ready pods by revision: each pod gets the same share of the traffic."""
+    """Return each revision's percentage of the ready pods, which share the traffic equally."""
     name = inputs.body["metadata"]["name"]
     revisions = inputs.plan.revisions if inputs.plan else ()
     digests = {names.revision(name, r.digest): r.model_digest for r in revisions if r.model_digest}
@@ -53,7 +53,7 @@ def build_traffic(inputs: StatusInputs, assessment: Assessment) -> list[Manifest
         revision = inputs.revision_of(pod)
         counts[revision] = counts.get(revision, 0) + 1
     if assessment.ready_latest:
-        # A canary without a share is there all the same.
+        # List a canary even if it has no share of the traffic.
         counts.setdefault(assessment.latest, 0)
     latest = assessment.latest if assessment.ready_latest else assessment.serving
     ordered = sorted(counts, key=lambda revision: (revision != latest, revision))
@@ -61,7 +61,7 @@ def build_traffic(inputs: StatusInputs, assessment: Assessment) -> list[Manifest
     traffic: list[Manifest] = []
     for revision in reversed(ordered):
         share = counts[revision] * 100 // total
-        # The latest revision gets the remainder of the rounding, so that the sum is 100.
+        # The latest revision gets the rounding remainder, so that the sum is 100.
         percent = 100 - assigned if revision == latest else share
         assigned += share
         target: Manifest = {"revisionName": revision, "percent": percent}

@@ -1,4 +1,4 @@
-"""The status of an InferenceService, computed from what was observed by one pure function."""
+"""A pure function that computes the status of an InferenceService from the observed state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inference_operator.status.predictor import build_predictor
 
 
 def summarize(inputs: StatusInputs) -> Manifest:
-    """The whole status as it should be; equal to the previous one when nothing changed."""
+    """Compute the complete status; equal to the previous one if nothing changed."""
     assessment = assess(inputs)
     metadata = inputs.body["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
@@ -34,7 +34,7 @@ def summarize(inputs: StatusInputs) -> Manifest:
 
 
 def _external_url(inputs: StatusInputs) -> str:
-    """URL of the load balancer, empty when there is none."""
+    """Return the URL of the load balancer, empty if there is none."""
     host = inputs.load_balancer
     if inputs.service is None or inputs.service.exposure.type != "LoadBalancer" or not host:
         return ""

@@ -1,4 +1,4 @@
-"""Which changes of a status deserve a Kubernetes Event. Pure."""
+"""Decides which status changes deserve a Kubernetes Event. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from inference_operator.objects import Json, find_condition
 
 # Intermediate steps are shown in the status; as Events they would be noise.
 _QUIET = {"", "Pending", "Starting", "Downloading", "NoEndpoints", "RollingOut"}
-# What a user asked for.
+# States that a user asked for.
 _NORMAL = {"Stopped", "Canary", "Paused"}
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What an Event says; `type` is Normal or Warning."""
+    """Content of an Event; `type` is Normal or Warning."""
 
     type: str
     reason: str
@@ -22,7 +22,7 @@ class Notice:
 
 
 def transition(before: Json, after: Json) -> Notice | None:
-    """The Event for the change from one status to another, None when it deserves none."""
+    """Return the Event for the change from one status to another, None if it deserves none."""
     taken_back = find_condition(after, "LatestDeploymentReady")
     was = find_condition(before, "LatestDeploymentReady").get("reason")
     if taken_back.get("reason") == "RolledBack" != was:

@@ -1,7 +1,8 @@
-"""What has become of a picture's pixels at some place of a graph: an affine map per channel.
+"""Describes how a graph has changed a picture's pixels so far, as an affine map per channel.
 
-Pure arithmetic on a handful of numbers; knows no format. Operators that are not affine in the
-pixels, or whose other operand is not constant, have no counterpart here: a trace ends at them.
+Pure arithmetic on a handful of numbers, independent of the model's format. Operators that are not
+affine in the pixels, or whose other operand is not constant, are not represented here: a trace ends
+at them.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from model_server.models.base import Array
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel: `scale * pixel + offset`, the pixel being of channel `source` of the input."""
+    """One channel: `scale * pixel + offset`, where `pixel` is in the input's channel `source`."""
 
     source: int
     scale: float = 1.0
@@ -23,14 +24,14 @@ class Channel:
 
 @dataclass(frozen=True)
 class Traced:
-    """A tensor that is an affine image of the picture.
+    """A tensor that is an affine function of the picture.
 
     Attributes:
-        channels: In their order here.
-        axis: Which dimension they are; None when there is one channel and no dimension of its own.
+        channels: The channels, in this tensor's order.
+        axis: The channel dimension; None if there is a single channel without its own dimension.
         rank: Number of dimensions.
-        standardized: 0 as it is; 1 the picture's own mean has been subtracted; 2 it has been
-            divided by the picture's own deviation as well, so its range no longer matters.
+        standardized: 0: not standardized; 1: the picture's own mean has been subtracted; 2: it has
+            also been divided by the picture's own deviation, so the pixel range no longer matters.
     """
 
     channels: tuple[Channel, ...]
@@ -40,12 +41,12 @@ class Traced:
 
     @classmethod
     def picture(cls, channels: int, axis: int, rank: int = 4) -> "Traced":
-        """The model's input itself."""
+        """Returns the model's unchanged picture input."""
         return cls(tuple(Channel(index) for index in range(channels)), axis, rank)
 
     @property
     def same_for_all(self) -> bool:
-        """Whether every channel is in its place and has been treated alike."""
+        """Whether the channels are in their original order and all have the same map."""
         first = self.channels[0]
         return all(
             (channel.source, channel.scale, channel.offset) == (index, first.scale, first.offset)
@@ -53,7 +54,7 @@ class Traced:
         )
 
     def map(self, scales: Sequence[float], offsets: Sequence[float]) -> "Traced":
-        """`scale * x + offset`, channel by channel."""
+        """Applies `scale * x + offset` to each channel."""
         made = tuple(
             Channel(old.source, old.scale * scale, old.offset * scale + offset)
             for old, scale, offset in zip(self.channels, scales, offsets, strict=True)
@@ -61,7 +62,7 @@ class Traced:
         return replace(self, channels=made)
 
     def take(self, axis: int, indices: Sequence[int]) -> "Traced | None":
-        """Some places along a dimension, in a new order; None if a channel is out of range."""
+        """Selects indices along a dimension, in that order; None if a channel is out of range."""
         if axis != self.axis:
             return self
         if not all(0 <= index < len(self.channels) for index in indices) or not indices:
@@ -69,7 +70,7 @@ class Traced:
         return replace(self, channels=tuple(self.channels[index] for index in indices))
 
     def without(self, axis: int) -> "Traced | None":
-        """With a dimension taken away; the one of the channels only if a single one is left."""
+        """Removes a dimension; None if it is the channel dimension and has several channels."""
         if axis == self.axis:
             if len(self.channels) != 1:
                 return None
@@ -78,20 +79,23 @@ class Traced:
         return replace(self, axis=moved, rank=self.rank - 1)
 
     def with_new(self, axis: int) -> "Traced":
-        """With a dimension of size 1 put in; a lone channel without its own gets it at the end."""
+        """Inserts a dimension of size 1.
+
+        It becomes the channel dimension if there was none and the new one comes last.
+        """
         if self.axis is None:
             return replace(self, rank=self.rank + 1, axis=axis if axis == self.rank else None)
         return replace(self, rank=self.rank + 1, axis=self.axis + (axis <= self.axis))
 
     def transposed(self, order: Sequence[int]) -> "Traced | None":
-        """With its dimensions in another order."""
+        """Reorders the dimensions; None if `order` is not a permutation of them."""
         if sorted(order) != list(range(self.rank)):
             return None
         moved = None if self.axis is None else list(order).index(self.axis)
         return replace(self, axis=moved)
 
     def reshaped(self, shape: Sequence[int]) -> "Traced | None":
-        """With another shape: channels stay last, or all are alike and become one."""
+        """Changes the shape; None unless channels stay last or all are alike and become one."""
         last_stays = self.axis == self.rank - 1 and bool(shape)
         if last_stays and shape[-1] == len(self.channels):
             return replace(self, rank=len(shape), axis=len(shape) - 1)
@@ -101,9 +105,9 @@ class Traced:
 
 
 def per_channel(value: Array, traced: Traced) -> tuple[float, ...] | None:
-    """A constant operand as one number for each channel; None if it does not broadcast so.
+    """Reduces a constant operand to one number per channel; None if it does not broadcast that way.
 
-    A whole mean picture counts by its mean colour.
+    A constant mean picture is reduced to its mean color.
     """
     value = np.asarray(value)
     if value.dtype.kind not in "fiub" or value.size == 0 or value.ndim > traced.rank:
@@ -125,12 +129,12 @@ def per_channel(value: Array, traced: Traced) -> tuple[float, ...] | None:
 def arithmetic(
     kind: str, traced: Traced, constant: Array, *, constant_first: bool
 ) -> Traced | None:
-    """One of add, subtract, multiply, divide with a constant; None if it is not affine.
+    """Applies an arithmetic operator to a picture and a constant; None if it is not affine.
 
     Args:
-        kind: The operator.
-        traced: The picture's operand.
-        constant: The other one.
+        kind: The operator: add, subtract, multiply or divide.
+        traced: The operand that depends on the picture.
+        constant: The other operand.
         constant_first: Whether the constant is the left operand.
     """
     numbers = per_channel(constant, traced)
@@ -150,9 +154,9 @@ def arithmetic(
 
 
 def joined(parts: Sequence[Traced], axis: int, *, new: bool) -> Traced | None:
-    """Parts put together along a dimension, which is a new one or that of the channels.
+    """Joins parts along a new dimension or the channel dimension.
 
-    None if they are no channels of one picture.
+    Returns None if the parts are not channels of one picture.
     """
     first = parts[0]
     if any((part.axis, part.rank) != (first.axis, first.rank) for part in parts):

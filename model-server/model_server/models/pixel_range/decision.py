@@ -1,8 +1,8 @@
-"""From what a model shows of itself to the range its pixels must have. Pure; knows no format.
+"""Decides which pixel range a model needs from the evidence in it. No I/O, format-independent.
 
-The order of trust: what the graph does with the picture, what the metadata says, the family that
-the architecture belongs to, the range that the input's quantization covers. Where none of them
-tells, a range is assumed and said to be so.
+In order of precedence: an input that takes bytes or encoded pictures, the metadata, the graph's own
+operations on the picture, the range of the input's quantization, and the architecture's family. If
+none of them is conclusive, a range is assumed and marked as such.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from model_server.models.base import (
 from model_server.models.pixel_range.affine import Traced
 from model_server.models.pixel_range.first_layer import FirstLayer
 
-# What the pixels 0 to 255 become: the lowest and the highest value.
+# The lowest and highest value that pixels 0 to 255 are scaled to.
 _RANGES: dict[PixelScaling, tuple[float, float]] = {
     "none": (0.0, 255.0),
     "unit": (0.0, 1.0),
@@ -39,30 +39,31 @@ _WORDS = {
     "caffe": "BGR minus the ImageNet mean",
     "torch": "ImageNet mean and deviation",
 }
-# Widths of the range that a first layer gets: far fewer than 255 where pixels have been scaled.
+# Width of the range that reaches a first layer: far less than 255 if pixels have been scaled.
 _NARROWEST, _WIDEST = 0.2, 16.0
-# How near a range that calibration has measured must be to one of the above, as a part of its
-# width: calibration pictures need not have both black and white in them.
+# Tolerance for matching a range measured by calibration to one of the above, as a fraction of its
+# width: calibration pictures do not always contain both black and white.
 _CALIBRATION_SLACK = 0.08
 _EXACT = 0.02
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a model shows of the range it takes.
+    """The evidence in a model for its pixel range.
 
     Attributes:
-        arrivals: What the picture has become where the graph first learns from it; one for each
-            such place.
-        family: The architecture's name, as in keras.applications; empty when it is none of them.
-        family_scaling: What pixels are for it.
-        quantized: Lowest and highest real value that a quantized input can hold; None for others.
-        metadata: What the model's metadata says, or None.
-        takes: Why no range is needed ("bytes"), empty if one is.
-        resize: The method of the format's own tools.
-        layer: The first layer, which may suggest a range; None if it is not known.
-        assumed: The format's usual range, for when nothing tells.
-        notes: What else to tell whoever is told of an assumption.
+        arrivals: The picture as it reaches the first learned layer; one entry for each place where
+            a trace ends.
+        family: The architecture's name in keras.applications; empty if it is not one of them.
+        family_scaling: The pixel scaling of that family.
+        quantized: Lowest and highest real value of a quantized input; None for other inputs.
+        metadata: Preparation from the model's metadata, or None.
+        takes: Why the input needs no range (it takes bytes or encoded pictures); empty if it needs
+            one.
+        resize: The resize method of the format's own tools.
+        layer: The first layer, which may suggest a range; None if unknown.
+        assumed: The format's usual range, used if there is no evidence.
+        notes: Additional notes to report along with an assumption.
     """
 
     arrivals: tuple[Traced, ...] = ()
@@ -78,7 +79,7 @@ class Evidence:
 
 
 def decide(evidence: Evidence) -> ImageInput:
-    """How a picture is prepared, with where that is known from (`source`, `reason`)."""
+    """Decides how to prepare a picture; `source` and `reason` of the result say why."""
     found = _known(evidence)
     if found is not None:
         return replace(found, resize=evidence.resize)
@@ -109,8 +110,8 @@ def _known(evidence: Evidence) -> ImageInput | None:
         return ImageInput(scaling=from_graph[0], source="graph", reason=from_graph[1])
     if evidence.quantized is not None:
         scaling, distance = _nearest(evidence.quantized)
-        # An interval tells neither BGR from RGB nor the mean and deviation of each channel, and
-        # other means give nearly the same one.
+        # A range does not distinguish BGR from RGB or reveal each channel's mean and deviation, and
+        # other means give nearly the same range.
         if distance <= _CALIBRATION_SLACK and scaling not in {"caffe", "torch"}:
             low, high = evidence.quantized
             return ImageInput(
@@ -128,7 +129,7 @@ def _known(evidence: Evidence) -> ImageInput | None:
 
 
 def _nearest(quantized: tuple[float, float]) -> tuple[PixelScaling, float]:
-    """The scaling whose range is nearest, and how far it is, as a part of its own width."""
+    """Returns the scaling with the nearest range, and its distance as a fraction of its width."""
 
     def distance(scaling: PixelScaling) -> float:
         low, high = _RANGES[scaling]
@@ -139,7 +140,7 @@ def _nearest(quantized: tuple[float, float]) -> tuple[PixelScaling, float]:
 
 
 def _from_arrivals(arrivals: Sequence[Traced]) -> tuple[PixelScaling, str] | None:
-    """The range that all places agree on, with the reason; None if none tells or two disagree."""
+    """Returns the scaling that all arrivals agree on, and why; None if none or several fit."""
     found = {answer for arrival in arrivals if (answer := _from_arrival(arrival)) is not None}
     if len({scaling for scaling, _ in found}) != 1:
         return None
@@ -166,10 +167,10 @@ def _from_arrival(arrival: Traced) -> tuple[PixelScaling, str] | None:
 
 
 def _unit_or_signed(scales: np.ndarray, offsets: np.ndarray) -> PixelScaling | None:
-    """For a graph that takes values of about 1: which of the two gives a range that is in use.
+    """For a graph that takes values of about 1, picks the scaling that results in a common range.
 
-    Exactly one of them must give 0..1, -1..1, -0.5..0.5, 0..255 or a caffe range; else the one
-    that is centred, if the other is clearly not.
+    Picks the one that results in 0..1, -1..1, -0.5..0.5, 0..255 or a caffe range, if only one does.
+    Otherwise picks the one whose result is centered, if the other is clearly off-center.
     """
     usual = ((0.0, 1.0), (-1.0, 1.0), (-0.5, 0.5), (0.0, 255.0))
     candidates: tuple[PixelScaling, ...] = ("unit", "signed")

@@ -1,4 +1,4 @@
-"""Gathers what a model of each format shows of its picture input, and decides from it."""
+"""Gathers the evidence about a model's picture input, for each format, and decides from it."""
 
 import re
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from model_server.models.tflite_metadata import TfliteMetadata
 
 @dataclass(frozen=True)
 class Findings:
-    """What a TensorFlow function shows.
+    """What was found in a TensorFlow function or a tflite file.
 
     Attributes:
-        image: How a picture is prepared for it.
-        activations: The last operator of each output; see `ModelInfo`.
+        image: How to prepare a picture for it.
+        activations: The final operator of each output; see `ModelInfo`.
         warnings: See `ModelInfo`.
         roles: See `ModelInfo`.
         box_format: See `ModelInfo`.
@@ -36,13 +36,13 @@ class Findings:
 def examine_function(
     concrete: Any, spec: TensorSpec | None, resize: ResizeMethod, layers: Iterable[str] = ()
 ) -> Findings:
-    """Reads a TensorFlow function.
+    """Examines a TensorFlow function.
 
     Args:
         concrete: TensorFlow's ConcreteFunction.
         spec: Its only input; None if it has several.
-        resize: The method of the format's own tools.
-        layers: Names of layers that are known from elsewhere.
+        resize: The resize method of the format's own tools.
+        layers: Additional layer names from outside the graph.
     """
     from model_server.models.pixel_range.tensorflow_graph import (  # noqa: PLC0415 - TensorFlow
         FunctionGraph,
@@ -57,7 +57,7 @@ def examine_function(
             image=found.image,
             activations=graph.activations(),
             roles=graph.roles(),
-            # YOLOv5's exporter: its layers are classes of models/tf.py.
+            # YOLOv5's exporter names layers after the classes in its models/tf.py.
             box_format="xyxy" if any(_YOLOV5.search(name) for name in names) else "",
             warnings=(_RANDOM,) if graph.draws_random_numbers() else (),
         )
@@ -82,13 +82,13 @@ _RANDOM = (
 def examine_tflite(
     path: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[str, ...], metadata: TfliteMetadata
 ) -> Findings:
-    """Reads a tflite file.
+    """Examines a tflite file.
 
     Args:
         path: The file.
-        inputs: Of the model.
+        inputs: The model's inputs.
         outputs: Names of its outputs, in order.
-        metadata: What the file says of itself.
+        metadata: The file's metadata.
     """
     spec = inputs[0] if len(inputs) == 1 else None
     graph = read_graph(path, _picture(spec))
@@ -97,7 +97,7 @@ def examine_tflite(
         quantized=graph.quantized,
         layer=graph.layer,
         metadata=_from_metadata(metadata, spec),
-        # Float models of TensorFlow Lite's own tutorials take -1 to 1.
+        # Float models from TensorFlow Lite's own tutorials take -1 to 1.
         assumed="signed",
         takes="" if spec is not None and spec.quantized else _takes(spec),
     )
@@ -128,14 +128,14 @@ def _picture(spec: TensorSpec | None) -> Traced | None:
 
 
 def _takes(spec: TensorSpec | None) -> str:
-    """Why the input needs no range; empty if it does."""
+    """Returns why the input needs no pixel range; empty if it needs one."""
     if spec is None or spec.dtype.kind == "f":
         return ""
     return "its input takes encoded pictures" if spec.dtype == object else "its input takes bytes"
 
 
 def _placeholder(concrete: Any, name: str) -> str:
-    """The placeholder of a function's only argument; the others are captured values."""
+    """Returns the placeholder of a function's only argument; the others are captured values."""
     named = [tensor.op.name for tensor in concrete.inputs if tensor.op.name == name]
     return str(named[0] if named else concrete.inputs[0].op.name)
 
@@ -145,7 +145,7 @@ def _from_metadata(metadata: TfliteMetadata, spec: TensorSpec | None) -> ImageIn
         return None
     known = (0.0,), (1.0,)
     if spec is not None and spec.quantized and (metadata.mean[:1], metadata.std[:1]) == known:
-        # That is how bytes which are not to be changed are described for a quantized input.
+        # For a quantized input, mean 0 and std 1 mean that bytes go in unchanged.
         return ImageInput(scaling="none")
     return ImageInput(mean=metadata.mean, std=metadata.std)
 
@@ -154,7 +154,7 @@ def _of_quantized(evidence: Evidence, spec: TensorSpec) -> Evidence:
     low, high = spec.real_range or (0.0, 0.0)
     if spec.dtype.itemsize == 1:
         return replace(evidence, quantized=(low, high))
-    # Sixteen bits are symmetric: -1 to 1 is what 0 to 1 looks like as well.
+    # 16-bit quantization is symmetric, so 0 to 1 also shows up as -1 to 1.
     assumed: PixelScaling = "unit" if high < 1.5 else "torch" if high < 20 else "none"
     if high > 200:
         return replace(evidence, quantized=(0.0, high))

@@ -1,8 +1,8 @@
-"""Architectures of keras.applications, known by the names that their layers have in a graph.
+"""Recognizes keras.applications architectures by the names of their layers in a graph.
 
-A fine-tuned model keeps the names of its base's layers in every format, whatever it is called
-itself; and a model that is only called `resnet50` may be anything. Layer names and preprocessing:
-the sources of keras.applications. Pure; knows no format.
+A fine-tuned model keeps the layer names of its base model in every format, whatever its own name
+is. The model's name proves nothing: a model called `resnet50` may be anything. Source of layer
+names and preprocessing: the code of keras.applications. No I/O, format-independent.
 """
 
 import re
@@ -17,10 +17,10 @@ class Family:
     """An architecture.
 
     Attributes:
-        name: As in keras.applications.
-        scaling: What its preprocess_input makes of pixels 0 to 255; for an architecture that
-            scales in its own graph, what it takes without that (`include_preprocessing=False`).
-        layers: Names of layers that only this architecture has together.
+        name: Its name in keras.applications.
+        scaling: How its preprocess_input scales pixels 0 to 255. For an architecture that scales
+            in its own graph, what it takes with `include_preprocessing=False`.
+        layers: Layer names that, together, only this architecture has.
     """
 
     name: str
@@ -32,11 +32,11 @@ def _family(name: str, scaling: PixelScaling, layers: str) -> Family:
     return Family(name, scaling, frozenset(layers.split()))
 
 
-# The more particular first: the layers of some are a part of another's.
+# Most specific first: some architectures have all the layers listed for another.
 _FAMILIES = (
     _family("ResNetV2", "signed", "conv2_block1_preact_bn post_bn"),
     _family("ResNet", "caffe", "conv1_conv conv1_bn conv2_block1_1_conv conv2_block1_0_conv"),
-    _family("ResNet", "caffe", "bn_conv1 res2a_branch2a res2a_branch1"),  # as Keras 2.2 had it
+    _family("ResNet", "caffe", "bn_conv1 res2a_branch2a res2a_branch1"),  # names in Keras 2.2
     _family("DenseNet", "torch", "conv2_block1_0_bn conv2_block1_1_conv pool2_conv"),
     _family("InceptionResNetV2", "signed", "conv_7b mixed_5b"),
     _family("InceptionV3", "signed", "mixed0 mixed10"),
@@ -52,11 +52,11 @@ _NUMBERING = re.compile(r"_\d+$")
 
 
 def find_family(names: Iterable[str]) -> Family | None:
-    """The family whose layers are among the names of a graph; None if there is none.
+    """Returns the first family whose layers all appear in a graph's names, or None.
 
     Args:
-        names: Of layers, operators or tensors; parts are separated by `/` or `;`, and each may
-            have a number at its end that Keras has added to keep it unique.
+        names: Names of layers, operators or tensors. Parts are separated by `/`, `;` or `:`, and
+            each may end in a number that Keras appended to make it unique.
     """
     parts: set[str] = set()
     for name in names:

@@ -1,10 +1,10 @@
-"""What the weights of a first layer suggest of the range of its input.
+"""Estimates the input range of a first layer from its weights.
 
-The TFLite converter multiplies scaling that comes right before a convolution into the
-convolution's weights, where no operator is left to be seen. It shows in their size: a filter for
-values of about 1 has a norm of about 1 (that is what initializers give, and what folded batch
-normalization keeps), one for 0 to 255 a hundredth of that. An offset shows in the biases. This
-suggests; it does not prove.
+The TFLite converter folds scaling that comes right before a convolution into the convolution's
+weights, which leaves no operator to find. The size of the weights still shows it: a filter for
+values of about 1 has a norm of about 1 (initializers produce that, and folded batch normalization
+preserves it), a filter for 0 to 255 about a hundredth of that. The biases show an offset. This is
+a hint, not proof.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ import numpy as np
 
 from model_server.models.base import Array, PixelScaling
 
-# Norms of filters, far from both 1 and 1/255.
+# Thresholds for filter norms, far from both 1 and 1/255.
 _SMALL, _ORDINARY = 0.05, 0.15
-# Of the biases, as much must be explained by an offset of the input.
+# An input offset must explain at least this fraction of the biases.
 _EXPLAINED = 0.9
 
 
@@ -25,7 +25,7 @@ class FirstLayer:
 
     Attributes:
         norm: Median of its filters' norms.
-        centre: The input value that it is centred on, where the biases tell; None otherwise.
+        centre: The input value that it is centered on, if the biases reveal it; None otherwise.
     """
 
     norm: float
@@ -33,17 +33,17 @@ class FirstLayer:
 
     @classmethod
     def of(cls, kernel: Array, bias: Array | None) -> "FirstLayer":
-        """Reads a layer.
+        """Computes norm and center from a layer's weights.
 
         Args:
-            kernel: [filters, weights of each].
-            bias: [filters], or None.
+            kernel: Weights, [filters, weights per filter].
+            bias: Biases, [filters], or None.
         """
         norm = _median(np.linalg.norm(kernel.astype(np.float64), axis=1))
         return cls(norm, None if bias is None else _centre(kernel, bias))
 
     def suggests(self) -> PixelScaling | None:
-        """The range that fits its weights; None if none does clearly."""
+        """Returns the scaling that fits the weights; None if none clearly fits."""
         if not np.isfinite(self.norm) or self.norm == 0:
             return None
         if self.norm < _SMALL:
@@ -57,16 +57,16 @@ class FirstLayer:
 
 
 def _median(values: Array) -> float:
-    """As `np.median`, which imports masked arrays for 9 ms at every start."""
+    """Like `np.median`, but without its import of masked arrays, which takes 9 ms at startup."""
     if not len(values):
         return float("nan")
-    ordered = np.sort(values)  # what is not a number comes last
+    ordered = np.sort(values)  # NaNs sort last
     middle = ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]
     return float(middle / 2) if np.isfinite(ordered[-1]) else float(ordered[-1])
 
 
 def _centre(kernel: Array, bias: Array) -> float | None:
-    """C where the layer is w * (x - c): the biases are then -c times the sums of the filters."""
+    """Fits c in w * (x - c), where the biases are -c times the filters' sums; None if it fails."""
     sums = kernel.astype(np.float64).sum(axis=1)
     bias = np.asarray(bias, np.float64).reshape(-1)
     if len(bias) != len(sums) or len(sums) < 4 or not (sums @ sums) or not (bias @ bias):

@@ -1,8 +1,8 @@
-"""Follows a picture through a graph, whatever format it is of.
+"""Follows a picture through a graph, independent of the model's format.
 
-The trace ends wherever a step is none that `rules` knows: a convolution, a matrix product, anything
-that is not affine in the pixels. What the picture has become there is what the model was trained
-on.
+The trace ends at any step that `rules` does not handle: a convolution, a matrix product, anything
+that is not affine in the pixels. The values that reach such a step are the ones that the model was
+trained on.
 """
 
 from collections import deque
@@ -15,20 +15,20 @@ from model_server.models.pixel_range.affine import Traced
 from model_server.models.pixel_range.rules import ONE_OPERAND, apply
 from model_server.models.pixel_range.steps import Lost, Ref, Statistic, Step, Value
 
-# A graph is a stranger's: no trace takes longer than this many steps.
+# Graphs are untrusted, so this limits the length of a trace.
 _MOST_STEPS = 20_000
 
 
 @dataclass
 class Trace(Generic[Ref]):
-    """The result: what is known of each tensor, and what the picture was where it was used."""
+    """The result: the known value of each tensor, and the picture at each place a trace ended."""
 
     values: dict[Ref, Value]
     arrivals: list[Traced]
 
 
 Constant = Callable[[Ref], Array | None]
-# Takes a step and its inputs' values; gives its outputs' values, or None if it is not its to do.
+# Takes a step and its input values; returns its output values, or None if it does not handle it.
 Special = Callable[[Step[Ref], list[Value]], list[Value] | None]
 
 
@@ -38,14 +38,14 @@ def trace(
     constant: Constant[Ref],
     special: Special[Ref] | None = None,
 ) -> Trace[Ref]:
-    """Follows what is in `start` through the steps.
+    """Follows the values in `start` through the steps.
 
     Args:
-        steps: In any order.
-        start: The picture, and whatever else is known already.
-        constant: The value of what does not depend on the picture; None if it does, or is not
-            known.
-        special: Does steps in the format's own way, such as calls of functions.
+        steps: The graph's steps, in any order.
+        start: The picture, and any other values that are already known.
+        constant: Returns the value of a tensor that does not depend on the picture; None if the
+            tensor depends on it or its value is unknown.
+        special: Handles format-specific steps, such as function calls.
     """
     consumers: dict[Ref, list[Step[Ref]]] = {}
     for step in steps:
@@ -87,7 +87,7 @@ def _known(found: Trace[Ref], ref: Ref, constant: Constant[Ref]) -> Value:
 def _outcome(
     found: Trace[Ref], step: Step[Ref], inputs: list[Value], outputs: list[Value] | None
 ) -> Iterator[tuple[Ref, Value]]:
-    """What a step's outputs are; where the trace ends at it, that is noted."""
+    """Yields a step's output values; records an arrival if the trace ends at this step."""
     made = apply(step, inputs) if outputs is None else outputs
     if made is None:
         found.arrivals += [value for value in inputs if isinstance(value, Traced)]

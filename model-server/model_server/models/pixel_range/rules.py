@@ -1,7 +1,7 @@
-"""What each kind of step makes of a picture that is followed through a graph. Pure arithmetic.
+"""Rules for how each kind of step changes a picture in a trace. Pure arithmetic.
 
-A rule takes a step and what its inputs are, and gives what its output is: one value, or a list of
-them. None ends the trace.
+A rule takes a step and its input values and returns its output: one value or a list of values. None
+ends the trace.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from model_server.models.pixel_range.steps import Lost, Statistic, Step, Value
 
 
 def apply(step: Step[Any], inputs: list[Value]) -> list[Value] | None:
-    """What a step makes of its inputs; None if the trace ends at it."""
+    """Returns a step's output values; None if the trace ends at this step."""
     if step.kind == "shape":
         return [Lost()] * len(step.outputs)
     if step.kind == "same" and isinstance(inputs[0], Traced | Statistic):
@@ -49,7 +49,7 @@ def _arithmetic(step: Step[Any], inputs: list[Value]) -> Value:
 
 
 def _standardized(kind: str, picture: Traced) -> Value:
-    """A picture with one of its own numbers: less its mean, then divided by its deviation."""
+    """Standardizes a picture by itself: subtracts its mean, then divides by its deviation."""
     if kind == "subtract" and picture.standardized == 0:
         return replace(picture, standardized=1)
     if kind in {"multiply", "divide"} and picture.standardized == 1:
@@ -76,13 +76,13 @@ def _reduce(step: Step[Any], inputs: list[Value]) -> Value:
 
 
 def _statistic(_step: Step[Any], inputs: list[Value]) -> Value:
-    """Roots, squares and the like: of a picture's mean still a number of the picture."""
+    """Roots, squares and the like: applied to a picture's statistic, they give a statistic."""
     kinds = {type(value) for value in inputs}
     return Statistic() if Statistic in kinds and kinds <= {Statistic, np.ndarray} else None
 
 
 def _clip(step: Step[Any], inputs: list[Value]) -> Value:
-    """A clip at constants: of pixels it takes nothing that a picture has."""
+    """Clipping at constants: assumed not to change any pixel."""
     if any(isinstance(value, Statistic) for value in inputs):
         return _statistic(step, inputs)
     pictures = _pictures(inputs)
@@ -90,7 +90,7 @@ def _clip(step: Step[Any], inputs: list[Value]) -> Value:
 
 
 def _select(_step: Step[Any], inputs: list[Value]) -> Value:
-    """One picture or the other, such as flipped or not: it is the same if both are."""
+    """A choice between two pictures, such as flipped or not: handled only if both are equal."""
     pictures = _pictures(inputs)
     return pictures[0] if len(pictures) == 2 and pictures[0] == pictures[1] else None
 
@@ -139,7 +139,7 @@ def _gather(step: Step[Any], inputs: list[Value]) -> Value:
 
 
 def _strided_slice(step: Step[Any], inputs: list[Value]) -> Value:
-    """Python's slices: a part of the picture, one of its channels, or channels in reverse."""
+    """A Python-style slice: part of the picture, one of its channels, or channels reversed."""
     picture, bounds = inputs[0], inputs[1:4]
     if not isinstance(picture, Traced) or not all(isinstance(b, np.ndarray) for b in bounds):
         return None
@@ -195,7 +195,7 @@ def _slice(_step: Step[Any], inputs: list[Value]) -> Value:
 
 
 def _split(step: Step[Any], inputs: list[Value]) -> list[Value] | None:
-    """Into equal parts along a dimension; `unpack` takes the dimension away as well."""
+    """Splits into equal parts along a dimension; `unpack` also removes the dimension."""
     (picture,) = _pictures(inputs) or (None,)
     axis = step.options.get("axis")
     if axis is None:
@@ -258,7 +258,7 @@ def _squeeze(step: Step[Any], inputs: list[Value]) -> Value:
 
 
 def _batch_norm(step: Step[Any], inputs: list[Value]) -> Value:
-    """Scale, offset, mean and variance of training, as numbers for each channel."""
+    """Applies batch normalization, with scale, offset, mean and variance for each channel."""
     picture, *numbers = inputs[:5]
     if not isinstance(picture, Traced) or len(numbers) != 4:
         return None
@@ -297,5 +297,5 @@ _RULES: dict[str, Callable[[Step[Any], list[Value]], Any]] = {
     "squeeze": _squeeze,
     "batch_norm": _batch_norm,
 }
-# These need nothing of their other operands, which may be sizes that only a run tells.
+# These ignore all operands but the first; the others may be sizes known only at run time.
 ONE_OPERAND = {"same", "shape"}

@@ -1,4 +1,4 @@
-"""A graph's operators in the few words that matter for following a picture through them."""
+"""A minimal representation of a graph's operators, enough to follow a picture through them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ Ref = TypeVar("Ref")
 
 @dataclass(frozen=True)
 class Statistic:
-    """A number of the whole picture: its mean, its deviation."""
+    """A number computed from the whole picture, such as its mean or deviation."""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What depends on the picture in a way that is not followed."""
+    """A value that depends on the picture in a way that the trace does not follow."""
 
 
 Value = Traced | Statistic | Lost | Array | None
@@ -28,10 +28,10 @@ class Step(Generic[Ref]):
     """One operator.
 
     Attributes:
-        kind: What it does, as in `apply`; anything else ends the trace.
-        inputs: What it reads.
-        outputs: What it writes.
-        options: Its attributes, for some kinds.
+        kind: What it does, as named in `rules`; any other kind ends the trace.
+        inputs: References to the tensors that it reads.
+        outputs: References to the tensors that it writes.
+        options: Its attributes; only set for some kinds.
     """
 
     kind: str

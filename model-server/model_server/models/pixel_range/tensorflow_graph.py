@@ -1,7 +1,7 @@
-"""The graph of a TensorFlow function as steps that a picture can be followed through.
+"""Converts a TensorFlow function's graph to steps for following a picture through it.
 
-Reads GraphDefs, which every SavedModel and compiled Keras model has; functions that are called are
-followed inside. Operators: TensorFlow's `tensorflow/core/ops`.
+Reads GraphDefs, which every SavedModel and compiled Keras model has, and follows calls into
+functions. Source of the operators: TensorFlow's `tensorflow/core/ops`.
 """
 
 import re
@@ -75,11 +75,11 @@ class _Scope:
     """One graph: the signature's own, or the body of a function that it calls.
 
     Attributes:
-        nodes: By name.
-        bound: What comes from outside: arguments and captured values.
+        nodes: Nodes by name.
+        bound: Values from outside: arguments and captured values.
         library: Functions by name.
-        calls: Calls that are still followed: functions that call others twice, those others again,
-            would take for ever.
+        calls: Budget of calls left to follow. Without it, functions that each call the next one
+            twice would take exponential time.
     """
 
     nodes: Mapping[str, Any]
@@ -104,7 +104,7 @@ class FunctionGraph:
         self._captured: dict[Ref, Any] = {
             (internal.op.name, 0): external for external, internal in concrete.graph.captures
         }
-        # A loaded signature has its tensors in the order of the sorted names.
+        # A loaded signature lists its tensors in the order of their sorted names.
         self._outputs = {
             name: (tensor.op.name, tensor.value_index)
             for name, tensor in zip(
@@ -113,35 +113,35 @@ class FunctionGraph:
         }
 
     def follow(self, picture: str, traced: Traced) -> tuple[Traced, ...]:
-        """What a picture has become where the function first learns from it.
+        """Follows the picture; returns it as it arrives at each place where a trace ends.
 
         Args:
-            picture: The name of the placeholder for it.
-            traced: The picture as it comes.
+            picture: Name of the picture's placeholder.
+            traced: The picture as it enters the function.
         """
         scope = _Scope(self._nodes, dict(self._captured), self._library)
         return tuple(_trace(scope, {(picture, 0): traced}, 0).arrivals)
 
     def names(self) -> Iterator[str]:
-        """Names of all operators, those in called functions included."""
+        """Yields the names of all nodes, including those in library functions."""
         yield from self._nodes
         for function in self._library.values():
             yield from (node.name for node in function.node_def)
 
     def draws_random_numbers(self) -> bool:
-        """Whether the same picture may get another answer each time."""
+        """Whether the function draws random numbers, so the same picture may get other answers."""
         operators = {node.op for node in self._nodes.values()}
         for function in self._library.values():
             operators |= {node.op for node in function.node_def}
         return any(_RANDOM.match(operator) for operator in operators)
 
     def activations(self) -> dict[str, str]:
-        """The last operator of each output: softmax, log_softmax or sigmoid; absent if another."""
+        """Returns each output's final operator if it is softmax, log_softmax or sigmoid."""
         found = {name: _ACTIVATIONS.get(self._last(ref), "") for name, ref in self._outputs.items()}
         return {name: activation for name, activation in found.items() if activation}
 
     def roles(self) -> dict[str, str]:
-        """What the outputs of a detector are, where TensorFlow's own suppression makes them."""
+        """Returns the roles of detector outputs that come from CombinedNonMaxSuppression."""
         found = {name: self._maker(ref) for name, ref in self._outputs.items()}
         return {
             name: _NMS_ROLES[index]
@@ -153,7 +153,7 @@ class FunctionGraph:
         return self._maker(ref)[0]
 
     def _maker(self, ref: Ref) -> tuple[str, int]:
-        """The operator that makes a tensor, and as which of its outputs; reshaping aside."""
+        """Returns the operator that produces a tensor, and its output index; skips reshaping."""
         nodes = self._nodes
         for _ in range(_DEEPEST):
             node = nodes.get(ref[0])
@@ -177,14 +177,14 @@ _ACTIVATIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "s
 
 
 def _ref(text: str) -> Ref:
-    """`name`, `name:0`, or `name:output:0` inside a function."""
+    """Parses `name`, `name:0`, or `name:output:0` inside a function."""
     name, *rest = text.removeprefix("^").split(":")
     if len(rest) == 2 and rest[0] in _NMS_OUTPUTS:
         return name, _NMS_OUTPUTS.index(rest[0])
     return name, int(rest[-1]) if rest else 0
 
 
-# CombinedNonMaxSuppression's outputs in order, and what they are.
+# CombinedNonMaxSuppression's outputs, in order, and their roles.
 _NMS_OUTPUTS = ("nmsed_boxes", "nmsed_scores", "nmsed_classes", "valid_detections")
 _NMS_ROLES = ("boxes", "scores", "classes", "count")
 
@@ -226,7 +226,7 @@ def _is_none(value: Value) -> bool:
 
 
 def _external(scope: _Scope, ref: Ref) -> Any:
-    """What is passed on to a function without being read: a variable."""
+    """Finds a value that is passed on to a function without being read, such as a variable."""
     for _ in range(_DEEPEST):
         if ref in scope.bound:
             return scope.bound[ref]
@@ -276,7 +276,7 @@ _MASKS = {
 
 
 def _constant(scope: _Scope, ref: Ref, depth: int = 0) -> Array | None:
-    """The value of what depends on weights and constants alone; None if it is not known."""
+    """Evaluates a tensor that depends only on weights and constants; None if it is not known."""
     if ref in scope.folded:
         return scope.folded[ref]
     scope.folded[ref] = value = _fold(scope, ref, depth) if depth < _DEEPEST else None
@@ -304,7 +304,7 @@ def _computed(operator: str, left: Array, right: Array) -> Array:
             return np.asarray(_BINARY[operator](left, right))
         if operator in _UNARY:
             return np.asarray(_UNARY[operator](left))
-    # Only numbers for each channel matter here, and these keep their order.
+    # Only per-channel numbers matter here, and reshaping keeps their order.
     return left if operator == "Cast" else left.squeeze()
 
 
@@ -322,7 +322,7 @@ def _const(node: Any) -> Array | None:
 
 
 def _as_array(value: Any) -> Array | None:
-    """A captured tensor, or the content of a captured variable."""
+    """Reads a captured tensor or a captured variable; None if it cannot."""
     if value is None or isinstance(value, np.ndarray):
         return value
     if isinstance(value, Traced | Lost) or not hasattr(value, "dtype"):

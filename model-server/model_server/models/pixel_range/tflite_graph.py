@@ -1,7 +1,8 @@
-"""The operators of a .tflite file as steps that a picture can be followed through.
+"""Converts a .tflite file's operators to steps for following a picture through them.
 
-Reads the FlatBuffer itself, by field number: LiteRT does not show its operators' options. Layout:
-`schema.fbs` of TensorFlow Lite. A damaged or foreign file gives no steps, which tells nothing.
+Reads the FlatBuffer directly, by field number, because LiteRT does not expose operator options.
+Layout: `schema.fbs` of TensorFlow Lite. A damaged or unknown file gives no steps and so no
+evidence.
 """
 
 import mmap
@@ -30,7 +31,7 @@ _DTYPES = {
     0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 7: np.int16,
     9: np.int8, 10: np.float64,
 }  # fmt: skip
-# BuiltinOperator.
+# Keys are BuiltinOperator numbers.
 _KINDS = {
     **dict.fromkeys((6, 53, 114, 23, 97, 34, 60, 100, 1, 17), "same"),
     0: "add", 41: "subtract", 18: "multiply", 42: "divide", 55: "clip", 57: "clip",
@@ -42,26 +43,26 @@ _KINDS = {
 _DEQUANTIZE, _DEPTHWISE = 6, 4
 _LAYERS = {3, _DEPTHWISE, 9}  # CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED
 _ACTIVATIONS = {25: "softmax", 14: "sigmoid", 50: "log_softmax"}
-# The detector's operator; the order of its outputs is documented.
+# The detection operator; the order of its outputs is documented.
 _POSTPROCESS = b"TFLite_Detection_PostProcess"
 _ROLES = ("boxes", "classes", "scores", "count")
 _PASSED_BACKWARDS = {6, 114, 22, 43, 53}  # DEQUANTIZE, QUANTIZE, RESHAPE, SQUEEZE, CAST
 _MOST_BYTES = 16_000_000
-# Reshaping operators behind each other, at the end of a graph.
+# Maximum number of consecutive reshaping operators at the end of a graph.
 _DEEPEST = 64
 
 
 @dataclass(frozen=True)
 class TfliteGraph:
-    """What a file shows.
+    """The evidence in a .tflite file.
 
     Attributes:
-        arrivals: What the picture has become where the graph first learns from it.
+        arrivals: The picture as it arrives at each place where a trace ends.
         quantized: Lowest and highest real value of the first quantization of a float picture.
-        names: Of all tensors.
-        last: What makes each output, in order: softmax, sigmoid, log_softmax or empty.
-        roles: What each output of a detector is, in order, where its own operator tells.
-        layer: The first one with weights; the converter hides scaling in it.
+        names: Names of all tensors.
+        last: Final operator of each output, in order: softmax, sigmoid, log_softmax or empty.
+        roles: Role of each detector output, in order; empty unless the detection operator makes it.
+        layer: The first layer with weights; the converter may fold scaling into it.
     """
 
     arrivals: tuple[Traced, ...] = ()
@@ -82,11 +83,11 @@ class _Operator:
 
 
 def read_graph(path: Path, picture: Traced | None) -> TfliteGraph:
-    """Reads a .tflite file; all empty when it cannot be read so.
+    """Reads a .tflite file; the result is empty if the file cannot be read.
 
     Args:
         path: The file.
-        picture: Its only input as it comes; None if that is no picture.
+        picture: The picture as it enters the model's only input; None if that is not a picture.
     """
     try:
         with (
@@ -113,7 +114,7 @@ def _read(model: Table, picture: Traced | None) -> TfliteGraph:
     if picture is None or len(inputs) != 1:
         return TfliteGraph(names=names, last=last, roles=roles)
     buffers = list(model.tables(_MODEL_BUFFERS))
-    # Weights of half precision are constants that an operator makes whole.
+    # Half-precision weights are constants that a DEQUANTIZE operator expands.
     sources = {operator.outputs[:1]: operator.inputs[:1] for operator in operators
                if operator.code == _DEQUANTIZE}  # fmt: skip
 
@@ -136,14 +137,14 @@ def _read(model: Table, picture: Traced | None) -> TfliteGraph:
 def _first_layer(
     operators: list[_Operator], values: Mapping[int, Value], constant: Callable[[int], Array | None]
 ) -> FirstLayer | None:
-    """The layer that learns from the picture first, if it is a single one with its own weights."""
+    """Returns the first layer with weights that reads the picture; None if they are unknown."""
     for operator in operators:
         if operator.code in _LAYERS and isinstance(values.get(operator.inputs[0]), Traced):
             kernel = constant(operator.inputs[1])
             bias = constant(operator.inputs[2]) if len(operator.inputs) > 2 else None
             if kernel is None:
                 return None
-            if operator.code == _DEPTHWISE:  # its filters are in the last dimension
+            if operator.code == _DEPTHWISE:  # filters are the last dimension
                 kernel = kernel.reshape(-1, kernel.shape[-1]).T
             return FirstLayer.of(kernel.reshape(len(kernel), -1), bias)
     return None
@@ -163,12 +164,12 @@ def _operators(model: Table, subgraph: Table) -> Iterator[_Operator]:
 
 
 def _builtin(code: Table) -> int:
-    """The operator's number; files from before 2020 have it in a field of one byte."""
+    """Returns the operator's number; files from before 2020 store it in a one-byte field."""
     return max(code.number(_CODE_OLD, "<b"), code.number(_CODE_BUILTIN, "<i"))
 
 
 def _constant(tensor: Table, buffers: list[Table]) -> Array | None:
-    """A tensor that is in the file, as real values; None for what a run makes."""
+    """Returns the real values of a tensor stored in the file; None if computed at run time."""
     number, kind = tensor.number(_TENSOR_BUFFER, "<I"), tensor.number(_TENSOR_TYPE, "<b")
     if not 0 < number < len(buffers) or kind not in _DTYPES:
         return None
@@ -181,7 +182,7 @@ def _constant(tensor: Table, buffers: list[Table]) -> Array | None:
         return values
     quantization = tensor.table(_TENSOR_QUANTIZATION)
     scales = quantization.floats(_QUANTIZATION_SCALE) if quantization else ()
-    if quantization is not None and len(scales) > 1:  # weights, one for each filter
+    if quantization is not None and len(scales) > 1:  # weights, with one scale per filter
         axis = quantization.number(_QUANTIZATION_AXIS, "<i")
         if not 0 <= axis < values.ndim or values.shape[axis] != len(scales):
             return None
@@ -191,7 +192,7 @@ def _constant(tensor: Table, buffers: list[Table]) -> Array | None:
 
 
 def _quantization(tensor: Table) -> tuple[float | None, int]:
-    """Scale and zero point; None where there are none, or one for each channel."""
+    """Returns scale and zero point; the scale is None if there is none, or one per channel."""
     quantization = tensor.table(_TENSOR_QUANTIZATION)
     if quantization is None:
         return None, 0
@@ -205,7 +206,7 @@ def _quantization(tensor: Table) -> tuple[float | None, int]:
 def _first_quantization(
     operators: list[_Operator], tensors: list[Table], picture: int
 ) -> tuple[float, float] | None:
-    """The range that calibration has measured at a float input: of the QUANTIZE behind it."""
+    """Returns the calibrated range of a float input, from the QUANTIZE operator that follows it."""
     for operator in operators:
         if operator.code == 114 and operator.inputs == (picture,) and operator.outputs:
             tensor = tensors[operator.outputs[0]]
@@ -218,7 +219,7 @@ def _first_quantization(
 
 
 def _maker(makers: Mapping[int, _Operator], output: int) -> tuple[_Operator | None, int]:
-    """The operator that makes an output, and which tensor of it; what only reshapes it aside."""
+    """Returns the operator that produces an output, and the tensor's index; skips reshaping."""
     for _ in range(_DEEPEST):
         operator = makers.get(output)
         if operator is None or operator.code not in _PASSED_BACKWARDS or not operator.inputs:
@@ -260,6 +261,6 @@ def _step(operator: _Operator) -> Step[int]:
             for number, name in enumerate(("begin", "end", "ellipsis", "new", "shrink")):
                 options[name] = table.number(number, "<i") if table else 0
         case "add" | "subtract" | "multiply" | "divide":
-            # RELU and the like, fused: what comes out of them is no pixel any more.
+            # A fused RELU or similar: its output no longer represents pixels.
             kind = "" if table and table.number(0, "<b") not in {0, 2, 3} else kind
     return Step(kind, operator.inputs, operator.outputs, options)
