@@ -230,7 +230,8 @@ def _oci(rest: str, sha256: str) -> OciUri:
         repository, _, tag = path.partition(":")
         reference = tag or "latest"
     netloc = split_url(f"https://{registry}/", "the registry in storageUri").netloc
-    if "@" in netloc or not _REPOSITORY.fullmatch(repository):
+    # A ? or # ends the host of a URL, and would hide credentials that follow it.
+    if netloc != registry or "@" in netloc or not _REPOSITORY.fullmatch(repository):
         raise DownloadFailed(
             f"storageUri oci://{_clip(rest)} names no repository; write "
             "oci://REGISTRY/REPOSITORY:TAG or oci://REGISTRY/REPOSITORY@sha256:HEX"

@@ -1,7 +1,7 @@
 """storageUri: what each form names, what is refused, and what is never shown."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model_server.download.errors import DownloadError, UnsupportedScheme
@@ -162,6 +162,7 @@ PLACES = [
 ]
 
 
+@example("{scheme}://{secret}@host/m.tflite", "oci", "SECRET?SECRET")
 @given(
     st.sampled_from(PLACES),
     st.sampled_from(["https", "http", "s3", "gs", "oci", "pvc", "HTTPS"]),
