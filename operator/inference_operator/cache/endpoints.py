@@ -30,15 +30,18 @@ class Endpoints:
 
 def service_of(metadata: Json) -> str:
     """Name of the Service that an EndpointSlice belongs to, empty if it belongs to none."""
+    return str(_owning_service(metadata).get("name", ""))
+
+
+def _owning_service(metadata: Json) -> Json:
     owner = controller_of(metadata)
-    return str(owner.get("name", "")) if owner.get("kind") == "Service" else ""
+    return owner if owner.get("kind") == "Service" else {}
 
 
 def read_endpoints(body: Json) -> Endpoints:
     """Reduce an EndpointSlice."""
     metadata = body["metadata"]
-    owner = controller_of(metadata)
-    service_uid = owner.get("uid", "") if owner.get("kind") == "Service" else ""
+    service_uid = _owning_service(metadata).get("uid", "")
     pods = frozenset(
         str(target["name"])
         for endpoint in body.get("endpoints") or ()

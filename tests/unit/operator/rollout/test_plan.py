@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from inference_operator.rollout.plan import HANDOVER_SECONDS, plan
@@ -222,6 +224,20 @@ def test_promote_and_abort_name_their_revision() -> None:
     assert world.settle(10).phase is Phase.CANARY, "without the annotation it is tried again"
     world.apply("g1", promote="g1")
     assert world.settle().phase is Phase.STABLE
+
+
+@pytest.mark.parametrize("how", [{"steps": (Step(10, 600),)}, {"percent": 20}])
+def test_a_pinned_revision_takes_over_at_once(how: dict[str, Any]) -> None:
+    """Steps and a canary are for a new revision, not for the way back to a good one."""
+    world = settled()
+    world.apply("g1")
+    assert world.settle().phase is Phase.STABLE
+    world.apply("g0", **how)
+    assert world.settle(10).phase is Phase.CANARY, "without a pin it is tried like any other"
+    world.apply("g0", pinned="shapes-predictor-g0", **how)
+    decided = world.settle(10)
+    assert (decided.phase, decided.stable) == (Phase.STABLE, "g0")
+    assert world.canary is None
 
 
 def test_undo_in_the_middle() -> None:
